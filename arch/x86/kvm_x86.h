@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the x86 files offer to each other, and the contract with a backend.
+ *
+ * A backend (arch/x86/svm, arch/x86/vmx) enables the CPU, keeps the hardware
+ * state of one vCPU, enters the guest, says in struct kvm_exit what happened,
+ * and injects events. Everything it reports is acted on by common code.
+ */
+#ifndef KVM_OOT_X86_H
+#define KVM_OOT_X86_H
+
+#include "module/kvm_host.h"
+#include <asm/msr-index.h>
+#include <asm/processor-flags.h>
+#include <asm/cpufeature.h>
+
+/* ---- exits ------------------------------------------------------------------ */
+
+enum kvm_exit_kind {
+	KVM_XK_FAIL_ENTRY,	/* hardware refused the state: hw_reason */
+	KVM_XK_UNKNOWN,		/* hw_reason has no meaning to the backend */
+	KVM_XK_HANDLED,		/* nothing left to do (host interrupt, host NMI, stale) */
+	KVM_XK_INTR,		/* host interrupt; already given to the host by the backend */
+	KVM_XK_INTR_WINDOW,	/* the guest can take an interrupt now */
+	KVM_XK_NMI_WINDOW,	/* ... an NMI */
+	KVM_XK_EXCEPTION,	/* exc */
+	KVM_XK_TDP_FAULT,	/* pf: nested page fault */
+	KVM_XK_CPUID,
+	KVM_XK_HLT,
+	KVM_XK_IO,		/* io */
+	KVM_XK_RDMSR,		/* ECX */
+	KVM_XK_WRMSR,
+	KVM_XK_CR,		/* cr */
+	KVM_XK_DR,		/* dr */
+	KVM_XK_INVLPG,		/* addr.gva */
+	KVM_XK_INVPCID,
+	KVM_XK_HYPERCALL,
+	KVM_XK_RDPMC,
+	KVM_XK_RDTSC,
+	KVM_XK_RDTSCP,
+	KVM_XK_WBINVD,
+	KVM_XK_INVD,
+	KVM_XK_MONITOR,
+	KVM_XK_MWAIT,
+	KVM_XK_PAUSE,
+	KVM_XK_XSETBV,
+	KVM_XK_TRIPLE_FAULT,
+	KVM_XK_TASK_SWITCH,	/* task */
+	KVM_XK_UD,		/* an instruction this guest does not have */
+	KVM_XK_EMULATE,		/* carry out the instruction at RIP */
+	KVM_XK_TPR_BELOW,	/* TPR dropped: an interrupt may be deliverable */
+	KVM_XK_RSM,
+	KVM_XK_INIT,
+	KVM_XK_COUNT
+};
+
+/**
+ * struct kvm_exit - what made the guest stop, in plain fields
+ * @kind: selects the member of the union
+ * @insn_len: bytes of the instruction, 0 when the CPU does not tell
+ * @vectoring: event whose delivery was interrupted by this exit
+ * @hw_reason: the hardware's own exit code, for traces and FAIL_ENTRY
+ * @insn_bytes: instruction bytes that the CPU fetched, @nr_insn_bytes of them
+ */
+struct kvm_exit {
+	enum kvm_exit_kind kind;
+	u8 insn_len;
+	u8 nr_insn_bytes;
+	struct kvm_event vectoring;
+	u64 hw_reason;
+	u64 hw_info1;
+	u64 hw_info2;
+	union {
+		struct {
+			u16 port;
+			u8 size;
+			bool in, string, rep;
+		} io;
+		struct {
+			gpa_t gpa;
+			u64 error_code;		/* PFERR_* */
+		} pf;
+		struct {
+			u8 vector;
+			bool has_error_code;
+			u32 error_code;
+			u64 payload;		/* CR2 of #PF, DR6 bits of #DB */
+		} exc;
+		struct {
+			bool decoded;		/* else emulate */
+			bool write;
+			u8 cr, gpr;		/* CR number or 16: LMSW, 17: CLTS */
+		} cr;
+		struct {
+			bool decoded;
+			bool write;
+			u8 dr, gpr;
+		} dr;
+		struct {
+			bool decoded;
+			gva_t gva;
+		} addr;
+		struct {
+			u16 selector;
+			u8 reason;		/* 0 CALL, 1 IRET, 2 JMP, 3 gate */
+			u8 gate_vector_type;	/* KVM_EVENT_* when reason is 3 */
+			bool has_error_code;
+			u32 error_code;
+		} task;
+	};
+	u8 insn_bytes[16];
+};
+
+/* x86 page-fault error code, and the bits that nested paging adds */
+#define PFERR_PRESENT		BIT_ULL(0)
+#define PFERR_WRITE		BIT_ULL(1)
+#define PFERR_USER		BIT_ULL(2)
+#define PFERR_RSVD		BIT_ULL(3)
+#define PFERR_FETCH		BIT_ULL(4)
+#define PFERR_PK		BIT_ULL(5)
+#define PFERR_GUEST_FINAL	BIT_ULL(32)	/* the final guest physical address */
+#define PFERR_GUEST_PAGE	BIT_ULL(33)	/* a guest page table */
+
+/* ---- backend -------------------------------------------------------------- */
+
+enum kvm_tlb_scope {
+	KVM_TLB_ALL,		/* everything of this vCPU, nested and guest */
+	KVM_TLB_GUEST,		/* what a guest can flush: linear mappings */
+	KVM_TLB_GVA,		/* one linear address */
+};
+
+enum kvm_dtable_id { KVM_DT_GDT, KVM_DT_IDT };
+
+/* results of get_msr/set_msr style functions */
+#define KVM_MSR_RET_INVALID	2	/* no such MSR: userspace, ignore_msrs or #GP */
+#define KVM_MSR_RET_FILTERED	3
+/* 0: done; 1: #GP / refused */
+
+struct kvm_msr_data {
+	bool host_initiated;
+	u32 index;
+	u64 data;
+};
+
+/**
+ * struct kvm_backend_ops - a CPU vendor's virtualization extension
+ *
+ * None is NULL. "preempt" = called with preemption off and the vCPU loaded,
+ * "irqoff" = also with interrupts off, "load" = vCPU loaded, may sleep.
+ */
+struct kvm_backend_ops {
+	const char *name;
+	struct module *owner;
+	unsigned int exit_reason_isa;	/* 1 VMX, 2 SVM: KVM_ISA_*, for traces */
+	bool tdp;			/* nested/extended paging is used */
+	bool has_wbinvd_exit;
+	u8 tsc_scaling_frac_bits;	/* 0: no hardware scaling */
+	u64 max_tsc_scaling_ratio;
+	/* instruction that a hypercall is on this vendor: 3 bytes */
+	u8 hypercall_insn[3];
+
+	/* per CPU; on the CPU itself, irqoff. -EBUSY when something else has it */
+	int (*enable_cpu)(void);
+	void (*disable_cpu)(void);
+	/* 0 or -errno: does this CPU match the boot CPU's capabilities */
+	int (*check_cpu)(void);
+
+	int (*vm_init)(struct kvm *kvm);
+	void (*vm_destroy)(struct kvm *kvm);
+	int (*vcpu_create)(struct kvm_vcpu *vcpu);
+	void (*vcpu_free)(struct kvm_vcpu *vcpu);
+	/* state after RESET (@init false) or INIT that only the backend holds; common
+	 * code sets registers, segments, CRs and EFER itself through the ops below
+	 */
+	void (*vcpu_reset)(struct kvm_vcpu *vcpu, bool init);
+	void (*vcpu_load)(struct kvm_vcpu *vcpu, int cpu);	/* preempt */
+	void (*vcpu_put)(struct kvm_vcpu *vcpu);		/* preempt */
+	void (*cpuid_changed)(struct kvm_vcpu *vcpu);		/* load; after SET_CPUID2 */
+
+	/* save host state once before the first entry after load; preempt */
+	void (*prepare_switch)(struct kvm_vcpu *vcpu);
+	/* run the guest until it exits, decode into @exit; irqoff. Host interrupts
+	 * that ended it are delivered by the caller opening IRQs (SVM) or by the
+	 * backend (VMX). Updates regs, RIP, RFLAGS, CR2; marks the rest stale.
+	 * @req_immediate: leave again as soon as pending injection is done.
+	 */
+	void (*enter)(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate);
+
+	/* load @reg (enum kvm_reg) into vcpu->arch.regs[]; preempt or load */
+	void (*cache_reg)(struct kvm_vcpu *vcpu, enum kvm_reg reg);
+	void (*get_segment)(struct kvm_vcpu *vcpu, enum kvm_seg seg,
+			    struct kvm_segment *var);
+	void (*set_segment)(struct kvm_vcpu *vcpu, enum kvm_seg seg,
+			    const struct kvm_segment *var);
+	int (*get_cpl)(struct kvm_vcpu *vcpu);
+	void (*get_dtable)(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
+			   struct kvm_dtable *dt);
+	void (*set_dtable)(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
+			   const struct kvm_dtable *dt);
+	/* values were checked by common code, which also keeps the guest's view */
+	void (*set_cr0)(struct kvm_vcpu *vcpu, unsigned long cr0);
+	void (*set_cr4)(struct kvm_vcpu *vcpu, unsigned long cr4);
+	void (*set_efer)(struct kvm_vcpu *vcpu, u64 efer);
+	/* RFLAGS as the guest sees them */
+	unsigned long (*get_rflags)(struct kvm_vcpu *vcpu);
+	void (*set_rflags)(struct kvm_vcpu *vcpu, unsigned long rflags);
+	/* guest CR3 changed under TDP (@cr3), and/or the TDP root is @root */
+	void (*load_root)(struct kvm_vcpu *vcpu, hpa_t root, int level);
+	/* write eff_db/eff_dr7 to the hardware; @intercept: trap DR accesses */
+	void (*load_debugregs)(struct kvm_vcpu *vcpu);
+	void (*sync_debugregs)(struct kvm_vcpu *vcpu);	/* hardware -> arch.db/dr6/dr7 */
+	/* exceptions and DR accesses to intercept changed (guest_debug, quirks) */
+	void (*update_intercepts)(struct kvm_vcpu *vcpu);
+
+	/* events */
+	void (*inject)(struct kvm_vcpu *vcpu, const struct kvm_event *ev);
+	/* take back what @inject set up and the hardware has not begun: into exit->vectoring form */
+	void (*cancel_injection)(struct kvm_vcpu *vcpu, struct kvm_event *ev);
+	bool (*intr_blocked)(struct kvm_vcpu *vcpu);	/* IF, shadow */
+	bool (*nmi_blocked)(struct kvm_vcpu *vcpu);
+	void (*request_intr_window)(struct kvm_vcpu *vcpu, bool on);
+	void (*request_nmi_window)(struct kvm_vcpu *vcpu);
+	bool (*get_nmi_mask)(struct kvm_vcpu *vcpu);
+	void (*set_nmi_mask)(struct kvm_vcpu *vcpu, bool masked);
+	u32 (*get_int_shadow)(struct kvm_vcpu *vcpu);	/* KVM_X86_SHADOW_INT_* */
+	void (*set_int_shadow)(struct kvm_vcpu *vcpu, u32 mask);
+	/* highest pending interrupt vs. TPR: when to be told that CR8 dropped */
+	void (*update_cr8_intercept)(struct kvm_vcpu *vcpu, int tpr, int irr);
+
+	void (*flush_tlb)(struct kvm_vcpu *vcpu, enum kvm_tlb_scope scope, gva_t gva);
+	/* vendor MSRs: 0, 1 (#GP), KVM_MSR_RET_INVALID */
+	int (*get_msr)(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr);
+	int (*set_msr)(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
+	int (*get_feature_msr)(u32 index, u64 *data);
+	void (*msr_filter_changed)(struct kvm_vcpu *vcpu);
+	void (*write_tsc_offset)(struct kvm_vcpu *vcpu, u64 offset);
+	void (*write_tsc_multiplier)(struct kvm_vcpu *vcpu, u64 ratio);
+	/* may this guest-supplied MSR index be valid at all on this vendor (GET_MSR_INDEX_LIST) */
+	bool (*has_emulated_msr)(u32 index);
+};
+
+extern struct kvm_backend_ops kvm_be;	/* copy of the loaded backend's; read-only data fields */
+
+#define KVM_BE_CALLS(X)							\
+	X(enable_cpu) X(disable_cpu) X(check_cpu) X(vm_init) X(vm_destroy)	\
+	X(vcpu_create) X(vcpu_free) X(vcpu_reset) X(vcpu_load) X(vcpu_put)	\
+	X(cpuid_changed) X(prepare_switch) X(enter) X(cache_reg)		\
+	X(get_segment) X(set_segment) X(get_cpl) X(get_dtable) X(set_dtable)	\
+	X(set_cr0) X(set_cr4) X(set_efer) X(get_rflags) X(set_rflags)		\
+	X(load_root) X(load_debugregs) X(sync_debugregs) X(update_intercepts)	\
+	X(inject) X(cancel_injection) X(intr_blocked) X(nmi_blocked)		\
+	X(request_intr_window) X(request_nmi_window) X(get_nmi_mask)		\
+	X(set_nmi_mask) X(get_int_shadow) X(set_int_shadow)			\
+	X(update_cr8_intercept) X(flush_tlb) X(get_msr) X(set_msr)		\
+	X(get_feature_msr) X(msr_filter_changed) X(write_tsc_offset)		\
+	X(write_tsc_multiplier) X(has_emulated_msr)
+
+#define KVM_BE_DECLARE(op) \
+	DECLARE_STATIC_CALL(kvm_be_##op, *(((struct kvm_backend_ops *)0)->op));
+KVM_BE_CALLS(KVM_BE_DECLARE)
+
+/* common code calls the backend with this: kvm_be_call(set_cr0)(vcpu, cr0) */
+#define kvm_be_call(op)		static_call(kvm_be_##op)
+
+/* arch/x86/main.c */
+int kvm_x86_backend_init(const struct kvm_backend_ops *ops);	/* by kvm-amd / kvm-intel */
+void kvm_x86_backend_exit(void);
+
+/* ---- register access (inline) ------------------------------------------------ */
+
+static inline bool kvm_reg_avail(struct kvm_vcpu *vcpu, enum kvm_reg reg)
+{
+	return vcpu->arch.regs_avail & BIT(reg);
+}
+
+static inline void kvm_reg_mark_avail(struct kvm_vcpu *vcpu, enum kvm_reg reg)
+{
+	vcpu->arch.regs_avail |= BIT(reg);
+}
+
+static inline void kvm_reg_mark_dirty(struct kvm_vcpu *vcpu, enum kvm_reg reg)
+{
+	vcpu->arch.regs_avail |= BIT(reg);
+	vcpu->arch.regs_dirty |= BIT(reg);
+}
+
+static inline unsigned long kvm_reg_read_raw(struct kvm_vcpu *vcpu, enum kvm_reg reg)
+{
+	if (!kvm_reg_avail(vcpu, reg)) {
+		kvm_be_call(cache_reg)(vcpu, reg);
+		kvm_reg_mark_avail(vcpu, reg);
+	}
+	return vcpu->arch.regs[reg];
+}
+
+static inline void kvm_reg_write_raw(struct kvm_vcpu *vcpu, enum kvm_reg reg,
+				     unsigned long val)
+{
+	vcpu->arch.regs[reg] = val;
+	kvm_reg_mark_dirty(vcpu, reg);
+}
+
+static inline unsigned long kvm_gpr_read(struct kvm_vcpu *vcpu, int reg)
+{
+	return kvm_reg_read_raw(vcpu, reg);
+}
+
+static inline void kvm_gpr_write(struct kvm_vcpu *vcpu, int reg, unsigned long v)
+{
+	kvm_reg_write_raw(vcpu, reg, v);
+}
+
+static inline unsigned long kvm_rip_read(struct kvm_vcpu *vcpu)
+{
+	return kvm_reg_read_raw(vcpu, VCPU_REG_RIP);
+}
+
+static inline void kvm_rip_write(struct kvm_vcpu *vcpu, unsigned long v)
+{
+	kvm_reg_write_raw(vcpu, VCPU_REG_RIP, v);
+}
+
+/* CR0, CR3, CR4 as the guest sees them. Writing is kvm_set_crN() in regs.c. */
+static inline unsigned long kvm_read_cr0(struct kvm_vcpu *vcpu)
+{
+	return kvm_reg_read_raw(vcpu, VCPU_REG_CR0);
+}
+
+static inline unsigned long kvm_read_cr3(struct kvm_vcpu *vcpu)
+{
+	return kvm_reg_read_raw(vcpu, VCPU_REG_CR3);
+}
+
+static inline unsigned long kvm_read_cr4(struct kvm_vcpu *vcpu)
+{
+	return kvm_reg_read_raw(vcpu, VCPU_REG_CR4);
+}
+
+static inline bool kvm_cr0_bit(struct kvm_vcpu *vcpu, unsigned long bit)
+{
+	return kvm_read_cr0(vcpu) & bit;
+}
+
+static inline bool kvm_cr4_bit(struct kvm_vcpu *vcpu, unsigned long bit)
+{
+	return kvm_read_cr4(vcpu) & bit;
+}
+
+static inline bool is_protmode(struct kvm_vcpu *vcpu)
+{
+	return kvm_cr0_bit(vcpu, X86_CR0_PE);
+}
+
+static inline bool is_paging(struct kvm_vcpu *vcpu)
+{
+	return kvm_cr0_bit(vcpu, X86_CR0_PG);
+}
+
+static inline bool is_long_mode(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.efer & EFER_LMA;
+}
+
+static inline bool is_pae(struct kvm_vcpu *vcpu)
+{
+	return kvm_cr4_bit(vcpu, X86_CR4_PAE);
+}
+
+bool is_64_bit_mode(struct kvm_vcpu *vcpu);	/* LMA and CS.L; regs.c */
+
+static inline u64 kvm_read_edx_eax(struct kvm_vcpu *vcpu)
+{
+	return (kvm_gpr_read(vcpu, VCPU_REG_RAX) & 0xffffffffu) |
+	       ((u64)(kvm_gpr_read(vcpu, VCPU_REG_RDX) & 0xffffffffu) << 32);
+}
+
+/* ---- run loop and exits: arch/x86/run.c, exits.c ------------------------------ */
+
+/* handlers: >0 re-enter the guest, 0 leave to user space, <0 -errno */
+int kvm_handle_exit(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
+int kvm_skip_insn(struct kvm_vcpu *vcpu, const struct kvm_exit *exit);
+int kvm_skip_emulated_insn(struct kvm_vcpu *vcpu);	/* decodes the length */
+int kvm_emulate_halt(struct kvm_vcpu *vcpu);
+int kvm_emulate_hypercall(struct kvm_vcpu *vcpu, const struct kvm_exit *exit);
+void kvm_prepare_emulation_failure_exit(struct kvm_vcpu *vcpu);
+
+/* ---- events: arch/x86/events.c -------------------------------------------------- */
+
+void kvm_queue_exception(struct kvm_vcpu *vcpu, u8 vector);
+void kvm_queue_exception_e(struct kvm_vcpu *vcpu, u8 vector, u32 error_code);
+void kvm_queue_exception_p(struct kvm_vcpu *vcpu, u8 vector, unsigned long payload);
+void kvm_inject_gp(struct kvm_vcpu *vcpu, u32 error_code);
+void kvm_inject_page_fault(struct kvm_vcpu *vcpu, const struct kvm_fault *fault);
+void kvm_inject_nmi(struct kvm_vcpu *vcpu);		/* from anywhere */
+/* before entry: pick and inject; -EBUSY-like >0 when an immediate exit is needed */
+int kvm_inject_pending_events(struct kvm_vcpu *vcpu, bool *req_immediate);
+void kvm_requeue_event(struct kvm_vcpu *vcpu, const struct kvm_event *ev);
+bool kvm_vcpu_has_events(struct kvm_vcpu *vcpu);
+void kvm_clear_all_events(struct kvm_vcpu *vcpu);
+bool kvm_vcpu_ready_for_interrupt_injection(struct kvm_vcpu *vcpu);
+bool kvm_intr_allowed(struct kvm_vcpu *vcpu);
+void kvm_get_vcpu_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *ev);
+int kvm_set_vcpu_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *ev);
+int kvm_vcpu_ioctl_interrupt(struct kvm_vcpu *vcpu, struct kvm_interrupt *irq);
+
+/* ---- emulator glue and I/O: arch/x86/emul_glue.c, io.c ---------------------------- */
+
+int kvm_emul_vcpu_create(struct kvm_vcpu *vcpu);
+void kvm_emul_vcpu_free(struct kvm_vcpu *vcpu);
+#define KVM_EMUL_SKIP		BIT(0)	/* only step over the instruction */
+#define KVM_EMUL_TDP_FAULT	BIT(1)	/* because of a nested fault at @gpa */
+#define KVM_EMUL_UD		BIT(2)	/* because of #UD: only what the guest may have patched */
+#define KVM_EMUL_NO_DECODE	BIT(3)	/* re-execution after user space answered */
+int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
+		     const void *insn, unsigned int insn_len);
+int kvm_fast_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in,
+		 const struct kvm_exit *exit);
+/* kernel devices first, then user space: 1 done, 0 user space needed */
+int kvm_pio_in(struct kvm_vcpu *vcpu, unsigned int size, u16 port, void *val,
+	       unsigned int count);
+int kvm_pio_out(struct kvm_vcpu *vcpu, unsigned int size, u16 port,
+		const void *val, unsigned int count);
+int kvm_complete_userspace_io(struct kvm_vcpu *vcpu);
+
+/* ---- registers: arch/x86/regs.c ------------------------------------------------------ */
+
+int kvm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0);	/* 0, or 1: #GP */
+int kvm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3);
+int kvm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4);
+int kvm_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8);
+unsigned long kvm_get_cr8(struct kvm_vcpu *vcpu);
+int kvm_set_efer(struct kvm_vcpu *vcpu, u64 efer, bool host);
+int kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val);	/* 0, or 1: #GP */
+unsigned long kvm_get_dr(struct kvm_vcpu *vcpu, int dr);
+void kvm_update_dr7(struct kvm_vcpu *vcpu);
+int kvm_set_xcr(struct kvm_vcpu *vcpu, u32 index, u64 xcr);
+unsigned long kvm_get_rflags(struct kvm_vcpu *vcpu);	/* hides the debugger's TF */
+void kvm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags);
+unsigned long kvm_get_linear_rip(struct kvm_vcpu *vcpu);
+void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
+/* GET/SET_REGS, SREGS(2), DEBUGREGS, GUEST_DEBUG, TRANSLATE...; -ENOTTY when not one of them */
+long kvm_regs_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
+void kvm_sync_regs_store(struct kvm_vcpu *vcpu);	/* kvm_run->s.regs; sync_regs */
+int kvm_sync_regs_load(struct kvm_vcpu *vcpu);
+
+/* ---- FPU: arch/x86/fpu.c ---------------------------------------------------------------- */
+
+int kvm_fpu_vcpu_create(struct kvm_vcpu *vcpu);
+void kvm_fpu_vcpu_free(struct kvm_vcpu *vcpu);
+void kvm_fpu_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
+void kvm_load_guest_fpu(struct kvm_vcpu *vcpu);	/* KVM_RUN begins */
+void kvm_put_guest_fpu(struct kvm_vcpu *vcpu);
+void kvm_load_guest_xsave_state(struct kvm_vcpu *vcpu);	/* XCR0/XSS/PKRU around entry, irqoff */
+void kvm_load_host_xsave_state(struct kvm_vcpu *vcpu);
+long kvm_fpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
+
+/* ---- CPUID: arch/x86/cpuid.c ---------------------------------------------------------------- */
+
+void kvm_cpuid_module_init(void);		/* capabilities of this host */
+void kvm_cpuid_clear_cap(unsigned int feature);	/* backend: X86_FEATURE_* that it cannot give */
+void kvm_cpuid_set_cap(unsigned int feature);	/* ... or emulates without host support */
+bool kvm_cpuid_host_cap(unsigned int feature);	/* offered to guests? */
+int kvm_get_supported_cpuid(struct kvm_cpuid2 *cpuid,
+			    struct kvm_cpuid_entry2 __user *entries, bool emulated);
+struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 function,
+					u32 index);
+bool guest_has(struct kvm_vcpu *vcpu, unsigned int feature);	/* X86_FEATURE_*, from its CPUID */
+bool kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx,
+	       bool exact);
+int kvm_emulate_cpuid(struct kvm_vcpu *vcpu);	/* registers only; caller skips */
+void kvm_update_cpuid_runtime(struct kvm_vcpu *vcpu);	/* OSXSAVE, APIC bit, PV ... */
+void kvm_cpuid_vcpu_free(struct kvm_vcpu *vcpu);
+long kvm_cpuid_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
+bool kvm_pv_has(struct kvm_vcpu *vcpu, unsigned int feature);	/* KVM_FEATURE_* */
+static inline int kvm_maxphyaddr(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.cpuid.maxphyaddr;
+}
+
+static inline bool kvm_gpa_is_legal(struct kvm_vcpu *vcpu, gpa_t gpa)
+{
+	return !(gpa & vcpu->arch.cpuid.reserved_gpa_bits);
+}
+
+/* ---- MSRs: arch/x86/msr.c --------------------------------------------------------------------- */
+
+void kvm_msr_module_init(void);
+/* guest or host access incl. filter for guests: 0, 1 (#GP), KVM_MSR_RET_* */
+int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *data, bool host);
+int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 data, bool host);
+int kvm_emulate_rdmsr(struct kvm_vcpu *vcpu, const struct kvm_exit *exit);
+int kvm_emulate_wrmsr(struct kvm_vcpu *vcpu, const struct kvm_exit *exit);
+bool kvm_msr_allowed(struct kvm_vcpu *vcpu, u32 index, u32 type);
+/* ask user space about a refused access: true when the exit was prepared */
+bool kvm_msr_user_space(struct kvm_vcpu *vcpu, u32 index, u32 exit_reason,
+			u64 data, int (*completion)(struct kvm_vcpu *),
+			int ret);
+int kvm_vm_set_msr_filter(struct kvm *kvm, void __user *argp);
+void kvm_vm_free_msr_filter(struct kvm *kvm);
+long kvm_msr_dev_ioctl(unsigned int ioctl, void __user *argp);
+long kvm_msr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
+long kvm_mce_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
+void kvm_msr_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
+int kvm_mce_vcpu_create(struct kvm_vcpu *vcpu);
+
+/* ---- time: arch/x86/time.c ---------------------------------------------------------------------- */
+
+int kvm_time_module_init(void);
+void kvm_time_module_exit(void);
+void kvm_time_vm_init(struct kvm *kvm);
+void kvm_time_vm_destroy(struct kvm *kvm);
+void kvm_time_vcpu_create(struct kvm_vcpu *vcpu);
+void kvm_time_vcpu_postcreate(struct kvm_vcpu *vcpu);
+void kvm_time_vcpu_load(struct kvm_vcpu *vcpu, int cpu);
+void kvm_time_vcpu_put(struct kvm_vcpu *vcpu);
+u64 kvm_read_guest_tsc(struct kvm_vcpu *vcpu, u64 host_tsc);
+void kvm_write_guest_tsc(struct kvm_vcpu *vcpu, u64 data, bool host);	/* MSR_IA32_TSC */
+int kvm_time_handle_requests(struct kvm_vcpu *vcpu);	/* CLOCK_UPDATE, MASTERCLOCK, STEAL */
+/* pvclock, wall clock and steal MSRs: 0, 1, KVM_MSR_RET_INVALID */
+int kvm_time_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr);
+int kvm_time_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
+long kvm_time_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp);
+long kvm_time_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg);
+u64 kvm_get_kvmclock_ns(struct kvm *kvm);
+unsigned int kvm_host_tsc_khz(void);
+
+/* ---- MMU: arch/x86/mmu ---------------------------------------------------------------------------- */
+
+#include "arch/x86/mmu/mmu.h"
+
+/* ---- interrupt controllers: arch/x86/irq ------------------------------------------------------------- */
+
+#include "arch/x86/irq/irq.h"
+
+/* ---- module parameters (arch/x86/main.c) --------------------------------------------------------------- */
+extern bool kvm_ignore_msrs;
+extern bool kvm_report_ignored_msrs;
+extern int kvm_lapic_timer_advance_ns;
+extern bool kvm_enable_vmware_backdoor;
+extern u64 kvm_supported_xcr0, kvm_supported_xss;
+
+#define KVM_OOT_VALID_CR0 (X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | \
+	X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | \
+	X86_CR0_CD | X86_CR0_PG)
+
+#endif /* KVM_OOT_X86_H */

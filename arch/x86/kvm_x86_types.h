@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The x86 part of a VM and of a vCPU. Lock letters as in module/kvm_host.h.
+ */
+#ifndef KVM_OOT_X86_TYPES_H
+#define KVM_OOT_X86_TYPES_H
+
+#include <linux/types.h>
+#include <linux/kvm.h>
+#include <linux/hrtimer.h>
+#include <linux/workqueue.h>
+#include <linux/spinlock.h>
+#include <linux/seqlock.h>
+#include <asm/fpu/types.h>
+#include <asm/pvclock-abi.h>
+
+struct kvm_lapic;
+struct kvm_ioapic;
+struct kvm_pic;
+struct kvm_pit;
+struct kvm_apic_map;
+struct x86_emul;
+
+/* Guest registers in the hardware's encoding order, then the lazily read ones. */
+enum kvm_reg {
+	VCPU_REG_RAX, VCPU_REG_RCX, VCPU_REG_RDX, VCPU_REG_RBX,
+	VCPU_REG_RSP, VCPU_REG_RBP, VCPU_REG_RSI, VCPU_REG_RDI,
+	VCPU_REG_R8, VCPU_REG_R9, VCPU_REG_R10, VCPU_REG_R11,
+	VCPU_REG_R12, VCPU_REG_R13, VCPU_REG_R14, VCPU_REG_R15,
+	VCPU_NR_GPRS,
+	VCPU_REG_RIP = VCPU_NR_GPRS,
+	VCPU_REG_RFLAGS,
+	VCPU_REG_CR0, VCPU_REG_CR3, VCPU_REG_CR4,	/* those bits a guest may change unseen */
+	VCPU_NR_REGS
+};
+
+/* Segments in the order of the ModRM sreg encoding. */
+enum kvm_seg {
+	VCPU_SEG_ES, VCPU_SEG_CS, VCPU_SEG_SS, VCPU_SEG_DS,
+	VCPU_SEG_FS, VCPU_SEG_GS, VCPU_SEG_TR, VCPU_SEG_LDTR,
+	VCPU_NR_SEGS
+};
+
+enum kvm_event_type {
+	KVM_EVENT_NONE,
+	KVM_EVENT_INTR,		/* external interrupt */
+	KVM_EVENT_NMI,
+	KVM_EVENT_EXCEPTION,
+	KVM_EVENT_SOFT_INTR,	/* INT n */
+	KVM_EVENT_SOFT_EXC,	/* INT3, INTO, INT1 */
+};
+
+/**
+ * struct kvm_event - one event to be delivered through the guest's IDT
+ * @type: which
+ * @vector: vector
+ * @has_error_code: an error code is pushed
+ * @error_code: that code
+ * @insn_len: for software events, bytes to step over (0: unknown)
+ */
+struct kvm_event {
+	u8 type;
+	u8 vector;
+	bool has_error_code;
+	u8 insn_len;
+	u32 error_code;
+};
+
+/* A fault raised while a memory access was translated or carried out. */
+struct kvm_fault {
+	u8 vector;
+	bool has_error_code;
+	u16 error_code;
+	u64 address;		/* CR2 of a #PF */
+};
+
+/* Guest physical address width limits and the like, derived at SET_CPUID2. */
+struct kvm_cpuid_cache {
+	struct kvm_cpuid_entry2 *entries;	/* (v) */
+	int nent;
+	u8 maxphyaddr;
+	u64 reserved_gpa_bits;
+	u64 cr4_reserved_bits;
+	u64 supported_xcr0;
+	u64 supported_xss;
+	u64 caps;		/* enum kvm_guest_cap bits, looked up once */
+};
+
+/* PV clock as the guest set it up */
+struct kvm_pvclock {
+	u64 msr;		/* MSR_KVM_SYSTEM_TIME(_NEW) as written */
+	bool enabled;
+	gpa_t gpa;
+	struct pvclock_vcpu_time_info hv;
+	bool set_guest_stopped;
+};
+
+#define KVM_OOT_MCE_BANKS 32
+
+struct kvm_mmu;
+
+struct kvm_vcpu_arch {
+	/* registers (v) */
+	unsigned long regs[VCPU_NR_REGS];	/* VCPU_REG_CR*: through the accessors */
+	u32 regs_avail;			/* bits of enum kvm_reg that @regs holds now */
+	u32 regs_dirty;			/* ... that hardware does not know yet */
+	unsigned long cr2;
+	unsigned long cr8;		/* only without an in-kernel LAPIC */
+	u64 efer;
+	u64 apic_base;			/* IA32_APIC_BASE */
+	unsigned long db[4];		/* DR0-3 */
+	unsigned long dr6;
+	unsigned long dr7;
+	unsigned long eff_db[4];	/* what the hardware gets: guest's or the debugger's */
+	unsigned long eff_dr7;
+	bool guest_debug_hw;		/* hardware breakpoints of KVM_SET_GUEST_DEBUG */
+	u32 guest_debug;		/* KVM_GUESTDBG_* */
+	unsigned long singlestep_rip;
+	u32 switch_db_regs;		/* KVM_DEBUGREG_* */
+#define KVM_DEBUGREG_BP_ENABLED	1
+#define KVM_DEBUGREG_WONT_EXIT	2
+	u64 xcr0;
+	u64 ia32_xss;
+	u64 pat;
+	u64 spec_ctrl;
+	u64 virt_spec_ctrl;
+	u64 arch_capabilities;
+	u64 ia32_misc_enable_msr;
+	u64 microcode_version;
+	u64 msr_platform_info;
+	u64 msr_hwcr;
+	u64 sysenter_cs, sysenter_esp, sysenter_eip;
+	u64 tsc_aux;
+	u64 mtrr_def_type;
+	u64 mtrr_fixed[11];
+	u64 mtrr_var[16];
+	u64 msr_kvm_poll_control;
+	u64 smbase;
+	u32 pkru, host_pkru;
+	struct kvm_cpuid_cache cpuid;
+
+	/* FPU */
+	struct fpu_guest guest_fpu;
+	bool fpu_loaded;
+
+	/* MMU (arch/x86/mmu) */
+	struct kvm_mmu *mmu;		/* (c) */
+	gpa_t mmio_gpa;			/* last MMIO address, for the next emulation */
+	gva_t mmio_gva;
+	u64 mmio_gen;
+
+	/* interrupts */
+	struct kvm_lapic *apic;		/* (c) NULL without an in-kernel LAPIC */
+	u32 mp_state;			/* (a) KVM_MP_STATE_* */
+	unsigned long pending_sipi;	/* (a) bit 0: INIT, bit 1: SIPI; with sipi_vector */
+	u8 sipi_vector;
+	struct {
+		bool pending;		/* raised, not yet given to the hardware */
+		bool injected;		/* given; back again when delivery was interrupted */
+		u8 vector;
+		bool has_error_code;
+		u32 error_code;
+		bool has_payload;
+		unsigned long payload;	/* DR6 bits of #DB, CR2 of #PF */
+	} exception;
+	struct {
+		bool injected;
+		bool soft;
+		u8 vector;
+		u8 insn_len;
+	} interrupt;
+	atomic_t nmi_queued;		/* (a) by KVM_NMI and the LAPIC */
+	unsigned int nmi_pending;	/* (v) at most 2 */
+	bool nmi_injected;
+	bool exception_payload_enabled;	/* copy of the VM's */
+	int pending_external_vector;	/* split or user irqchip: from KVM_INTERRUPT; -1 none */
+	int pending_ioapic_eoi;
+	DECLARE_BITMAP(ioapic_handled_vectors, 256);
+	u64 eoi_exit_bitmap[4];
+	bool triple_fault_pending;
+	u32 last_exit_kind;
+
+	/* time */
+	struct kvm_pvclock pv_time;
+	u64 tsc_offset;			/* host TSC (scaled) + offset = guest TSC */
+	u64 tsc_scaling_ratio;		/* fixed point; 0 while not scaled */
+	u64 ia32_tsc_adjust_msr;
+	u64 last_guest_tsc;
+	u64 last_host_tsc;
+	u32 virtual_tsc_khz;
+	u32 virtual_tsc_mult;
+	s8 virtual_tsc_shift;
+	u64 this_tsc_nsec, this_tsc_write;
+	u64 this_tsc_generation;
+	u32 hw_tsc_khz;
+	bool tsc_catchup;
+	struct {
+		u64 msr_val;
+		u8 preempted;
+		u64 last_steal;
+		struct kvm_hva_cache cache;
+	} st;
+	struct {
+		u64 msr_val;		/* PV EOI */
+		struct kvm_hva_cache data;
+	} pv_eoi;
+
+	/* MCE */
+	u64 mcg_cap, mcg_status, mcg_ctl, mcg_ext_ctl;
+	u64 mce_banks[KVM_OOT_MCE_BANKS * 4];
+
+	/* emulation and its unfinished business with user space */
+	struct x86_emul *emul;
+	int (*complete_userspace_io)(struct kvm_vcpu *vcpu);
+	struct {
+		u16 port;
+		u8 size;
+		u8 count;		/* elements this round */
+		bool in;
+		void *data;		/* the vCPU's PIO page */
+	} pio;
+	bool emulate_regs_need_sync;
+	u64 l1tf_pad;
+
+	/* PV features */
+	struct {
+		bool enforce;
+		u32 features;
+	} pv_cpuid;
+	u64 hypercall_exit_enabled;
+	u64 msr_kvm_async_pf;
+
+	/* backend's own state */
+	void *backend;
+	u64 host_xss, host_debugctl;
+};
+
+/* struct kvm_arch.irqchip_mode */
+enum kvm_irqchip_mode {
+	KVM_IRQCHIP_NONE,
+	KVM_IRQCHIP_KERNEL,	/* PIC, IOAPIC and LAPIC in the kernel */
+	KVM_IRQCHIP_SPLIT,	/* LAPIC only */
+};
+
+struct kvm_msr_filter;
+
+struct kvm_arch {
+	/* irqchip */
+	enum kvm_irqchip_mode irqchip_mode;	/* (l), READ_ONCE elsewhere */
+	struct kvm_pic *vpic;			/* (l) */
+	struct kvm_ioapic *vioapic;		/* (l) */
+	struct kvm_pit *vpit;			/* (l) */
+	u8 nr_reserved_ioapic_pins;
+	atomic_t vapics_in_nmi_mode;
+	struct mutex apic_map_lock;
+	struct kvm_apic_map __rcu *apic_map;	/* apic_map_lock; RCU */
+	atomic_t apic_map_dirty;
+	bool x2apic_format;			/* KVM_CAP_X2APIC_API */
+	bool x2apic_broadcast_quirk_disabled;
+	u32 bsp_vcpu_id;			/* (l) */
+	bool bsp_vcpu_id_set;
+	u32 max_vcpu_ids;			/* (l) KVM_CAP_MAX_VCPU_ID */
+	u64 apic_bus_cycle_ns;
+
+	/* MMU (arch/x86/mmu) */
+	void *mmu;				/* (c) its per-VM state */
+	u64 nr_mmu_pages_requested;
+
+	/* backend */
+	void *backend;				/* (c) */
+	gpa_t tss_addr;				/* (s) */
+	gpa_t identity_map_addr;		/* (s) */
+
+	/* time */
+	raw_spinlock_t tsc_write_lock;
+	u64 last_tsc_nsec, last_tsc_write;
+	u32 last_tsc_khz;
+	u64 last_tsc_offset;
+	u64 cur_tsc_nsec, cur_tsc_write, cur_tsc_offset, cur_tsc_generation;
+	int nr_vcpus_matched_tsc;
+	u32 default_tsc_khz;
+	seqcount_raw_spinlock_t pvclock_sc;
+	bool use_master_clock;
+	u64 master_kernel_ns;
+	u64 master_cycle_now;
+	s64 kvmclock_offset;
+	u64 wall_clock_msr;
+	struct delayed_work kvmclock_update_work;
+
+	/* policy given by user space (l), READ_ONCE elsewhere */
+	u64 disabled_quirks;
+	u64 disabled_exits;			/* KVM_X86_DISABLE_EXITS_* */
+	bool exception_payload_enabled;
+	bool triple_fault_event;
+	bool guest_can_read_platform_info;
+	u32 user_space_msr_mask;		/* KVM_MSR_EXIT_REASON_* */
+	struct kvm_msr_filter __rcu *msr_filter;
+	bool exit_on_emulation_error;
+	bool bus_lock_detection;
+	u64 hypercall_exit_enabled;
+	bool pmu_disabled;
+	spinlock_t misc_lock;
+};
+
+#endif /* KVM_OOT_X86_TYPES_H */

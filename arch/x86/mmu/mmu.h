@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The memory manager as the rest of the x86 code sees it. Everything behind it
+ * is private to arch/x86/mmu (mmu_internal.h).
+ */
+#ifndef KVM_OOT_MMU_H
+#define KVM_OOT_MMU_H
+
+#include "module/kvm_host.h"
+
+#define KVM_INVALID_GPA	(~(gpa_t)0)
+
+struct kvm_fault;
+struct kvm_exit;
+
+/* module and backend set-up */
+int kvm_mmu_module_init(void);
+void kvm_mmu_module_exit(void);
+/**
+ * kvm_mmu_configure() - tell the MMU what the backend's hardware walks
+ * @tdp: nested paging is on (shadow paging is not implemented yet: false is refused)
+ * @root_levels: levels of the nested table (4 or 5)
+ * @max_level: largest page: 1 4 KiB, 2 2 MiB, 3 1 GiB
+ * Return: 0 or -EOPNOTSUPP
+ */
+int kvm_mmu_configure(bool tdp, int root_levels, int max_level);
+
+int kvm_mmu_vm_init(struct kvm *kvm);
+void kvm_mmu_vm_destroy(struct kvm *kvm);
+int kvm_mmu_vcpu_create(struct kvm_vcpu *vcpu);
+void kvm_mmu_vcpu_destroy(struct kvm_vcpu *vcpu);
+
+/* after a change of CR0/CR4/EFER/CPUID that alters how the guest pages */
+void kvm_mmu_reset_context(struct kvm_vcpu *vcpu);
+/* make sure the vCPU has a valid root and the backend has it; 0 or -errno */
+int kvm_mmu_load(struct kvm_vcpu *vcpu);
+void kvm_mmu_unload(struct kvm_vcpu *vcpu);
+void kvm_mmu_new_cr3(struct kvm_vcpu *vcpu, unsigned long cr3);
+void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva);
+
+enum kvm_pf_result {
+	KVM_PF_RETRY,	/* mapped, or raced: re-enter */
+	KVM_PF_EMULATE,	/* MMIO or a write that must be emulated */
+};
+/**
+ * kvm_mmu_tdp_fault() - handle a nested page fault
+ * @gpa: faulting guest physical address
+ * @error_code: PFERR_*
+ * Return: enum kvm_pf_result, or -errno (-EFAULT: no host memory there; user space is told)
+ */
+int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code);
+
+/**
+ * kvm_mmu_gva_to_gpa() - walk the guest's page tables in its current mode
+ * @access: PFERR_WRITE, PFERR_USER, PFERR_FETCH as wanted; CPL is the caller's
+ *	business (pass PFERR_USER for CPL 3 accesses)
+ * @fault: filled with the #PF on failure; may be NULL
+ * Return: the guest physical address, or KVM_INVALID_GPA
+ */
+gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access,
+			 struct kvm_fault *fault);
+/* PDPTEs of PAE paging, loaded at MOV CR3/CR0/CR4: false when a reserved bit is set */
+bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3);
+/* whether @gpa is known to be MMIO (no memslot) */
+bool kvm_mmu_gpa_is_mmio(struct kvm_vcpu *vcpu, gpa_t gpa);
+long kvm_mmu_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg); /* (SET|GET)_NR_MMU_PAGES */
+
+#endif /* KVM_OOT_MMU_H */

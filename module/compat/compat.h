@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The source is written for the newest kernel; this header makes an older one
+ * look like it. It is the only place that may know kernel versions, and it
+ * prefers a probe (does a macro exist, does this compile) to a number.
+ */
+#ifndef KVM_OOT_COMPAT_H
+#define KVM_OOT_COMPAT_H
+
+#include <linux/version.h>
+#include <linux/kernel.h>
+#include <linux/overflow.h>
+#include <linux/eventfd.h>
+#include <linux/hrtimer.h>
+#include <asm/msr.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+/* 6.8 dropped the count: it was always 1. */
+#define eventfd_signal(ctx)	((void)(eventfd_signal)((ctx), 1))
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,
+					    enum hrtimer_restart (*fn)(struct hrtimer *),
+					    clockid_t clock, enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, clock, mode);
+	timer->function = fn;
+}
+#define hrtimer_setup kvm_compat_hrtimer_setup
+#endif
+
+#ifndef rdmsrq
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
+#define rdmsrq(msr, val)	rdmsrl(msr, val)
+#define wrmsrq(msr, val)	wrmsrl(msr, val)
+#define rdmsrq_safe(msr, p)	rdmsrl_safe(msr, p)
+#define wrmsrq_safe(msr, v)	wrmsrl_safe(msr, v)
+#endif
+#endif
+
+#endif /* KVM_OOT_COMPAT_H */
