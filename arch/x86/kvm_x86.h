@@ -452,6 +452,7 @@ void kvm_load_guest_fpu(struct kvm_vcpu *vcpu);	/* KVM_RUN begins */
 void kvm_put_guest_fpu(struct kvm_vcpu *vcpu);
 void kvm_load_guest_xsave_state(struct kvm_vcpu *vcpu);	/* XCR0/XSS/PKRU around entry, irqoff */
 void kvm_load_host_xsave_state(struct kvm_vcpu *vcpu);
+int kvm_xsave2_size(struct kvm *kvm);	/* bytes, KVM_CAP_XSAVE2; kvm may be NULL */
 long kvm_fpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
 
 /* ---- CPUID: arch/x86/cpuid.c ---------------------------------------------------------------- */
