@@ -49,6 +49,8 @@
 #define KVM_OOT_IRQCHIP_PINS	24
 #define KVM_OOT_NR_IRQCHIPS	3	/* PIC master, PIC slave, IOAPIC */
 
+#define KVM_OOT_MMIO_FRAGMENTS	4
+
 #define KVM_PIO_PAGE_OFFSET		1
 #define KVM_COALESCED_MMIO_PAGE_OFFSET	2
 #define KVM_VCPU_MMAP_PAGES		3
@@ -338,7 +340,7 @@ struct kvm_vcpu {
 		gpa_t gpa;
 		unsigned int len;
 		unsigned int offset;	/* into mmio_data */
-	} mmio_fragments[2];
+	} mmio_fragments[KVM_OOT_MMIO_FRAGMENTS];
 	u8 mmio_data[64];
 
 	bool stat_file_ready;
@@ -473,6 +475,8 @@ void kvm_flush_remote_tlbs(struct kvm *kvm);
 void kvm_vcpu_halt(struct kvm_vcpu *vcpu);
 bool kvm_vcpu_block(struct kvm_vcpu *vcpu);
 void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu, bool in_kernel);
+/* give this CPU to the thread of @target: >0 when it was */
+int kvm_vcpu_yield_to(struct kvm_vcpu *target);
 void kvm_vcpu_load(struct kvm_vcpu *vcpu);
 void kvm_vcpu_put(struct kvm_vcpu *vcpu);
 struct kvm_vcpu *kvm_get_running_vcpu(void);
@@ -480,10 +484,12 @@ struct kvm_vcpu *kvm_get_running_vcpu(void);
 static inline void kvm_vcpu_srcu_read_lock(struct kvm_vcpu *vcpu)
 {
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->kvm->srcu);
+	__release(&vcpu->kvm->srcu);	/* sparse: the section outlives the function */
 }
 
 static inline void kvm_vcpu_srcu_read_unlock(struct kvm_vcpu *vcpu)
 {
+	__acquire(&vcpu->kvm->srcu);
 	srcu_read_unlock(&vcpu->kvm->srcu, vcpu->srcu_idx);
 }
 

@@ -430,7 +430,7 @@ bool kvm_vcpu_has_events(struct kvm_vcpu *vcpu)
 	if (vcpu->arch.pending_sipi && kvm_lapic_in_kernel(vcpu) &&
 	    kvm_lapic_has_init_or_sipi(vcpu))
 		return true;
-	if (vcpu->arch.exception.pending)
+	if (vcpu->arch.exception.pending || READ_ONCE(vcpu->arch.pv_unhalted))
 		return true;
 	if (kvm_test_request(KVM_REQ_NMI, vcpu) ||
 	    (vcpu->arch.nmi_pending && !kvm_be_call(nmi_blocked)(vcpu)))

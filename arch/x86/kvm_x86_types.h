@@ -217,18 +217,25 @@ struct kvm_vcpu_arch {
 		u8 size;
 		u8 count;		/* elements this round */
 		bool in;
+		u8 insn_len;		/* to step over when user space is done */
+		unsigned long linear_rip;
 		void *data;		/* the vCPU's PIO page */
 	} pio;
-	bool emulate_regs_need_sync;
-	u64 l1tf_pad;
+	/* MMIO reads of the instruction being emulated, kept for its re-execution */
+	struct {
+		gpa_t gpa;
+		u8 len;
+		u8 data[32];
+	} mmio_reads[4];
+	u8 nr_mmio_reads;
+	u8 next_mmio_read;
 
 	/* PV features */
 	struct {
 		bool enforce;
 		u32 features;
 	} pv_cpuid;
-	u64 hypercall_exit_enabled;
-	u64 msr_kvm_async_pf;
+	bool pv_unhalted;		/* (a) KVM_HC_KICK_CPU */
 
 	/* backend's own state */
 	void *backend;
@@ -297,10 +304,6 @@ struct kvm_arch {
 	u32 user_space_msr_mask;		/* KVM_MSR_EXIT_REASON_* */
 	struct kvm_msr_filter __rcu *msr_filter;
 	bool exit_on_emulation_error;
-	bool bus_lock_detection;
-	u64 hypercall_exit_enabled;
-	bool pmu_disabled;
-	spinlock_t misc_lock;
 };
 
 #endif /* KVM_OOT_X86_TYPES_H */

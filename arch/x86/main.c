@@ -435,7 +435,6 @@ int kvm_arch_init_vm(struct kvm *kvm, unsigned long type)
 		return -EINVAL;
 
 	mutex_init(&kvm->arch.apic_map_lock);
-	spin_lock_init(&kvm->arch.misc_lock);
 	kvm->arch.guest_can_read_platform_info = true;
 
 	r = kvm_mmu_vm_init(kvm);

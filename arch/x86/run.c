@@ -349,8 +349,10 @@ static int vcpu_block(struct kvm_vcpu *vcpu)
 
 	switch (READ_ONCE(vcpu->arch.mp_state)) {
 	case KVM_MP_STATE_HALTED:
-		if (kvm_vcpu_has_events(vcpu))
+		if (kvm_vcpu_has_events(vcpu)) {
+			WRITE_ONCE(vcpu->arch.pv_unhalted, false);
 			WRITE_ONCE(vcpu->arch.mp_state, KVM_MP_STATE_RUNNABLE);
+		}
 		return 1;
 	case KVM_MP_STATE_RUNNABLE:
 	case KVM_MP_STATE_INIT_RECEIVED:

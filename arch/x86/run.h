@@ -39,13 +39,18 @@ static inline bool kvm_exit_disabled(struct kvm *kvm, u64 which)
 }
 
 /* exits.c */
+int kvm_debug_exit(struct kvm_vcpu *vcpu, unsigned long dr6);
 bool kvm_exit_fastpath(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
 
 /* events.c */
 void kvm_deliver_exception_payload(struct kvm_vcpu *vcpu);
 void kvm_process_nmi(struct kvm_vcpu *vcpu);
 
+/* emul_glue.c */
+int kvm_emulate_task_switch(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
+
 /* io.c: MMIO as the emulator asks for it; returns X86_EMUL_* */
+int kvm_mmio_exit(struct kvm_vcpu *vcpu);
 int kvm_emul_mmio(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int len, void *val,
 		  bool write);
 

@@ -1,0 +1,744 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What is done about each kind of VM exit. Both backends report the same
+ * kinds (struct kvm_exit), so each is handled once, here.
+ *
+ * A handler returns >0 to enter the guest again, 0 to leave to user space with
+ * kvm_run filled, <0 for -errno. What the CPU did not decode (older AMD CPUs
+ * tell neither the length of an instruction nor its operands) goes through the
+ * emulator.
+ */
+#include <linux/kvm_para.h>
+#include <linux/sched.h>
+
+#include "arch/x86/kvm_x86.h"
+#include "arch/x86/run.h"
+#include "arch/x86/irq/lapic.h"
+#include <asm/debugreg.h>
+#include <asm/tlbflush.h>
+#include <asm/trapnr.h>
+
+#define DR6_BS		BIT(14)
+#define DR6_BD		BIT(13)
+#define DR6_LOW_ONES	0xffff0ff0ul
+
+/**
+ * kvm_debug_exit() - leave to user space with KVM_EXIT_DEBUG
+ * @vcpu: the vCPU, loaded
+ * @dr6: the conditions, DR6 bits
+ *
+ * Return: 0.
+ */
+int kvm_debug_exit(struct kvm_vcpu *vcpu, unsigned long dr6)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->debug.arch.dr6 = dr6 | DR6_LOW_ONES;
+	run->debug.arch.dr7 = vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP ?
+		vcpu->arch.eff_dr7 : vcpu->arch.dr7;
+	run->debug.arch.pc = kvm_get_linear_rip(vcpu);
+	run->debug.arch.exception = X86_TRAP_DB;
+	run->exit_reason = KVM_EXIT_DEBUG;
+	return 0;
+}
+
+/* An instruction that common code carried out is over: traps that follow it. */
+static int after_insn(struct kvm_vcpu *vcpu, unsigned long rflags)
+{
+	if (likely(!(rflags & X86_EFLAGS_TF)))
+		return 1;
+	if (vcpu->arch.guest_debug & KVM_GUESTDBG_SINGLESTEP)
+		return kvm_debug_exit(vcpu, DR6_BS);
+	kvm_queue_exception_p(vcpu, X86_TRAP_DB, DR6_BS);
+	return 1;
+}
+
+/**
+ * kvm_skip_insn() - step over the instruction that made the guest exit
+ * @vcpu: the vCPU, loaded, SRCU held
+ * @exit: the exit
+ *
+ * Return: >0 to enter again, 0 to leave to user space.
+ */
+int kvm_skip_insn(struct kvm_vcpu *vcpu, const struct kvm_exit *exit)
+{
+	unsigned long rip, rflags;
+
+	if (!exit->insn_len)
+		return kvm_emulate_insn(vcpu, 0, KVM_EMUL_SKIP, NULL, 0);
+
+	rflags = kvm_be_call(get_rflags)(vcpu);
+	rip = kvm_rip_read(vcpu) + exit->insn_len;
+	if (!is_64_bit_mode(vcpu))
+		rip = (u32)rip;
+	kvm_rip_write(vcpu, rip);
+	kvm_be_call(set_int_shadow)(vcpu, 0);
+	if (rflags & X86_EFLAGS_RF)
+		kvm_be_call(set_rflags)(vcpu, rflags & ~X86_EFLAGS_RF);
+	return after_insn(vcpu, rflags);
+}
+EXPORT_SYMBOL_GPL(kvm_skip_insn);
+
+/**
+ * kvm_skip_emulated_insn() - step over an instruction of unknown length
+ * @vcpu: the vCPU, loaded, SRCU held
+ *
+ * Return: >0 to enter again, 0 to leave to user space.
+ */
+int kvm_skip_emulated_insn(struct kvm_vcpu *vcpu)
+{
+	return kvm_emulate_insn(vcpu, 0, KVM_EMUL_SKIP, NULL, 0);
+}
+EXPORT_SYMBOL_GPL(kvm_skip_emulated_insn);
+
+static int internal_error(struct kvm_vcpu *vcpu, u32 suberror, u64 d0, u64 d1,
+			  u64 d2)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = suberror;
+	run->internal.ndata = 4;
+	run->internal.data[0] = d0;
+	run->internal.data[1] = d1;
+	run->internal.data[2] = d2;
+	run->internal.data[3] = READ_ONCE(vcpu->cpu);
+	return 0;
+}
+
+/* ---- exceptions ------------------------------------------------------------------ */
+
+static int handle_db(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	u32 dbg = vcpu->arch.guest_debug;
+
+	if (dbg & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP))
+		return kvm_debug_exit(vcpu, exit->exc.payload);
+	kvm_queue_exception_p(vcpu, X86_TRAP_DB, exit->exc.payload);
+	return 1;
+}
+
+static int handle_bp(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (!(vcpu->arch.guest_debug & KVM_GUESTDBG_USE_SW_BP)) {
+		kvm_queue_exception(vcpu, X86_TRAP_BP);
+		return 1;
+	}
+	run->exit_reason = KVM_EXIT_DEBUG;
+	run->debug.arch.pc = kvm_get_linear_rip(vcpu);
+	run->debug.arch.exception = X86_TRAP_BP;
+	return 0;
+}
+
+static int handle_exception(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	struct kvm_fault fault;
+
+	vcpu->stat.exception_exits++;
+	switch (exit->exc.vector) {
+	case X86_TRAP_DB:
+		return handle_db(vcpu, exit);
+	case X86_TRAP_BP:
+		return handle_bp(vcpu, exit);
+	case X86_TRAP_UD:
+		/* perhaps the other vendor's hypercall instruction */
+		return kvm_emulate_insn(vcpu, 0, KVM_EMUL_UD, exit->insn_bytes,
+					exit->nr_insn_bytes);
+	case X86_TRAP_PF:
+		fault = (struct kvm_fault) {
+			.vector = X86_TRAP_PF,
+			.has_error_code = true,
+			.error_code = exit->exc.error_code,
+			.address = exit->exc.payload,
+		};
+		kvm_inject_page_fault(vcpu, &fault);
+		return 1;
+	default:
+		if (exit->exc.has_error_code)
+			kvm_queue_exception_e(vcpu, exit->exc.vector,
+					      exit->exc.error_code);
+		else
+			kvm_queue_exception(vcpu, exit->exc.vector);
+		return 1;
+	}
+}
+
+/* ---- memory ------------------------------------------------------------------------ */
+
+static int handle_tdp_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	gpa_t gpa = exit->pf.gpa;
+	int r;
+
+	vcpu->stat.tdp_fault_exits++;
+	vcpu->stat.pf_taken++;
+	r = kvm_mmu_tdp_fault(vcpu, gpa, exit->pf.error_code);
+	if (r < 0)
+		return r;
+	if (r == KVM_PF_RETRY)
+		return 1;
+
+	/* nothing that can be emulated: the IDT or the stack is not memory */
+	if (exit->vectoring.type != KVM_EVENT_NONE)
+		return internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV,
+				      exit->vectoring.vector |
+				      (u64)exit->vectoring.type << 8,
+				      exit->hw_reason, gpa);
+
+	/* a doorbell that needs neither the value nor the length */
+	if ((exit->pf.error_code & PFERR_WRITE) && kvm_mmu_gpa_is_mmio(vcpu, gpa) &&
+	    !kvm_io_bus_write(vcpu, KVM_BUS_FAST_MMIO, gpa, 0, NULL))
+		return kvm_skip_insn(vcpu, exit);
+
+	vcpu->stat.pf_emulate++;
+	return kvm_emulate_insn(vcpu, gpa, KVM_EMUL_TDP_FAULT, exit->insn_bytes,
+				exit->nr_insn_bytes);
+}
+
+static int emulate(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	return kvm_emulate_insn(vcpu, 0, 0, exit->insn_bytes,
+				exit->nr_insn_bytes);
+}
+
+static int handle_invlpg(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	if (!exit->addr.decoded)
+		return emulate(vcpu, exit);
+	vcpu->stat.invlpg++;
+	kvm_mmu_invlpg(vcpu, exit->addr.gva);
+	return kvm_skip_insn(vcpu, exit);
+}
+
+/* ---- instructions -------------------------------------------------------------------- */
+
+static int handle_cpuid(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	vcpu->stat.cpuid_exits++;
+	kvm_emulate_cpuid(vcpu);
+	return kvm_skip_insn(vcpu, exit);
+}
+
+/**
+ * kvm_emulate_halt() - the guest executed HLT; RIP is past it
+ * @vcpu: the vCPU, loaded
+ *
+ * Return: 1 to wait in the kernel, 0 to leave with KVM_EXIT_HLT.
+ */
+int kvm_emulate_halt(struct kvm_vcpu *vcpu)
+{
+	vcpu->stat.halt_exits++;
+	if (kvm_lapic_in_kernel(vcpu)) {
+		if (vcpu->arch.pv_unhalted) {
+			vcpu->arch.pv_unhalted = false;
+			return 1;
+		}
+		WRITE_ONCE(vcpu->arch.mp_state, KVM_MP_STATE_HALTED);
+		return 1;
+	}
+	vcpu->run->exit_reason = KVM_EXIT_HLT;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_emulate_halt);
+
+static int handle_hlt(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	int r = kvm_skip_insn(vcpu, exit);
+
+	/* both must be done: a single step over HLT is reported, then it halts */
+	return kvm_emulate_halt(vcpu) && r;
+}
+
+static int handle_io(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	if (exit->io.string)
+		return emulate(vcpu, exit);
+	return kvm_fast_pio(vcpu, exit->io.port, exit->io.size, exit->io.in, exit);
+}
+
+static int handle_rdmsr(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	vcpu->stat.msr_exits++;
+	return kvm_emulate_rdmsr(vcpu, exit);
+}
+
+static int handle_wrmsr(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	vcpu->stat.msr_exits++;
+	return kvm_emulate_wrmsr(vcpu, exit);
+}
+
+/* MOV to CR8 lowered the TPR: user space that has the APIC wants to know. */
+static int set_cr8_exit(struct kvm_vcpu *vcpu, unsigned long before)
+{
+	if (kvm_lapic_in_kernel(vcpu) || before <= kvm_get_cr8(vcpu))
+		return 1;
+	vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
+	return 0;
+}
+
+static int write_cr(struct kvm_vcpu *vcpu, unsigned int cr, unsigned long val)
+{
+	switch (cr) {
+	case 0:
+		return kvm_set_cr0(vcpu, val);
+	case 2:
+		vcpu->arch.cr2 = val;
+		return 0;
+	case 3:
+		return kvm_set_cr3(vcpu, val);
+	case 4:
+		return kvm_set_cr4(vcpu, val);
+	case 8:
+		return kvm_set_cr8(vcpu, val);
+	default:
+		return 1;
+	}
+}
+
+static unsigned long read_cr(struct kvm_vcpu *vcpu, unsigned int cr)
+{
+	switch (cr) {
+	case 0:
+		return kvm_read_cr0(vcpu);
+	case 2:
+		return vcpu->arch.cr2;
+	case 3:
+		return kvm_read_cr3(vcpu);
+	case 4:
+		return kvm_read_cr4(vcpu);
+	case 8:
+		return kvm_get_cr8(vcpu);
+	default:
+		return 0;
+	}
+}
+
+static int handle_cr(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	unsigned long val, before;
+	int r;
+
+	vcpu->stat.cr_exits++;
+	if (!exit->cr.decoded || exit->cr.cr > 15)
+		return emulate(vcpu, exit);
+
+	if (!exit->cr.write) {
+		val = read_cr(vcpu, exit->cr.cr);
+		if (!is_64_bit_mode(vcpu))
+			val = (u32)val;
+		kvm_gpr_write(vcpu, exit->cr.gpr, val);
+		return kvm_skip_insn(vcpu, exit);
+	}
+
+	val = kvm_gpr_read(vcpu, exit->cr.gpr);
+	if (!is_64_bit_mode(vcpu))
+		val = (u32)val;
+	before = exit->cr.cr == 8 ? kvm_get_cr8(vcpu) : 0;
+	if (write_cr(vcpu, exit->cr.cr, val)) {
+		kvm_inject_gp(vcpu, 0);
+		return 1;
+	}
+	r = kvm_skip_insn(vcpu, exit);
+	if (r > 0 && exit->cr.cr == 8)
+		r = set_cr8_exit(vcpu, before);
+	return r;
+}
+
+static int handle_dr(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	unsigned int dr = exit->dr.dr;
+	unsigned long val;
+
+	vcpu->stat.dr_exits++;
+
+	/* DR7.GD: #DB before the access, to the guest or to its debugger */
+	if (vcpu->arch.dr7 & KVM_DR7_GD) {
+		if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP)
+			return kvm_debug_exit(vcpu, DR6_BD);
+		kvm_queue_exception_p(vcpu, X86_TRAP_DB, DR6_BD);
+		return 1;
+	}
+
+	/*
+	 * The first access since the vCPU was loaded: give the guest the real
+	 * registers and let the instruction happen.
+	 */
+	if (!(vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP) &&
+	    !(vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT)) {
+		vcpu->arch.switch_db_regs |= KVM_DEBUGREG_WONT_EXIT;
+		kvm_be_call(load_debugregs)(vcpu);
+		return 1;
+	}
+
+	if (!exit->dr.decoded)
+		return emulate(vcpu, exit);
+	if ((dr == 4 || dr == 5) && kvm_cr4_bit(vcpu, X86_CR4_DE)) {
+		kvm_queue_exception(vcpu, X86_TRAP_UD);
+		return 1;
+	}
+	if (!exit->dr.write) {
+		kvm_gpr_write(vcpu, exit->dr.gpr, kvm_get_dr(vcpu, dr));
+		return kvm_skip_insn(vcpu, exit);
+	}
+	val = kvm_gpr_read(vcpu, exit->dr.gpr);
+	if (!is_64_bit_mode(vcpu))
+		val = (u32)val;
+	if (kvm_set_dr(vcpu, dr, val)) {
+		kvm_inject_gp(vcpu, 0);
+		return 1;
+	}
+	return kvm_skip_insn(vcpu, exit);
+}
+
+static int handle_rdpmc(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	/* no counters are offered, so every index is out of range */
+	kvm_inject_gp(vcpu, 0);
+	return 1;
+}
+
+static int handle_rdtsc(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	u64 tsc = kvm_read_guest_tsc(vcpu, rdtsc());
+
+	kvm_gpr_write(vcpu, VCPU_REG_RAX, (u32)tsc);
+	kvm_gpr_write(vcpu, VCPU_REG_RDX, tsc >> 32);
+	if (exit->kind == KVM_XK_RDTSCP)
+		kvm_gpr_write(vcpu, VCPU_REG_RCX, (u32)vcpu->arch.tsc_aux);
+	return kvm_skip_insn(vcpu, exit);
+}
+
+static int handle_nop(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	return kvm_skip_insn(vcpu, exit);
+}
+
+static int handle_mwait(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	if (!kvm_quirk(vcpu->kvm, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
+	    !guest_has(vcpu, X86_FEATURE_MWAIT)) {
+		kvm_queue_exception(vcpu, X86_TRAP_UD);
+		return 1;
+	}
+	/* a wake-up without cause is allowed at any time */
+	return kvm_skip_insn(vcpu, exit);
+}
+
+static int handle_pause(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	kvm_vcpu_on_spin(vcpu, kvm_be_call(get_cpl)(vcpu) == 0);
+	return kvm_skip_insn(vcpu, exit);
+}
+
+static int handle_xsetbv(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	if (!kvm_cr4_bit(vcpu, X86_CR4_OSXSAVE)) {
+		kvm_queue_exception(vcpu, X86_TRAP_UD);
+		return 1;
+	}
+	if (kvm_be_call(get_cpl)(vcpu) != 0 ||
+	    kvm_set_xcr(vcpu, kvm_gpr_read(vcpu, VCPU_REG_RCX),
+			kvm_read_edx_eax(vcpu))) {
+		kvm_inject_gp(vcpu, 0);
+		return 1;
+	}
+	return kvm_skip_insn(vcpu, exit);
+}
+
+static int handle_ud(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	kvm_queue_exception(vcpu, X86_TRAP_UD);
+	return 1;
+}
+
+static int handle_invpcid(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	/* intercepted only to refuse it */
+	if (!guest_has(vcpu, X86_FEATURE_INVPCID))
+		return handle_ud(vcpu, exit);
+	return emulate(vcpu, exit);
+}
+
+/* ---- hypercalls ------------------------------------------------------------------------- */
+
+static long hc_kick_cpu(struct kvm_vcpu *vcpu, unsigned long apic_id)
+{
+	struct kvm_vcpu *target = kvm_get_vcpu_by_id(vcpu->kvm, apic_id);
+
+	if (!target)
+		return 0;
+	WRITE_ONCE(target->arch.pv_unhalted, true);
+	kvm_make_request(KVM_REQ_EVENT, target);
+	kvm_vcpu_kick(target);
+	return 0;
+}
+
+static long hc_send_ipi(struct kvm_vcpu *vcpu, unsigned long low,
+			unsigned long high, u32 min, u32 icr, bool mode64)
+{
+	unsigned int bits = mode64 ? 64 : 32;
+	struct kvm_lapic_irq irq = {};
+	long count = 0;
+	unsigned int i, half;
+	int r;
+
+	if (!kvm_lapic_in_kernel(vcpu))
+		return -KVM_ENOSYS;
+	/* shorthands and logical destinations are not part of this call */
+	if (icr & (APIC_DEST_MASK | APIC_SHORT_MASK))
+		return -KVM_EINVAL;
+
+	irq.vector = icr & APIC_VECTOR_MASK;
+	irq.delivery_mode = icr & APIC_MODE_MASK;
+	switch (irq.delivery_mode) {
+	case APIC_DM_FIXED:
+	case APIC_DM_NMI:
+		break;
+	default:
+		return -KVM_EINVAL;
+	}
+	irq.level = icr & APIC_INT_ASSERT;
+	irq.trig_mode = icr & APIC_INT_LEVELTRIG;
+	irq.dest_mode = APIC_DEST_PHYSICAL;
+
+	for (half = 0; half < 2; half++) {
+		unsigned long map = half ? high : low;
+
+		for_each_set_bit(i, &map, bits) {
+			u64 id = (u64)min + half * bits + i;
+			struct kvm_vcpu *target;
+
+			if (id >= KVM_OOT_MAX_VCPU_IDS)
+				break;
+			target = kvm_get_vcpu_by_id(vcpu->kvm, id);
+			if (!target)
+				continue;
+			irq.dest_id = id;
+			r = kvm_irq_deliver(vcpu->kvm, vcpu->arch.apic, &irq);
+			if (r > 0)
+				count++;
+		}
+	}
+	return count;
+}
+
+static long hc_sched_yield(struct kvm_vcpu *vcpu, unsigned long id)
+{
+	struct kvm_vcpu *target = kvm_get_vcpu_by_id(vcpu->kvm, id);
+
+	vcpu->stat.directed_yield_attempted++;
+	if (!target || target == vcpu || !READ_ONCE(target->ready))
+		return 0;
+	if (kvm_vcpu_yield_to(target) > 0)
+		vcpu->stat.directed_yield_successful++;
+	return 0;
+}
+
+/**
+ * kvm_emulate_hypercall() - VMCALL or VMMCALL
+ * @vcpu: the vCPU, loaded, SRCU held
+ * @exit: the exit
+ *
+ * Documentation/virt/kvm/x86/hypercalls.rst. The result goes to RAX.
+ * Return: >0 to enter again, 0 to leave to user space.
+ */
+int kvm_emulate_hypercall(struct kvm_vcpu *vcpu, const struct kvm_exit *exit)
+{
+	unsigned long nr = kvm_gpr_read(vcpu, VCPU_REG_RAX);
+	unsigned long a0 = kvm_gpr_read(vcpu, VCPU_REG_RBX);
+	unsigned long a1 = kvm_gpr_read(vcpu, VCPU_REG_RCX);
+	unsigned long a2 = kvm_gpr_read(vcpu, VCPU_REG_RDX);
+	unsigned long a3 = kvm_gpr_read(vcpu, VCPU_REG_RSI);
+	bool mode64 = is_64_bit_mode(vcpu);
+	long ret = -KVM_ENOSYS;
+
+	vcpu->stat.hypercalls++;
+	if (!mode64) {
+		nr = (u32)nr;
+		a0 = (u32)a0;
+		a1 = (u32)a1;
+		a2 = (u32)a2;
+		a3 = (u32)a3;
+	}
+
+	if (kvm_be_call(get_cpl)(vcpu) != 0) {
+		ret = -KVM_EPERM;
+		goto out;
+	}
+
+	switch (nr) {
+	case KVM_HC_VAPIC_POLL_IRQ:
+		ret = 0;
+		break;
+	case KVM_HC_KICK_CPU:
+		if (kvm_pv_has(vcpu, KVM_FEATURE_PV_UNHALT))
+			ret = hc_kick_cpu(vcpu, a1);
+		break;
+	case KVM_HC_SEND_IPI:
+		if (kvm_pv_has(vcpu, KVM_FEATURE_PV_SEND_IPI))
+			ret = hc_send_ipi(vcpu, a0, a1, a2, a3, mode64);
+		break;
+	case KVM_HC_SCHED_YIELD:
+		if (kvm_pv_has(vcpu, KVM_FEATURE_PV_SCHED_YIELD))
+			ret = hc_sched_yield(vcpu, a0);
+		break;
+	}
+out:
+	kvm_gpr_write(vcpu, VCPU_REG_RAX, mode64 ? (unsigned long)ret : (u32)ret);
+	return kvm_skip_insn(vcpu, exit);
+}
+
+static int handle_hypercall(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	return kvm_emulate_hypercall(vcpu, exit);
+}
+
+/* ---- the rest -------------------------------------------------------------------------- */
+
+static int handle_nothing(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	return 1;
+}
+
+static int handle_intr(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	vcpu->stat.irq_exits++;
+	return 1;
+}
+
+static int handle_intr_window(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	vcpu->stat.irq_window_exits++;
+	kvm_be_call(request_intr_window)(vcpu, false);
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	return 1;
+}
+
+static int handle_nmi_window(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	vcpu->stat.nmi_window_exits++;
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	return 1;
+}
+
+static int handle_tpr_below(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	return 1;
+}
+
+static int handle_triple_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+	vcpu->mmio_needed = false;
+	return 0;
+}
+
+static int handle_task_switch(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	return kvm_emulate_task_switch(vcpu, exit);
+}
+
+static int handle_fail_entry(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	run->fail_entry.hardware_entry_failure_reason = exit->hw_reason;
+	run->fail_entry.cpu = READ_ONCE(vcpu->cpu);
+	return 0;
+}
+
+static int handle_unknown(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON;
+	run->internal.ndata = 2;
+	run->internal.data[0] = exit->hw_reason;
+	run->internal.data[1] = READ_ONCE(vcpu->cpu);
+	return 0;
+}
+
+static int (*const handlers[KVM_XK_COUNT])(struct kvm_vcpu *, struct kvm_exit *) = {
+	[KVM_XK_FAIL_ENTRY]	= handle_fail_entry,
+	[KVM_XK_UNKNOWN]	= handle_unknown,
+	[KVM_XK_HANDLED]	= handle_nothing,
+	[KVM_XK_INTR]		= handle_intr,
+	[KVM_XK_INTR_WINDOW]	= handle_intr_window,
+	[KVM_XK_NMI_WINDOW]	= handle_nmi_window,
+	[KVM_XK_EXCEPTION]	= handle_exception,
+	[KVM_XK_TDP_FAULT]	= handle_tdp_fault,
+	[KVM_XK_CPUID]		= handle_cpuid,
+	[KVM_XK_HLT]		= handle_hlt,
+	[KVM_XK_IO]		= handle_io,
+	[KVM_XK_RDMSR]		= handle_rdmsr,
+	[KVM_XK_WRMSR]		= handle_wrmsr,
+	[KVM_XK_CR]		= handle_cr,
+	[KVM_XK_DR]		= handle_dr,
+	[KVM_XK_INVLPG]		= handle_invlpg,
+	[KVM_XK_INVPCID]	= handle_invpcid,
+	[KVM_XK_HYPERCALL]	= handle_hypercall,
+	[KVM_XK_RDPMC]		= handle_rdpmc,
+	[KVM_XK_RDTSC]		= handle_rdtsc,
+	[KVM_XK_RDTSCP]		= handle_rdtsc,
+	[KVM_XK_WBINVD]		= handle_nop,	/* no device writes around the cache */
+	[KVM_XK_INVD]		= handle_nop,
+	[KVM_XK_MONITOR]	= handle_mwait,
+	[KVM_XK_MWAIT]		= handle_mwait,
+	[KVM_XK_PAUSE]		= handle_pause,
+	[KVM_XK_XSETBV]		= handle_xsetbv,
+	[KVM_XK_TRIPLE_FAULT]	= handle_triple_fault,
+	[KVM_XK_TASK_SWITCH]	= handle_task_switch,
+	[KVM_XK_UD]		= handle_ud,
+	[KVM_XK_EMULATE]	= emulate,
+	[KVM_XK_TPR_BELOW]	= handle_tpr_below,
+	[KVM_XK_RSM]		= handle_ud,	/* there is no SMM to return from */
+	[KVM_XK_INIT]		= handle_nothing,
+};
+
+/**
+ * kvm_handle_exit() - act on an exit
+ * @vcpu: the vCPU, loaded, SRCU held
+ * @exit: what happened
+ *
+ * Return: >0 to enter again, 0 to leave to user space, <0 -errno.
+ */
+int kvm_handle_exit(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	if (exit->kind >= KVM_XK_COUNT)
+		return handle_unknown(vcpu, exit);
+	return handlers[exit->kind](vcpu, exit);
+}
+
+/**
+ * kvm_exit_fastpath() - answer an exit with interrupts off, if that can be done
+ * @vcpu: the vCPU, loaded; interrupts are off, SRCU is not held
+ * @exit: what happened
+ *
+ * Only what touches neither guest memory nor anything that sleeps, and only
+ * when the CPU told the length of the instruction.
+ * Return: true when the guest can be entered again at once.
+ */
+bool kvm_exit_fastpath(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	if (!exit->insn_len || exit->vectoring.type != KVM_EVENT_NONE ||
+	    vcpu->arch.guest_debug ||
+	    (kvm_be_call(get_rflags)(vcpu) & X86_EFLAGS_TF))
+		return false;
+
+	switch (exit->kind) {
+	case KVM_XK_CPUID:
+		vcpu->stat.cpuid_exits++;
+		kvm_emulate_cpuid(vcpu);
+		break;
+	default:
+		return false;
+	}
+	kvm_skip_insn(vcpu, exit);
+	return true;
+}
