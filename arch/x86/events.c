@@ -219,10 +219,22 @@ void kvm_deliver_exception_payload(struct kvm_vcpu *vcpu)
  */
 void kvm_requeue_event(struct kvm_vcpu *vcpu, const struct kvm_event *ev)
 {
-	vcpu->arch.nmi_injected = false;
-	vcpu->arch.interrupt.injected = false;
-	vcpu->arch.exception.injected = false;
+	/* only what this entry was given is over; an older event may still wait */
+	switch (vcpu->arch.handed_over) {
+	case KVM_EVENT_NMI:
+		vcpu->arch.nmi_injected = false;
+		break;
+	case KVM_EVENT_EXCEPTION:
+		vcpu->arch.exception.injected = false;
+		break;
+	case KVM_EVENT_INTR:
+		vcpu->arch.interrupt.injected = false;
+		break;
+	}
+	vcpu->arch.handed_over = KVM_EVENT_NONE;
 
+	if (vcpu->arch.nmi_injected || vcpu->arch.interrupt.injected)
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
 	if (ev->type == KVM_EVENT_NONE)
 		return;
 
@@ -281,6 +293,7 @@ static void inject_exception(struct kvm_vcpu *vcpu)
 	/* #BP and #OF are delivered as the instructions that raise them */
 	if (ev.vector == X86_TRAP_BP || ev.vector == X86_TRAP_OF)
 		ev.type = KVM_EVENT_SOFT_EXC;
+	vcpu->arch.handed_over = KVM_EVENT_EXCEPTION;
 	kvm_be_call(inject)(vcpu, &ev);
 }
 
@@ -293,6 +306,7 @@ static void inject_interrupt(struct kvm_vcpu *vcpu)
 	};
 
 	vcpu->stat.irq_injections++;
+	vcpu->arch.handed_over = KVM_EVENT_INTR;
 	kvm_be_call(inject)(vcpu, &ev);
 }
 
@@ -301,6 +315,7 @@ static void inject_nmi(struct kvm_vcpu *vcpu)
 	struct kvm_event ev = { .type = KVM_EVENT_NMI, .vector = X86_TRAP_NMI };
 
 	vcpu->stat.nmi_injections++;
+	vcpu->arch.handed_over = KVM_EVENT_NMI;
 	kvm_be_call(inject)(vcpu, &ev);
 }
 

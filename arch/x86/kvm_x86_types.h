@@ -169,6 +169,7 @@ struct kvm_vcpu_arch {
 		u8 vector;
 		u8 insn_len;
 	} interrupt;
+	u8 handed_over;			/* KVM_EVENT_* given to the hardware for this entry */
 	atomic_t nmi_queued;		/* (a) by KVM_NMI and the LAPIC */
 	unsigned int nmi_pending;	/* (v) at most 2 */
 	bool nmi_injected;

@@ -58,7 +58,17 @@ static bool vcpu_running(struct kvm_vcpu *vcpu)
  */
 bool kvm_arch_vcpu_runnable(struct kvm_vcpu *vcpu)
 {
-	return vcpu_running(vcpu) || kvm_vcpu_has_events(vcpu);
+	switch (READ_ONCE(vcpu->arch.mp_state)) {
+	case KVM_MP_STATE_RUNNABLE:
+		return true;
+	case KVM_MP_STATE_UNINITIALIZED:
+	case KVM_MP_STATE_INIT_RECEIVED:
+		/* nothing but INIT and SIPI reaches it */
+		return kvm_lapic_in_kernel(vcpu) &&
+		       kvm_lapic_has_init_or_sipi(vcpu);
+	default:
+		return kvm_vcpu_has_events(vcpu);
+	}
 }
 
 /**
@@ -295,9 +305,7 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 		vcpu->stat.fastpath_exits++;
 		req_immediate = false;
 		/* that entry delivered what was injected */
-		vcpu->arch.nmi_injected = false;
-		vcpu->arch.interrupt.injected = false;
-		vcpu->arch.exception.injected = false;
+		kvm_requeue_event(vcpu, &exit.vectoring);
 		if (must_not_enter(vcpu)) {
 			exit.kind = KVM_XK_HANDLED;
 			break;
