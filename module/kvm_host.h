@@ -142,6 +142,7 @@ struct kvm_io_device_ops {
 	int (*write)(struct kvm_vcpu *vcpu, struct kvm_io_device *dev,
 		     gpa_t addr, int len, const void *val);
 	void (*destructor)(struct kvm_io_device *dev);
+	bool is_ioeventfd;	/* does not count against the limit of devices */
 };
 
 struct kvm_io_device {
@@ -151,7 +152,8 @@ struct kvm_io_device {
 struct kvm_io_range {
 	gpa_t addr;
 	int len;	/* 0: any length at exactly @addr */
-	struct kvm_io_device *dev;
+	struct kvm_io_device *dev;	/* (a) NULL: removed */
+	gpa_t reach;	/* last address covered by this or any earlier range */
 };
 
 struct kvm_io_bus {
@@ -326,6 +328,8 @@ struct kvm_vcpu {
 	bool scheduled_out;		/* (v) preempted while loaded */
 	bool preempted;			/* (a) */
 	bool ready;			/* (a) woken, wants a CPU (directed yield) */
+	bool spinning;			/* (a) in kvm_vcpu_on_spin() */
+	bool yield_eligible;		/* (a) as a target although it spins; alternates */
 	int sigset_active;		/* (v) */
 	sigset_t sigset;		/* (v) */
 	unsigned int halt_poll_ns;	/* (v) */
@@ -389,6 +393,7 @@ struct kvm {
 		struct list_head items;			/* irqfds.lock */
 		struct list_head resampler_list;	/* irqfds.resampler_lock */
 		struct mutex resampler_lock;
+		struct mutex ioctl_lock;		/* one KVM_IRQFD at a time */
 	} irqfds;
 	struct list_head ioeventfds;		/* (s) */
 	struct kvm_routing_table __rcu *irq_routing;	/* (i) */
@@ -403,8 +408,11 @@ struct kvm {
 	bool vm_bugged;				/* (a) internal contradiction: every ioctl -EIO */
 	bool vm_dead;				/* (a) */
 
+	unsigned int last_boosted_vcpu;	/* (a) where kvm_vcpu_on_spin() stopped */
+
 	struct kvm_vm_stat stat;
 	struct dentry *debugfs;
+	void *debugfs_totals;		/* module/stats.c */
 	char stats_id[48];
 	struct kvm_arch arch;
 };
@@ -477,6 +485,8 @@ bool kvm_vcpu_block(struct kvm_vcpu *vcpu);
 void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu, bool in_kernel);
 /* give this CPU to the thread of @target: >0 when it was */
 int kvm_vcpu_yield_to(struct kvm_vcpu *target);
+void kvm_sigset_activate(struct kvm_vcpu *vcpu);	/* around KVM_RUN, by module/vcpu.c */
+void kvm_sigset_deactivate(struct kvm_vcpu *vcpu);
 void kvm_vcpu_load(struct kvm_vcpu *vcpu);
 void kvm_vcpu_put(struct kvm_vcpu *vcpu);
 struct kvm_vcpu *kvm_get_running_vcpu(void);
@@ -538,6 +548,8 @@ int kvm_clear_dirty_log(struct kvm *kvm, struct kvm_clear_dirty_log *log);
 
 /* ---- what arch/ provides --------------------------------------------------- */
 
+int kvm_x86_module_init(void);	/* kvm.ko is loaded; before any backend */
+void kvm_x86_module_exit(void);
 int kvm_arch_enable_cpu(void);		/* on the CPU, IRQs off */
 void kvm_arch_disable_cpu(void);
 int kvm_arch_dev_check_extension(struct kvm *kvm, long ext);	/* kvm may be NULL */

@@ -4,7 +4,8 @@
  * binary stats descriptors and the debugfs files are made. All are u64 and
  * written by one CPU at a time (vCPU) or under mmu_lock or by atomics (VM).
  *
- * X(name, type): C cumulative, I instant, P peak
+ * X(name, type): C cumulative, N cumulative nanoseconds, I instant, B instant
+ * boolean, P peak
  */
 #ifndef KVM_OOT_STATS_H
 #define KVM_OOT_STATS_H
@@ -32,10 +33,10 @@
 	X(halt_attempted_poll, C)	\
 	X(halt_poll_invalid, C)		\
 	X(halt_wakeup, C)		\
-	X(halt_poll_success_ns, C)	\
-	X(halt_poll_fail_ns, C)		\
-	X(halt_wait_ns, C)		\
-	X(blocking, I)			\
+	X(halt_poll_success_ns, N)	\
+	X(halt_poll_fail_ns, N)		\
+	X(halt_wait_ns, N)		\
+	X(blocking, B)			\
 	X(pf_taken, C)			\
 	X(pf_fixed, C)			\
 	X(pf_emulate, C)		\
@@ -68,7 +69,7 @@
 	X(directed_yield_successful, C)	\
 	X(preemption_reported, C)	\
 	X(preemption_other, C)		\
-	X(guest_mode, I)		\
+	X(guest_mode, B)		\
 	X(notify_window_exits, C)	\
 	X(cpuid_exits, C)		\
 	X(msr_exits, C)			\

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One entry into the guest: VMCB made up to date, VMRUN, state taken back.
+ *
+ * AMD APM vol. 2, 15.5 (VMRUN), 15.17 (GIF), 15.15 (state caching), 15.21
+ * (interrupts). Nothing is written to the VMCB that did not change, and what
+ * is written takes its clean bit away.
+ *
+ * CLGI comes before anything of the guest's is loaded and STGI after all of
+ * the host's is back: an NMI that ended the guest is taken at the STGI, an
+ * interrupt when the caller sets IF. A machine check that ended it is handed
+ * to the host's handler here.
+ */
+#include <linux/instrumentation.h>
+#include <linux/mem_encrypt.h>
+#include <linux/smp.h>
+#include <asm/asm.h>
+#include <asm/debugreg.h>
+#include <asm/desc.h>
+#include <asm/mce.h>
+#include <asm/nospec-branch.h>
+#include <asm/processor.h>
+#include <asm/spec-ctrl.h>
+
+#include "arch/x86/svm/svm.h"
+#include "module/compat/guest_state.h"
+
+static_assert(offsetof(struct svm_run, regs) == SVM_RUN_REGS);
+static_assert(offsetof(struct svm_run, vmcb_pa) == SVM_RUN_VMCB_PA);
+static_assert(offsetof(struct svm_run, host_pa) == SVM_RUN_HOST_PA);
+static_assert(offsetof(struct svm_run, host_spec) == SVM_RUN_HOST_SPEC);
+static_assert(offsetof(struct svm_run, guest_spec) == SVM_RUN_GUEST_SPEC);
+static_assert(offsetof(struct svm_run, flags) == SVM_RUN_FLAGS);
+
+/* False when SVM was taken from this CPU meanwhile (reboot): #UD. */
+static __always_inline bool svm_clgi(void)
+{
+	asm goto("1: clgi\n\t"
+		 _ASM_EXTABLE(1b, %l[fault])
+		 : : : "memory" : fault);
+	return true;
+fault:
+	return false;
+}
+
+static __always_inline void svm_stgi(void)
+{
+	asm volatile("stgi" : : : "memory");
+}
+
+static noinstr bool svm_run_guest(struct svm_vcpu *svm)
+{
+	bool ok;
+
+	kvm_guest_state_enter_irqoff();
+	ok = svm_clgi();
+	if (likely(ok)) {
+		svm_enter_guest(&svm->run);
+		svm_stgi();
+	}
+	kvm_guest_state_exit_irqoff();
+	return ok;
+}
+
+/* The software-switched form of SSBD; the other is in SPEC_CTRL. */
+static void svm_switch_virt_spec_ctrl(struct kvm_vcpu *vcpu, bool to_guest)
+{
+	if (!static_cpu_has(X86_FEATURE_LS_CFG_SSBD) &&
+	    !static_cpu_has(X86_FEATURE_VIRT_SSBD))
+		return;
+	x86_virt_spec_ctrl(vcpu->arch.virt_spec_ctrl, to_guest);
+}
+
+static void svm_load_tpr(struct svm_vcpu *svm)
+{
+	struct vmcb_control_area *c = &svm->vmcb->control;
+	u8 tpr = kvm_get_cr8(svm->vcpu) & V_TPR_MASK;
+
+	svm->entry_tpr = tpr;
+	if ((c->int_ctl & V_TPR_MASK) != tpr) {
+		c->int_ctl = (c->int_ctl & ~V_TPR_MASK) | tpr;
+		svm_mark_dirty(svm, SVM_CLEAN_INTR);
+	}
+}
+
+static void svm_store_tpr(struct svm_vcpu *svm)
+{
+	u8 tpr = svm->vmcb->control.int_ctl & V_TPR_MASK;
+
+	if (tpr != svm->entry_tpr)
+		kvm_set_cr8(svm->vcpu, tpr);
+}
+
+/* What may have changed since the last entry, from vcpu->arch to the VMCB. */
+static void svm_load_state(struct svm_vcpu *svm)
+{
+	struct kvm_vcpu *vcpu = svm->vcpu;
+	struct vmcb_save_area *save = &svm->vmcb->save;
+	unsigned long dr6;
+
+	save->rax = vcpu->arch.regs[VCPU_REG_RAX];
+	save->rsp = vcpu->arch.regs[VCPU_REG_RSP];
+	save->rip = vcpu->arch.regs[VCPU_REG_RIP];
+
+	if (vcpu->arch.regs_dirty & BIT(VCPU_REG_RFLAGS))
+		save->rflags = vcpu->arch.regs[VCPU_REG_RFLAGS];
+	if ((vcpu->arch.regs_dirty & BIT(VCPU_REG_CR3)) &&
+	    save->cr3 != vcpu->arch.regs[VCPU_REG_CR3]) {
+		save->cr3 = vcpu->arch.regs[VCPU_REG_CR3];
+		svm_mark_dirty(svm, SVM_CLEAN_CR);
+	}
+	vcpu->arch.regs_dirty = 0;
+
+	if (save->cr2 != vcpu->arch.cr2) {
+		save->cr2 = vcpu->arch.cr2;
+		svm_mark_dirty(svm, SVM_CLEAN_CR2);
+	}
+	if (save->g_pat != vcpu->arch.pat) {
+		save->g_pat = vcpu->arch.pat;
+		svm_mark_dirty(svm, SVM_CLEAN_NPT);
+	}
+
+	/*
+	 * While accesses to debug registers are intercepted the guest's DR6
+	 * lives in arch.dr6, and the VMCB's collects the cause of the next #DB.
+	 */
+	dr6 = vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT ?
+		vcpu->arch.dr6 : SVM_DR6_INIT;
+	if (save->dr6 != dr6 || save->dr7 != vcpu->arch.eff_dr7) {
+		save->dr6 = dr6;
+		save->dr7 = vcpu->arch.eff_dr7;
+		svm_mark_dirty(svm, SVM_CLEAN_DR);
+	}
+
+	svm_load_tpr(svm);
+}
+
+static void svm_store_state(struct svm_vcpu *svm)
+{
+	struct kvm_vcpu *vcpu = svm->vcpu;
+	struct vmcb_save_area *save = &svm->vmcb->save;
+
+	vcpu->arch.cr2 = save->cr2;
+	vcpu->arch.regs[VCPU_REG_RAX] = save->rax;
+	vcpu->arch.regs[VCPU_REG_RSP] = save->rsp;
+	vcpu->arch.regs[VCPU_REG_RIP] = save->rip;
+	vcpu->arch.regs[VCPU_REG_RFLAGS] = save->rflags;
+	vcpu->arch.regs_avail |= BIT(VCPU_NR_REGS) - 1;
+	vcpu->arch.regs_avail &= ~(BIT(VCPU_REG_CR0) | BIT(VCPU_REG_CR3));
+	vcpu->arch.regs_dirty = 0;
+	svm_store_tpr(svm);
+}
+
+static void svm_load_tsc_aux(struct svm_vcpu *svm)
+{
+	u32 aux = svm->vcpu->arch.tsc_aux;
+
+	if (svm_feat.tsc_aux && svm->hw_tsc_aux != aux) {
+		wrmsrq(MSR_TSC_AUX, aux);
+		svm->hw_tsc_aux = aux;
+	}
+}
+
+/*
+ * VMLOAD after the exit brings back the LDTR that prepare_switch() saved. Where
+ * the process uses an LDT it may have been replaced since (by another thread,
+ * through an IPI), so it is saved again on each entry.
+ */
+static void svm_resave_ldt(struct svm_vcpu *svm)
+{
+	u16 ldt;
+
+	store_ldt(ldt);
+	if (unlikely(ldt | svm->saved_ldt)) {
+		asm volatile("vmsave %%rax" : : "a" (svm->run.host_pa) : "memory");
+		svm->saved_ldt = ldt;
+	}
+}
+
+static void svm_prepare_spec_ctrl(struct svm_vcpu *svm)
+{
+	svm->run.flags = 0;
+	if (!svm_feat.spec_ctrl)
+		return;
+	svm->run.flags = SVM_RUN_SWITCH_SPEC;
+	if (svm->spec_ctrl_direct)
+		svm->run.flags |= SVM_RUN_READ_SPEC;
+	svm->run.host_spec = this_cpu_read(x86_spec_ctrl_current);
+	svm->run.guest_spec = svm->vcpu->arch.spec_ctrl;
+}
+
+static void svm_host_machine_check(void)
+{
+#ifdef CONFIG_X86_MCE
+	/*
+	 * Let it be seen as one of user mode: a guest's bad memory must kill
+	 * the process, not the host.
+	 */
+	struct pt_regs regs = {
+		.cs = __USER_CS,
+		.flags = X86_EFLAGS_IF,
+	};
+
+	do_machine_check(&regs);
+#endif
+}
+
+/**
+ * svm_enter() - run the guest until it exits
+ * @vcpu: the vCPU; loaded, interrupts off, prepare_switch() done
+ * @exit: filled with what made it stop
+ * @req_immediate: come back as soon as the injected event is delivered
+ *
+ * A host interrupt that ended the guest is still pending on return and is
+ * taken when the caller opens interrupts; a host NMI has been taken.
+ */
+void svm_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
+	struct vmcb_control_area *c = &svm->vmcb->control;
+
+	svm_load_state(svm);
+	if (unlikely(svm->asid_generation != sc->generation))
+		svm_assign_asid(svm, sc);
+	svm_load_tsc_aux(svm);
+	svm_resave_ldt(svm);
+	if (unlikely(svm->nmi_step) && !svm_step_before_entry(svm))
+		req_immediate = true;
+	if (unlikely(req_immediate)) {
+		/* pending behind VMRUN: the event is delivered, then the guest exits */
+		smp_send_reschedule(smp_processor_id());
+	}
+	if (unlikely(!svm_feat.clean_bits))
+		c->clean = 0;
+
+	svm_prepare_spec_ctrl(svm);
+	amd_clear_divider();
+	svm_switch_virt_spec_ctrl(vcpu, true);
+
+	if (unlikely(!svm_run_guest(svm))) {
+		svm_switch_virt_spec_ctrl(vcpu, false);
+		memset(exit, 0, sizeof(*exit));
+		exit->kind = KVM_XK_FAIL_ENTRY;
+		exit->hw_reason = SVM_EXITCODE_INVALID;
+		return;
+	}
+
+	svm_switch_virt_spec_ctrl(vcpu, false);
+	if (svm_feat.spec_ctrl)
+		vcpu->arch.spec_ctrl = svm->run.guest_spec;
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	/* VMSCAPE: the VMM must not use branch predictions made by the guest */
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
+	if (unlikely(svm_exit_code(svm->vmcb) == SVM_EXIT_EXCP_BASE + MC_VECTOR))
+		svm_host_machine_check();
+
+	c->tlb_ctl = TLB_CONTROL_DO_NOTHING;
+	c->clean = SVM_CLEAN_ALL;
+	svm_store_state(svm);
+	if (unlikely(svm->nmi_masked || svm->nmi_step))
+		svm_step_after_exit(svm);
+	svm_decode_exit(svm, exit);
+}

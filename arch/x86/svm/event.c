@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Events into an SVM guest, and when it can take them.
+ *
+ * AMD APM vol. 2, 15.20 (event injection), 15.21 (virtual interrupts), 15.7.2
+ * (EXITINTINFO). Without V_NMI, the end of an NMI handler is found by
+ * intercepting IRET; the interception comes before the instruction, so NMIs
+ * are open once RIP has moved on, and when one waits for that, the IRET is
+ * single-stepped. The TF set for this exists only inside svm_enter(): it is
+ * set last thing before and taken away first thing after the guest ran.
+ *
+ * Software events need the return address behind the instruction. With NRIP
+ * save it is given in the VMCB; without, RIP is moved over the instruction
+ * before entry and moved back when the delivery did not happen.
+ *
+ * Left out: a guest PUSHF or POPF that is stepped because of an interrupt
+ * shadow sees or drops the stepping TF.
+ */
+#include "arch/x86/svm/svm.h"
+#include <asm/trapnr.h>
+
+static bool soft_vector(u8 vector)
+{
+	return vector == X86_TRAP_BP || vector == X86_TRAP_OF;
+}
+
+static void set_nmi_mask(struct svm_vcpu *svm, bool masked)
+{
+	svm->nmi_masked = masked;
+	svm->iret_seen = false;
+	svm_set_intercept(svm, INTERCEPT_IRET, masked);
+}
+
+static void prepare_soft(struct svm_vcpu *svm, const struct kvm_event *ev)
+{
+	struct kvm_vcpu *vcpu = svm->vcpu;
+	u8 len = ev->insn_len;
+
+	/* INT3 and INTO are one byte, INT n is two */
+	if (!len)
+		len = ev->type == KVM_EVENT_SOFT_INTR ? 2 : 1;
+
+	svm->soft.active = true;
+	svm->soft.ev = *ev;
+	svm->soft.ev.insn_len = len;
+	svm->soft.old_rip = vcpu->arch.regs[VCPU_REG_RIP];
+	svm->soft.advanced = !svm_feat.nrips;
+	if (svm->soft.advanced)
+		vcpu->arch.regs[VCPU_REG_RIP] += len;
+	else
+		svm->vmcb->control.next_rip = svm->soft.old_rip + len;
+}
+
+static void rewind_soft(struct svm_vcpu *svm)
+{
+	if (svm->soft.advanced)
+		svm->vcpu->arch.regs[VCPU_REG_RIP] = svm->soft.old_rip;
+	svm->soft.active = false;
+}
+
+/**
+ * svm_inject() - have the hardware deliver an event at the next entry
+ * @vcpu: the vCPU, loaded
+ * @ev: the event
+ */
+void svm_inject(struct kvm_vcpu *vcpu, const struct kvm_event *ev)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_control_area *c = &svm->vmcb->control;
+	u32 inj = SVM_EVTINJ_VALID | ev->vector;
+
+	switch (ev->type) {
+	case KVM_EVENT_INTR:
+		inj |= SVM_EVTINJ_TYPE_INTR;
+		break;
+	case KVM_EVENT_NMI:
+		inj = SVM_EVTINJ_VALID | SVM_EVTINJ_TYPE_NMI | X86_TRAP_NMI;
+		set_nmi_mask(svm, true);
+		break;
+	case KVM_EVENT_SOFT_INTR:
+		inj |= SVM_EVTINJ_TYPE_SOFT;
+		prepare_soft(svm, ev);
+		break;
+	case KVM_EVENT_SOFT_EXC:
+	case KVM_EVENT_EXCEPTION:
+		inj |= SVM_EVTINJ_TYPE_EXEPT;
+		if (ev->has_error_code)
+			inj |= SVM_EVTINJ_VALID_ERR;
+		if (soft_vector(ev->vector))
+			prepare_soft(svm, ev);
+		break;
+	default:
+		return;
+	}
+
+	c->event_inj = inj;
+	c->event_inj_err = ev->has_error_code ? ev->error_code : 0;
+}
+
+static void decode_info(struct kvm_event *ev, u32 info, u32 err)
+{
+	memset(ev, 0, sizeof(*ev));
+	ev->vector = info & SVM_EXITINTINFO_VEC_MASK;
+	switch (info & SVM_EXITINTINFO_TYPE_MASK) {
+	case SVM_EXITINTINFO_TYPE_INTR:
+		ev->type = KVM_EVENT_INTR;
+		break;
+	case SVM_EXITINTINFO_TYPE_NMI:
+		ev->type = KVM_EVENT_NMI;
+		break;
+	case SVM_EXITINTINFO_TYPE_EXEPT:
+		ev->type = soft_vector(ev->vector) ? KVM_EVENT_SOFT_EXC :
+						     KVM_EVENT_EXCEPTION;
+		if (info & SVM_EXITINTINFO_VALID_ERR) {
+			ev->has_error_code = true;
+			ev->error_code = err;
+		}
+		break;
+	case SVM_EXITINTINFO_TYPE_SOFT:
+		ev->type = KVM_EVENT_SOFT_INTR;
+		break;
+	}
+}
+
+/**
+ * svm_cancel_injection() - the entry did not take place: take the event back
+ * @vcpu: the vCPU, loaded
+ * @ev: filled; KVM_EVENT_NONE when there was none
+ */
+void svm_cancel_injection(struct kvm_vcpu *vcpu, struct kvm_event *ev)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_control_area *c = &svm->vmcb->control;
+
+	svm->nmi_step = false;
+	if (!(c->event_inj & SVM_EVTINJ_VALID)) {
+		ev->type = KVM_EVENT_NONE;
+		return;
+	}
+
+	decode_info(ev, c->event_inj, c->event_inj_err);
+	if (svm->soft.active) {
+		*ev = svm->soft.ev;
+		rewind_soft(svm);
+	}
+	if (ev->type == KVM_EVENT_NMI)
+		set_nmi_mask(svm, false);
+	c->event_inj = 0;
+}
+
+/**
+ * svm_decode_vectoring() - was an event being delivered when the guest exited
+ * @svm: the vCPU, after its exit
+ * @exit: gets @vectoring
+ *
+ * A software event of the guest's own is not reported: RIP is still at its
+ * instruction, which raises it again. Only a task switch wants to know.
+ */
+void svm_decode_vectoring(struct svm_vcpu *svm, struct kvm_exit *exit)
+{
+	struct vmcb_control_area *c = &svm->vmcb->control;
+	struct kvm_event *ev = &exit->vectoring;
+	u32 info = c->exit_int_info;
+	bool ours = svm->soft.active;
+
+	c->event_inj = 0;
+	if (likely(!(info & SVM_EXITINTINFO_VALID))) {
+		/* delivered, or the delivery raised a fault of its own */
+		svm->soft.active = false;
+		ev->type = KVM_EVENT_NONE;
+		return;
+	}
+
+	decode_info(ev, info, c->exit_int_info_err);
+	switch (ev->type) {
+	case KVM_EVENT_NMI:
+		set_nmi_mask(svm, false);
+		break;
+	case KVM_EVENT_SOFT_INTR:
+	case KVM_EVENT_SOFT_EXC:
+		if (ours && ev->vector == svm->soft.ev.vector) {
+			*ev = svm->soft.ev;
+			rewind_soft(svm);
+		} else if (svm_exit_code(svm->vmcb) != SVM_EXIT_TASK_SWITCH) {
+			ev->type = KVM_EVENT_NONE;
+		}
+		break;
+	}
+	svm->soft.active = false;
+}
+
+/**
+ * svm_intr_blocked() - would an external interrupt have to wait
+ * @vcpu: the vCPU
+ */
+bool svm_intr_blocked(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	return !(svm_get_rflags(vcpu) & X86_EFLAGS_IF) ||
+	       (svm->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
+}
+
+/**
+ * svm_nmi_blocked() - would an NMI have to wait
+ * @vcpu: the vCPU
+ */
+bool svm_nmi_blocked(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	return svm->nmi_masked ||
+	       (svm->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
+}
+
+/**
+ * svm_request_intr_window() - exit as soon as the guest can take an interrupt
+ * @vcpu: the vCPU, loaded
+ * @on: ask for it, or no longer
+ *
+ * A virtual interrupt of the highest priority is made pending and its delivery
+ * intercepted; its vector never matters.
+ */
+void svm_request_intr_window(struct kvm_vcpu *vcpu, bool on)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_control_area *c = &svm->vmcb->control;
+
+	if (svm->intr_window == on)
+		return;
+	svm->intr_window = on;
+	svm_set_intercept(svm, INTERCEPT_VINTR, on);
+	c->int_ctl &= ~V_IRQ_INJECTION_BITS_MASK;
+	if (on)
+		c->int_ctl |= V_IRQ_MASK | V_INTR_PRIO_MASK | V_IGN_TPR_MASK;
+	c->int_vector = 0;
+	svm_mark_dirty(svm, SVM_CLEAN_INTR);
+}
+
+/**
+ * svm_request_nmi_window() - exit as soon as the guest can take an NMI
+ * @vcpu: the vCPU, loaded
+ */
+void svm_request_nmi_window(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	/* while IRET is intercepted, that exit comes first */
+	if (svm->nmi_masked && !svm->iret_seen)
+		return;
+	svm->nmi_step = true;
+}
+
+/**
+ * svm_get_nmi_mask() - are NMIs masked by an NMI in service
+ * @vcpu: the vCPU
+ */
+bool svm_get_nmi_mask(struct kvm_vcpu *vcpu)
+{
+	return to_svm(vcpu)->nmi_masked;
+}
+
+/**
+ * svm_set_nmi_mask() - mask or unmask NMIs
+ * @vcpu: the vCPU
+ * @masked: whether
+ */
+void svm_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
+{
+	set_nmi_mask(to_svm(vcpu), masked);
+}
+
+/**
+ * svm_get_int_shadow() - KVM_X86_SHADOW_INT_* in force
+ * @vcpu: the vCPU
+ *
+ * The hardware does not say whether it was STI or MOV SS.
+ */
+u32 svm_get_int_shadow(struct kvm_vcpu *vcpu)
+{
+	if (to_svm(vcpu)->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK)
+		return KVM_X86_SHADOW_INT_STI | KVM_X86_SHADOW_INT_MOV_SS;
+	return 0;
+}
+
+/**
+ * svm_set_int_shadow() - set the shadow
+ * @vcpu: the vCPU
+ * @mask: KVM_X86_SHADOW_INT_*, 0: none
+ */
+void svm_set_int_shadow(struct kvm_vcpu *vcpu, u32 mask)
+{
+	struct vmcb_control_area *c = &to_svm(vcpu)->vmcb->control;
+
+	if (mask)
+		c->int_state |= SVM_INTERRUPT_SHADOW_MASK;
+	else
+		c->int_state &= ~(u32)SVM_INTERRUPT_SHADOW_MASK;
+}
+
+/**
+ * svm_update_cr8_intercept() - be told when CR8 drops below a waiting interrupt
+ * @vcpu: the vCPU, loaded
+ * @tpr: CR8
+ * @irr: priority class of the highest waiting interrupt, -1: none
+ */
+void svm_update_cr8_intercept(struct kvm_vcpu *vcpu, int tpr, int irr)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->cr8_intercept = irr >= 0 && tpr >= irr;
+	svm_set_intercept(svm, INTERCEPT_CR8_WRITE,
+			  svm->cr8_intercept || !kvm_lapic_in_kernel(vcpu));
+}
+
+/**
+ * svm_step_before_entry() - set TF to learn when NMIs open
+ * @svm: the vCPU, about to enter, nmi_step set
+ *
+ * Return: false when an event is injected in the same entry: TF would be
+ * pushed with RFLAGS, so the guest has to leave at once instead.
+ */
+bool svm_step_before_entry(struct svm_vcpu *svm)
+{
+	struct vmcb *vmcb = svm->vmcb;
+
+	if (vmcb->control.event_inj & SVM_EVTINJ_VALID)
+		return false;
+	svm->step_tf = !(vmcb->save.rflags & X86_EFLAGS_TF);
+	vmcb->save.rflags |= X86_EFLAGS_TF;
+	return true;
+}
+
+/**
+ * svm_step_after_exit() - follow IRET, and hide the TF that was set
+ * @svm: the vCPU, after an exit; state is stored already
+ */
+void svm_step_after_exit(struct svm_vcpu *svm)
+{
+	struct kvm_vcpu *vcpu = svm->vcpu;
+	bool iret_done;
+
+	iret_done = svm->iret_seen &&
+		    vcpu->arch.regs[VCPU_REG_RIP] != svm->iret_rip;
+
+	/* a completed IRET has loaded the guest's own TF */
+	if (svm->step_tf && !iret_done) {
+		svm->vmcb->save.rflags &= ~(u64)X86_EFLAGS_TF;
+		vcpu->arch.regs[VCPU_REG_RFLAGS] = svm->vmcb->save.rflags;
+	}
+	if (iret_done) {
+		svm->nmi_masked = false;
+		svm->iret_seen = false;
+	}
+	if (iret_done || svm->nmi_step)
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
+	svm->nmi_step = false;
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the SVM backend share: AMD's virtualization extension, AMD
+ * APM vol. 2, chapter 15 and appendices B (VMCB layout) and C (exit codes).
+ *
+ * The VMCB's layout is that of <asm/svm.h>. Three of its fields changed their
+ * C names or types between kernels; those are reached by their architectural
+ * offset, so that no kernel version has to be known here.
+ */
+#ifndef KVM_OOT_SVM_H
+#define KVM_OOT_SVM_H
+
+/* struct svm_run as entry.S sees it; checked in enter.c */
+#define SVM_RUN_REGS		0
+#define SVM_RUN_VMCB_PA		8
+#define SVM_RUN_HOST_PA		16
+#define SVM_RUN_HOST_SPEC	24
+#define SVM_RUN_GUEST_SPEC	32
+#define SVM_RUN_FLAGS		40
+
+#define SVM_RUN_SWITCH_SPEC	1	/* SPEC_CTRL differs between host and guest */
+#define SVM_RUN_READ_SPEC	2	/* the guest writes SPEC_CTRL unseen */
+
+#ifndef __ASSEMBLER__
+
+#include "arch/x86/kvm_x86.h"
+#include <asm/svm.h>
+
+/* by offset: see above */
+#define SVM_VMCB_EXITCODE	0x070	/* u64 */
+#define SVM_VMCB_NP_CTL		0x090	/* u64: bit 0 nested paging */
+#define SVM_VMCB_VIRT_EXT	0x0b8	/* u64: bit 0 LBR virtualization */
+
+#define SVM_NP_ENABLE		BIT_ULL(0)
+#define SVM_LBR_ENABLE		BIT_ULL(0)
+
+/* EXITCODE is 64 bits wide; -1 is VMEXIT_INVALID */
+#define SVM_EXITCODE_INVALID	(~0ull)
+
+/* VMCB clean bits, APM vol. 2, 15.15.3: a clear bit makes the CPU reload the group */
+#define SVM_CLEAN_INTERCEPTS	BIT(0)	/* intercepts, TSC offset, PAUSE filter */
+#define SVM_CLEAN_PERM_MAP	BIT(1)	/* IOPM and MSRPM base */
+#define SVM_CLEAN_ASID		BIT(2)
+#define SVM_CLEAN_INTR		BIT(3)	/* V_TPR, V_IRQ and their like */
+#define SVM_CLEAN_NPT		BIT(4)	/* nested CR3, G_PAT */
+#define SVM_CLEAN_CR		BIT(5)	/* CR0, CR3, CR4, EFER */
+#define SVM_CLEAN_DR		BIT(6)	/* DR6, DR7 */
+#define SVM_CLEAN_DT		BIT(7)	/* GDT, IDT */
+#define SVM_CLEAN_SEG		BIT(8)	/* ES, CS, SS, DS, CPL */
+#define SVM_CLEAN_CR2		BIT(9)
+#define SVM_CLEAN_LBR		BIT(10)
+#define SVM_CLEAN_ALL		GENMASK(10, 0)
+
+/* DR6 with no condition recorded; DR7 with nothing enabled */
+#define SVM_DR6_INIT		0xffff0ff0ul
+#define SVM_DR7_INIT		0x400ul
+#define SVM_DR6_BS		BIT(14)
+
+/* STAR et al. and the permission map: APM vol. 2, 15.11 */
+#define SVM_MSRPM_ORDER		1	/* 8 KiB */
+#define SVM_IOPM_ORDER		2	/* 12 KiB are used */
+
+#define SVM_TSC_FRAC_BITS	32
+#define SVM_TSC_RATIO_ONE	BIT_ULL(32)
+#define SVM_TSC_RATIO_LIMIT	GENMASK_ULL(39, 0)
+
+/**
+ * struct svm_run - what entry.S needs; offsets are SVM_RUN_*
+ * @regs: vcpu->arch.regs
+ * @vmcb_pa: physical address of the guest's VMCB
+ * @host_pa: physical address of this CPU's VMCB with the host's VMSAVE state
+ * @host_spec: host's SPEC_CTRL
+ * @guest_spec: guest's SPEC_CTRL, in and out
+ * @flags: SVM_RUN_SWITCH_SPEC, SVM_RUN_READ_SPEC
+ */
+struct svm_run {
+	unsigned long *regs;
+	u64 vmcb_pa;
+	u64 host_pa;
+	u64 host_spec;
+	u64 guest_spec;
+	u32 flags;
+};
+
+/**
+ * struct svm_soft_event - a software event given to the hardware
+ * @active: in this entry
+ * @advanced: RIP was moved over the instruction (no NRIP save)
+ * @old_rip: RIP of the instruction
+ * @ev: the event as it was asked for
+ */
+struct svm_soft_event {
+	bool active;
+	bool advanced;
+	unsigned long old_rip;
+	struct kvm_event ev;
+};
+
+/* SVM state of one vCPU; everything (v): vcpu->mutex */
+struct svm_vcpu {
+	struct kvm_vcpu *vcpu;
+	struct vmcb *vmcb;
+	unsigned long *msrpm;		/* MSR permission map, 8 KiB */
+	struct svm_run run;
+
+	u64 asid_generation;		/* 0: none on this CPU */
+	int loaded_cpu;			/* CPU of the last load, -1 */
+	bool host_saved;		/* host VMSAVE state of this load is saved */
+	u16 saved_ldt;
+	u32 hw_tsc_aux;			/* in the CPU's TSC_AUX while host_saved */
+
+	unsigned long guest_cr0;	/* as set_cr0() got it */
+	hpa_t root;
+	u8 entry_tpr;
+
+	/* interception that comes and goes with events */
+	bool intr_window;
+	bool cr8_intercept;
+
+	/* NMI: masked from injection until after IRET, without V_NMI: APM vol. 2, 15.21 */
+	bool nmi_masked;
+	bool iret_seen;			/* IRET was intercepted and is about to execute */
+	unsigned long iret_rip;
+	bool nmi_step;			/* single-step to learn when NMIs are open */
+	bool step_tf;			/* RFLAGS.TF is ours in this entry */
+
+	struct svm_soft_event soft;
+
+	bool spec_ctrl_direct;		/* guest used it: no more interception */
+	bool pred_cmd_direct;
+	u64 de_cfg;
+	u64 tsc_ratio;			/* 32.32; SVM_TSC_RATIO_ONE: not scaled */
+};
+
+/* Per physical CPU */
+struct svm_cpu {
+	bool enabled;
+	u64 generation;
+	u32 next_asid;
+	u32 max_asid;
+	u32 host_tsc_aux;
+	u64 tsc_ratio;			/* in MSR TSC_RATIO */
+	struct page *hsave;		/* VM_HSAVE_PA: the CPU's own */
+	struct page *host_vmcb;		/* host state by VMSAVE */
+	u64 host_vmcb_pa;
+	struct vmcb *last_vmcb;		/* for the branch predictor barrier */
+};
+
+DECLARE_PER_CPU(struct svm_cpu, svm_cpu);
+
+static inline struct svm_vcpu *to_svm(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.backend;
+}
+
+static inline u64 *svm_vmcb_u64(struct vmcb *vmcb, unsigned int offset)
+{
+	return (u64 *)((u8 *)vmcb + offset);
+}
+
+static inline u64 svm_exit_code(const struct vmcb *vmcb)
+{
+	return *(const u64 *)((const u8 *)vmcb + SVM_VMCB_EXITCODE);
+}
+
+/* a group of the VMCB was changed by software */
+static inline void svm_mark_dirty(struct svm_vcpu *svm, u32 groups)
+{
+	svm->vmcb->control.clean &= ~groups;
+}
+
+static inline bool svm_intercepted(const struct svm_vcpu *svm, unsigned int bit)
+{
+	return svm->vmcb->control.intercepts[bit / 32] & BIT(bit % 32);
+}
+
+static inline void svm_set_intercept(struct svm_vcpu *svm, unsigned int bit,
+				     bool on)
+{
+	u32 *word = &svm->vmcb->control.intercepts[bit / 32];
+	u32 new = on ? *word | BIT(bit % 32) : *word & ~BIT(bit % 32);
+
+	if (new != *word) {
+		*word = new;
+		svm_mark_dirty(svm, SVM_CLEAN_INTERCEPTS);
+	}
+}
+
+/* what this module was loaded with and what the CPU has; constant after init */
+struct svm_features {
+	bool nrips;
+	bool decode_assists;
+	bool flush_by_asid;
+	bool clean_bits;
+	bool pause_filter;
+	bool pause_threshold;
+	bool tsc_scaling;
+	bool lbrv;
+	bool v_spec_ctrl;
+	bool spec_ctrl;		/* SPEC_CTRL exists and is switched by software */
+	bool tsc_aux;		/* RDTSCP or RDPID: TSC_AUX exists */
+	u64 spec_ctrl_bits;
+	u32 cpuid_edx;		/* 8000_000A, of the boot CPU */
+};
+
+extern struct svm_features svm_feat;
+extern bool svm_dump_invalid_vmcb;
+extern unsigned short svm_pause_filter_count;
+extern unsigned short svm_pause_filter_thresh;
+extern unsigned short svm_pause_filter_count_grow;
+extern unsigned short svm_pause_filter_count_shrink;
+extern unsigned short svm_pause_filter_count_max;
+extern struct page *svm_iopm;
+
+/* cpu.c */
+int svm_cpu_alloc_all(void);
+void svm_cpu_free_all(void);
+int svm_enable_cpu(void);
+void svm_disable_cpu(void);
+int svm_check_cpu(void);
+void svm_emergency_disable(void);
+void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu);
+void svm_vcpu_put(struct kvm_vcpu *vcpu);
+void svm_prepare_switch(struct kvm_vcpu *vcpu);
+void svm_flush_tlb(struct kvm_vcpu *vcpu, enum kvm_tlb_scope scope, gva_t gva);
+void svm_assign_asid(struct svm_vcpu *svm, struct svm_cpu *sc);
+void svm_forget_vmcb(struct vmcb *vmcb);
+
+/* vmcb.c */
+int svm_vcpu_create(struct kvm_vcpu *vcpu);
+void svm_vcpu_free(struct kvm_vcpu *vcpu);
+void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
+void svm_init_control(struct svm_vcpu *svm);
+void svm_update_intercepts(struct kvm_vcpu *vcpu);
+void svm_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg);
+void svm_get_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg,
+		     struct kvm_segment *var);
+void svm_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg,
+		     const struct kvm_segment *var);
+int svm_get_cpl(struct kvm_vcpu *vcpu);
+void svm_get_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
+		    struct kvm_dtable *dt);
+void svm_set_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
+		    const struct kvm_dtable *dt);
+void svm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0);
+void svm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4);
+void svm_set_efer(struct kvm_vcpu *vcpu, u64 efer);
+unsigned long svm_get_rflags(struct kvm_vcpu *vcpu);
+void svm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags);
+void svm_load_root(struct kvm_vcpu *vcpu, hpa_t root, int level);
+void svm_load_debugregs(struct kvm_vcpu *vcpu);
+void svm_sync_debugregs(struct kvm_vcpu *vcpu);
+
+/* event.c */
+void svm_inject(struct kvm_vcpu *vcpu, const struct kvm_event *ev);
+void svm_cancel_injection(struct kvm_vcpu *vcpu, struct kvm_event *ev);
+void svm_decode_vectoring(struct svm_vcpu *svm, struct kvm_exit *exit);
+bool svm_intr_blocked(struct kvm_vcpu *vcpu);
+bool svm_nmi_blocked(struct kvm_vcpu *vcpu);
+void svm_request_intr_window(struct kvm_vcpu *vcpu, bool on);
+void svm_request_nmi_window(struct kvm_vcpu *vcpu);
+bool svm_get_nmi_mask(struct kvm_vcpu *vcpu);
+void svm_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked);
+u32 svm_get_int_shadow(struct kvm_vcpu *vcpu);
+void svm_set_int_shadow(struct kvm_vcpu *vcpu, u32 mask);
+void svm_update_cr8_intercept(struct kvm_vcpu *vcpu, int tpr, int irr);
+bool svm_step_before_entry(struct svm_vcpu *svm);
+void svm_step_after_exit(struct svm_vcpu *svm);
+
+/* enter.c, entry.S */
+void svm_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate);
+asmlinkage void svm_enter_guest(struct svm_run *run);
+
+/* exit.c */
+void svm_decode_exit(struct svm_vcpu *svm, struct kvm_exit *exit);
+
+/* msr.c */
+void svm_update_msr_map(struct kvm_vcpu *vcpu);
+int svm_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr);
+int svm_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
+int svm_get_feature_msr(u32 index, u64 *data);
+u64 svm_default_de_cfg(void);
+bool svm_has_emulated_msr(u32 index);
+void svm_write_tsc_offset(struct kvm_vcpu *vcpu, u64 offset);
+void svm_write_tsc_multiplier(struct kvm_vcpu *vcpu, u64 ratio);
+
+#endif /* __ASSEMBLER__ */
+#endif /* KVM_OOT_SVM_H */

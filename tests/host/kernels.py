@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which kernels there are: what to build modules against, and what to boot.
+
+6.1    Debian 12's own packages, as installed.
+debug  built here from Debian's linux-source-6.1 and kconfig.debug.
+6.12, 7.2  Debian's header packages, unpacked privately into the cache (build only, so far).
+"""
+import glob
+import os
+import re
+import subprocess
+
+import cache
+from cache import BuildError
+
+NAMES = ("6.1", "6.12", "7.2", "debug")
+
+
+class Kernel:
+    """A kernel: release, KDIR (build directory), image to boot, directory that holds its modules (or None)."""
+
+    def __init__(self, name, release, kdir, image=None, modules=None):
+        self.name, self.release, self.kdir, self.image, self.modules = name, release, kdir, image, modules
+
+
+def version_sort(names):
+    return sorted(names, key=lambda s: [int(x) if x.isdigit() else x for x in re.split(r"(\d+)", s)])
+
+
+def debian_61():
+    """Newest installed Debian 6.1 that has both its image and its headers."""
+    found = [r for r in version_sort(os.path.basename(d) for d in glob.glob("/lib/modules/6.1.*-amd64"))
+             if os.path.exists(f"/boot/vmlinuz-{r}") and os.path.isdir(f"/lib/modules/{r}/build/")
+             and os.path.isdir(f"/lib/modules/{r}/kernel")]
+    if not found:
+        raise BuildError("no Debian 6.1 kernel with headers here: run tests/host/setup")
+    r = found[-1]
+    return Kernel("6.1", r, f"/lib/modules/{r}/build", f"/boot/vmlinuz-{r}", f"/lib/modules/{r}")
+
+
+def package_version(package):
+    p = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], stdout=subprocess.PIPE,
+                       stderr=subprocess.DEVNULL, check=False)
+    return p.stdout.decode().strip()
+
+
+def source_61():
+    """Debian's linux-source-6.1, unpacked; returns (path, package version)."""
+    tar = "/usr/src/linux-source-6.1.tar.xz"
+    version = package_version("linux-source-6.1")
+    if not version or not os.path.exists(tar):
+        raise BuildError("linux-source-6.1 is not installed: run tests/host/setup")
+
+    def make(tmp, _final):
+        cache.run(["tar", "-xJf", tar, "-C", tmp, "--strip-components=1"], what="unpacking linux-source-6.1")
+    return cache.entry(f"src/linux-{version}", make, f"unpacking linux-source-6.1 {version}"), version
+
+
+def check_config(fragment, config):
+    """Every line of the fragment must have survived; returns those that did not."""
+    have = dict(re.findall(r"^(CONFIG_\w+)=(.*)$", cache.read(config).decode(), re.M))
+    want = re.findall(r"^(CONFIG_\w+)=(.*)$", cache.read(fragment).decode(), re.M)
+    return [f"{n}={v}" for n, v in want if have.get(n, "n") != v]
+
+
+def debug_kernel():
+    """Build the debug kernel, once for each fragment, source package and compiler."""
+    fragment = os.path.join(cache.HERE, "kconfig.debug")
+    src, version = source_61()
+    gcc = cache.run(["gcc", "-dumpfullversion"])
+    name = "kernel/debug-" + cache.key(cache.read(fragment), version, gcc)
+
+    def make(tmp, final):
+        # kbuild writes the path of its output directory into a few files, so build under the final name: the temporary
+        # directory only marks completion.
+        out = final + ".build"
+        log = cache.path("log", os.path.basename(name) + ".log")
+        os.makedirs(out, exist_ok=True)
+        mk = ["nice", "-n", "10", "make", "-s", "-C", src, f"O={out}", "KBUILD_BUILD_TIMESTAMP=1970-01-01",
+              "KBUILD_BUILD_USER=kvm-oot", "KBUILD_BUILD_HOST=kvm-oot"]
+        cache.run(mk + [f"KCONFIG_ALLCONFIG={fragment}", "allnoconfig"], what="configuring the debug kernel")
+        lost = check_config(fragment, os.path.join(out, ".config"))
+        if lost:
+            raise BuildError("kconfig.debug asks for what this kernel does not take: " + " ".join(lost))
+        cache.run(mk + ["-j" + cache.jobs(), "bzImage", "modules"], log=log, what="building the debug kernel")
+        mods = os.path.join(tmp, "lib/modules", cache.read(f"{out}/include/config/kernel.release").decode().strip())
+        os.makedirs(os.path.join(mods, "kernel"))
+        for ko in glob.glob(out + "/**/*.ko", recursive=True):
+            cache.run(["cp", ko, os.path.join(mods, "kernel")])
+        for f in ("modules.builtin", "modules.builtin.modinfo", "modules.order"):
+            if os.path.exists(f"{out}/{f}"):
+                cache.run(["cp", f"{out}/{f}", mods])
+        cache.run(["depmod", "-b", tmp, os.path.basename(mods)])
+        os.symlink(out, os.path.join(tmp, "build"))
+
+    d = cache.entry(name, make, "building the debug kernel (once; 10 to 20 minutes of CPU)")
+    release = cache.read(f"{d}/build/include/config/kernel.release").decode().strip()
+    return Kernel("debug", release, f"{d}/build", f"{d}/build/arch/x86/boot/bzImage", f"{d}/lib/modules/{release}")
+
+
+def get(name):
+    if name == "6.1":
+        return debian_61()
+    if name == "debug":
+        return debug_kernel()
+    raise BuildError(f"kernel {name}: not supported yet")
