@@ -42,8 +42,14 @@ int kvm_debug_exit(struct kvm_vcpu *vcpu, unsigned long dr6)
 	return 0;
 }
 
-/* An instruction that common code carried out is over: traps that follow it. */
-static int after_insn(struct kvm_vcpu *vcpu, unsigned long rflags)
+/**
+ * kvm_after_insn() - an instruction was carried out by common code: its traps
+ * @vcpu: the vCPU, loaded
+ * @rflags: before the instruction, with the debugger's TF
+ *
+ * Return: >0 to enter again, 0 to leave to user space.
+ */
+int kvm_after_insn(struct kvm_vcpu *vcpu, unsigned long rflags)
 {
 	if (likely(!(rflags & X86_EFLAGS_TF)))
 		return 1;
@@ -75,7 +81,7 @@ int kvm_skip_insn(struct kvm_vcpu *vcpu, const struct kvm_exit *exit)
 	kvm_be_call(set_int_shadow)(vcpu, 0);
 	if (rflags & X86_EFLAGS_RF)
 		kvm_be_call(set_rflags)(vcpu, rflags & ~X86_EFLAGS_RF);
-	return after_insn(vcpu, rflags);
+	return kvm_after_insn(vcpu, rflags);
 }
 EXPORT_SYMBOL_GPL(kvm_skip_insn);
 

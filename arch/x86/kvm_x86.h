@@ -538,6 +538,7 @@ extern bool kvm_ignore_msrs;
 extern bool kvm_report_ignored_msrs;
 extern int kvm_lapic_timer_advance_ns;
 extern bool kvm_enable_vmware_backdoor;
+extern bool kvm_force_emulation_prefix;
 extern u64 kvm_supported_xcr0, kvm_supported_xss;
 
 #define KVM_OOT_VALID_CR0 (X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | \

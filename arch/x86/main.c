@@ -19,6 +19,10 @@
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/run.h"
 
+/* "ud2; .ascii \"kvm\"" before an instruction asks for its emulation */
+bool kvm_force_emulation_prefix;
+module_param_named(force_emulation_prefix, kvm_force_emulation_prefix, bool, 0644);
+
 bool kvm_ignore_msrs;
 module_param_named(ignore_msrs, kvm_ignore_msrs, bool, 0644);
 MODULE_PARM_DESC(ignore_msrs, "Reads of unknown MSRs give 0 and writes are dropped");

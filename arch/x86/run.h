@@ -40,6 +40,7 @@ static inline bool kvm_exit_disabled(struct kvm *kvm, u64 which)
 
 /* exits.c */
 int kvm_debug_exit(struct kvm_vcpu *vcpu, unsigned long dr6);
+int kvm_after_insn(struct kvm_vcpu *vcpu, unsigned long rflags);
 bool kvm_exit_fastpath(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
 
 /* events.c */
