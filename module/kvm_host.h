@@ -16,6 +16,7 @@
 #ifndef KVM_OOT_KVM_HOST_H
 #define KVM_OOT_KVM_HOST_H
 
+#include <linux/export.h>
 #include <linux/types.h>
 #include <linux/kvm_types.h>
 #include <linux/kvm.h>
@@ -39,6 +40,13 @@
 #include "include/uapi/linux/kvm_oot.h"
 #include "module/compat/compat.h"
 #include "module/stats.h"
+
+/* What only the unit tests (kvm-kunit.ko) need from kvm.ko */
+#if IS_ENABLED(CONFIG_KUNIT)
+#define KVM_EXPORT_FOR_KUNIT(sym)	EXPORT_SYMBOL_GPL(sym)
+#else
+#define KVM_EXPORT_FOR_KUNIT(sym)
+#endif
 
 #define KVM_OOT_ADDRESS_SPACES	1	/* SMM will add a second */
 #define KVM_OOT_MEM_SLOTS	32764	/* user slots; leaves room for internal ones below 32767 */
