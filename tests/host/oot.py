@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Builds our modules for one kernel, in a copy of the sources outside the checkout.
+
+The kernel's build puts its objects beside the sources, so two kernels need two copies. A copy keeps the time of every
+file, so a second build after a small change is as quick as in the checkout.
+"""
+import os
+import shutil
+import subprocess
+
+import cache
+from cache import BuildError
+
+SOURCES = ("Kbuild", "module", "arch", "include", "tests/kunit")
+KEEP = (".c", ".h", ".S", ".inc", ".lds")
+NAMES = ("Kbuild", "Makefile", "Kbuild.inc")
+
+
+def wanted(top):
+    """Every source file of the modules, relative to the checkout."""
+    for s in SOURCES:
+        p = os.path.join(top, s)
+        if os.path.isfile(p):
+            yield s
+        for d, dirs, files in os.walk(p):
+            dirs.sort()
+            for f in sorted(files):
+                if (f.endswith(KEEP) and not f.endswith(".mod.c")) or f in NAMES:
+                    yield os.path.relpath(os.path.join(d, f), top)
+
+
+def sync(top, to):
+    """Make `to` hold the sources as they are now; returns whether a file went away (old objects must go too)."""
+    have = set(wanted(to))
+    now = list(wanted(top))
+    for f in now:
+        src, dst = os.path.join(top, f), os.path.join(to, f)
+        s = os.stat(src)
+        try:
+            d = os.stat(dst)
+            if d.st_size == s.st_size and d.st_mtime_ns == s.st_mtime_ns:
+                continue
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(dst), exist_ok=True)
+        shutil.copy2(src, dst)
+    for f in have - set(now):
+        os.unlink(os.path.join(to, f))
+
+
+def folder(kernel, kunit=False):
+    return cache.path("oot", f"{kernel.name}-{kernel.release}{'-kunit' if kunit else ''}-{cache.key(cache.TOP)}")
+
+
+def build(kernel, kunit=False, extra=()):
+    """Build the modules; returns (folder, {module name: its bytes}). The caller's text on failure is the compiler's."""
+    to = folder(kernel, kunit)
+    os.makedirs(to, exist_ok=True)
+    log = cache.path("log", os.path.basename(to) + ".log")
+    with cache.lock(to + ".lock"):
+        sync(cache.TOP, to)
+        cmd = ["make", "-C", kernel.kdir, f"M={to}", "-j" + cache.jobs(), "modules", *extra]
+        if kunit:
+            cmd.append("KVM_KUNIT=1")
+        p = subprocess.run(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        with open(log, "wb") as f:
+            f.write(p.stdout)
+        if p.returncode:
+            lines = p.stdout.decode(errors="replace").replace(to + "/", "").splitlines()
+            bad = [x for x in lines if "error:" in x or "ERROR:" in x or "undefined!" in x or "No rule" in x]
+            raise BuildError("\n".join((bad or lines)[-30:] + [f"building the modules for {kernel.name} failed; "
+                                                               f"whole output in {log}"]))
+        kos = [f for f in os.listdir(to) if f.endswith(".ko")]
+        if not kos:
+            raise BuildError(f"the build for {kernel.name} made no module; see {log}")
+        return to, {f[:-3]: cache.read(os.path.join(to, f)) for f in kos}
