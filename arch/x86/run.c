@@ -405,7 +405,7 @@ static int vcpu_run(struct kvm_vcpu *vcpu)
 /* A vCPU that waits for INIT/SIPI sleeps here, interruptibly. */
 static int wait_for_start(struct kvm_vcpu *vcpu)
 {
-	if (READ_ONCE(vcpu->run->immediate_exit))
+	if (READ_ONCE(vcpu->run->immediate_exit__unsafe))
 		return -EINTR;
 
 	kvm_vcpu_srcu_read_unlock(vcpu);
@@ -455,7 +455,7 @@ static int run_loaded(struct kvm_vcpu *vcpu)
 			return r;
 	}
 
-	if (READ_ONCE(run->immediate_exit))
+	if (READ_ONCE(run->immediate_exit__unsafe))
 		return -EINTR;
 
 	return vcpu_run(vcpu);

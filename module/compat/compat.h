@@ -30,6 +30,11 @@ static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,
 #define hrtimer_setup kvm_compat_hrtimer_setup
 #endif
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+/* The kernel's own code is warned by the name that user space may change it. */
+#define immediate_exit__unsafe	immediate_exit
+#endif
+
 #ifndef rdmsrq
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
 #define rdmsrq(msr, val)	rdmsrl(msr, val)
