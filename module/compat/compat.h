@@ -13,6 +13,12 @@
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
 #include <asm/msr.h>
+#if __has_include(<asm/cpuid/api.h>)
+#include <asm/cpuid/api.h>	/* cpuid() and its like have left asm/processor.h */
+#endif
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#include <trace/events/ipi.h>	/* smp_send_reschedule() is a macro that traces */
+#endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
 /* 6.8 dropped the count: it was always 1. */
