@@ -8,9 +8,11 @@ debug  built here from Debian's linux-source-6.1 and kconfig.debug.
 import glob
 import os
 import re
+import shutil
 import subprocess
 
 import cache
+import cpio
 from cache import BuildError
 
 NAMES = ("6.1", "6.12", "7.2", "debug")
@@ -104,3 +106,29 @@ def get(name):
     if name == "debug":
         return debug_kernel()
     raise BuildError(f"kernel {name}: not supported yet")
+
+
+def with_dependencies(kernel, names):
+    """Paths (relative to the module directory) of modules and all that they need; those built in are left out."""
+    deps, by_name = {}, {}
+    with open(os.path.join(kernel.modules, "modules.dep"), encoding="utf-8") as f:
+        for line in f:
+            path, _, need = line.partition(":")
+            deps[path] = need.split()
+            by_name[re.sub(r"\.ko.*$", "", os.path.basename(path)).replace("-", "_")] = path
+    todo = [by_name[n.replace("-", "_")] for n in names if n.replace("-", "_") in by_name]
+    found = []
+    while todo:
+        p = todo.pop()
+        if p not in found:
+            found.append(p)
+            todo += deps[p]
+    return sorted(found)
+
+
+def busybox():
+    b = shutil.which("busybox")
+    if not b or cpio.libraries(os.path.realpath(b)):
+        raise BuildError("busybox-static is not installed: run tests/host/setup")
+    applets = subprocess.run([b, "--list-full"], stdout=subprocess.PIPE, check=True).stdout.decode().split()
+    return os.path.realpath(b), applets
