@@ -13,7 +13,7 @@
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
 #include <asm/msr.h>
-#if __has_include(<asm/cpuid/api.h>)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
 #include <asm/cpuid/api.h>	/* cpuid() and its like have left asm/processor.h */
 #endif
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
