@@ -384,9 +384,6 @@ struct kvm {
 	long mmu_invalidate_in_progress;	/* (m) */
 	unsigned long mmu_invalidate_start;	/* (m) */
 	unsigned long mmu_invalidate_end;	/* (m) */
-	spinlock_t mn_invalidate_lock;
-	unsigned long mn_active_invalidate_count;
-	struct rcuwait mn_memslots_wait;
 	u64 manual_dirty_log_protect;		/* (l) KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 flags */
 
 	struct xarray vcpu_array;		/* (l) for writing; by vcpu_idx */

@@ -50,4 +50,11 @@ static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,
 #endif
 #endif
 
+/* what the MMU notifier's calls about age return */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
+#define KVM_NOTIFIER_YOUNG_T	int
+#else
+#define KVM_NOTIFIER_YOUNG_T	bool
+#endif
+
 #endif /* KVM_OOT_COMPAT_H */

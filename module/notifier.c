@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The MMU notifier: the owner's page tables change (unmap, swap-out, migration,
+ * copy on write, KSM, collapse), so what the guest has mapped of them must go.
+ *
+ * Each invalidation holds kvm->mmu_invalidate_in_progress up from before the
+ * mappings are dropped until the host has changed its tables. A fault that
+ * looked its page up before or within that time sees, under mmu_lock, the count
+ * or a changed mmu_invalidate_seq, and looks again (arch/x86/mmu). The count is
+ * raised for every range of the address space, whether or not a slot lies there:
+ * a slot may be created while an invalidation is on its way.
+ */
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+
+#include "module/memslot.h"
+
+static struct kvm *notifier_kvm(struct mmu_notifier *mn)
+{
+	return container_of(mn, struct kvm, mmu_notifier);
+}
+
+/* Call @fn for the frames of each slot in a host range; true when any was. */
+static bool for_each_range(struct kvm *kvm, unsigned long start,
+			   unsigned long end, bool may_block,
+			   bool (*fn)(struct kvm *kvm, struct kvm_gfn_range *range))
+{
+	bool ret = false;
+	int as_id;
+
+	for (as_id = 0; as_id < KVM_OOT_ADDRESS_SPACES; as_id++) {
+		struct kvm_memslots *set = kvm_memslots(kvm, as_id);
+		struct interval_tree_node *n;
+
+		for (n = interval_tree_iter_first(&set->hva_tree, start, end - 1); n;
+		     n = interval_tree_iter_next(n, start, end - 1)) {
+			struct kvm_memory_slot *slot = set->node ?
+				container_of(n, struct kvm_memory_slot, hva_node[1]) :
+				container_of(n, struct kvm_memory_slot, hva_node[0]);
+			unsigned long from = max(start, n->start);
+			unsigned long to = min(end - 1, n->last);
+			struct kvm_gfn_range range = {
+				.slot = slot,
+				.may_block = may_block,
+				.start = slot->base_gfn +
+					((from - n->start) >> PAGE_SHIFT),
+				.end = slot->base_gfn +
+					((to - n->start) >> PAGE_SHIFT) + 1,
+			};
+
+			ret |= fn(kvm, &range);
+		}
+	}
+	return ret;
+}
+
+static int invalidate_range_start(struct mmu_notifier *mn,
+				  const struct mmu_notifier_range *range)
+{
+	struct kvm *kvm = notifier_kvm(mn);
+	int idx = srcu_read_lock(&kvm->srcu);
+
+	write_lock(&kvm->mmu_lock);
+	if (!kvm->mmu_invalidate_in_progress++) {
+		kvm->mmu_invalidate_start = range->start;
+		kvm->mmu_invalidate_end = range->end;
+	} else {
+		kvm->mmu_invalidate_start = min(kvm->mmu_invalidate_start,
+						range->start);
+		kvm->mmu_invalidate_end = max(kvm->mmu_invalidate_end,
+					      range->end);
+	}
+	if (for_each_range(kvm, range->start, range->end,
+			   mmu_notifier_range_blockable(range),
+			   kvm_arch_unmap_gfn_range))
+		kvm_flush_remote_tlbs(kvm);
+	write_unlock(&kvm->mmu_lock);
+	srcu_read_unlock(&kvm->srcu, idx);
+	return 0;
+}
+
+static void invalidate_range_end(struct mmu_notifier *mn,
+				 const struct mmu_notifier_range *range)
+{
+	struct kvm *kvm = notifier_kvm(mn);
+
+	write_lock(&kvm->mmu_lock);
+	/*
+	 * The sequence goes up first: a fault that does not see the count any
+	 * more must see that something happened (it reads them in this order).
+	 */
+	kvm->mmu_invalidate_seq++;
+	smp_wmb();
+	kvm->mmu_invalidate_in_progress--;
+	write_unlock(&kvm->mmu_lock);
+}
+
+static bool age(struct mmu_notifier *mn, unsigned long start, unsigned long end,
+		bool flush,
+		bool (*fn)(struct kvm *kvm, struct kvm_gfn_range *range))
+{
+	struct kvm *kvm = notifier_kvm(mn);
+	int idx = srcu_read_lock(&kvm->srcu);
+	bool young;
+
+	write_lock(&kvm->mmu_lock);
+	young = for_each_range(kvm, start, end, false, fn);
+	if (young && flush)
+		kvm_flush_remote_tlbs(kvm);
+	write_unlock(&kvm->mmu_lock);
+	srcu_read_unlock(&kvm->srcu, idx);
+	return young;
+}
+
+static KVM_NOTIFIER_YOUNG_T clear_flush_young(struct mmu_notifier *mn,
+					      struct mm_struct *mm,
+					      unsigned long start,
+					      unsigned long end)
+{
+	return age(mn, start, end, true, kvm_arch_age_gfn);
+}
+
+/* Without a flush a page in use may look old once: that is the caller's choice. */
+static KVM_NOTIFIER_YOUNG_T clear_young(struct mmu_notifier *mn,
+					struct mm_struct *mm,
+					unsigned long start, unsigned long end)
+{
+	return age(mn, start, end, false, kvm_arch_age_gfn);
+}
+
+static KVM_NOTIFIER_YOUNG_T test_young(struct mmu_notifier *mn,
+				       struct mm_struct *mm,
+				       unsigned long address)
+{
+	return age(mn, address, address + 1, false, kvm_arch_test_age_gfn);
+}
+
+/* The owner's memory goes for good, while the VM's descriptor lives elsewhere. */
+static void release(struct mmu_notifier *mn, struct mm_struct *mm)
+{
+	struct kvm *kvm = notifier_kvm(mn);
+	int idx = srcu_read_lock(&kvm->srcu);
+
+	kvm_arch_flush_shadow_all(kvm);
+	srcu_read_unlock(&kvm->srcu, idx);
+}
+
+static const struct mmu_notifier_ops notifier_ops = {
+	.invalidate_range_start	= invalidate_range_start,
+	.invalidate_range_end	= invalidate_range_end,
+	.clear_flush_young	= clear_flush_young,
+	.clear_young		= clear_young,
+	.test_young		= test_young,
+	.release		= release,
+};
+
+/**
+ * kvm_mmu_notifier_init() - watch the owner's address space
+ * @kvm: a new VM; the caller is its owner
+ *
+ * Return: 0, -EINTR or -ENOMEM.
+ */
+int kvm_mmu_notifier_init(struct kvm *kvm)
+{
+	kvm->mmu_notifier.ops = &notifier_ops;
+	return mmu_notifier_register(&kvm->mmu_notifier, kvm->mm);
+}
+
+/**
+ * kvm_mmu_notifier_exit() - stop watching
+ * @kvm: a VM without users
+ */
+void kvm_mmu_notifier_exit(struct kvm *kvm)
+{
+	mmu_notifier_unregister(&kvm->mmu_notifier, kvm->mm);
+}
