@@ -19,8 +19,9 @@ extern unsigned int halt_poll_ns_shrink;
 
 int kvm_hardware_get(void);
 void kvm_hardware_put(void);
-bool kvm_hardware_usable(void);
 long kvm_check_extension(struct kvm *kvm, long ext);
+struct file *kvm_make_file(const char *name, const struct file_operations *fops,
+			   void *priv, int flags, fmode_t mode);
 
 /* vm.c */
 long kvm_create_vm_fd(unsigned long type);
@@ -35,18 +36,5 @@ void kvm_destroy_vcpus(struct kvm *kvm);
 
 /* stats.c */
 void kvm_stats_set_owner(struct module *owner);
-
-/**
- * kvm_file_to_fd() - give an anonymous file to user space
- * @fd: reserved descriptor, from get_unused_fd_flags()
- * @name: shown in /proc/PID/fd
- * @fops: its operations; release drops the reference to @priv
- * @priv: private_data; the caller has taken the reference already
- * @mode: FMODE_* bits to add
- *
- * Return: the file, not yet installed, or an ERR_PTR().
- */
-struct file *kvm_make_file(const char *name, const struct file_operations *fops,
-			   void *priv, int flags, fmode_t mode);
 
 #endif /* KVM_OOT_INTERNAL_H */

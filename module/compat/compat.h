@@ -57,4 +57,29 @@ static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,
 #define KVM_NOTIFIER_YOUNG_T	bool
 #endif
 
+/* The step of CPU hotplug in which no task can run on the CPU any more, or yet. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+#define KVM_CPUHP_STATE		CPUHP_AP_KVM_STARTING
+#define KVM_CPUHP_CAN_FAIL	false
+#else
+#define KVM_CPUHP_STATE		CPUHP_AP_KVM_ONLINE
+#define KVM_CPUHP_CAN_FAIL	true
+#endif
+
+/* Suspend and resume of the last CPU; the callbacks have got an argument. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 19, 0)
+#define KVM_SYSCORE_ARG		void
+#define KVM_SYSCORE_DEFINE(name, suspend_fn, resume_fn)			\
+	struct syscore_ops name = { .suspend = (suspend_fn), .resume = (resume_fn) }
+#define kvm_syscore_register	register_syscore_ops
+#define kvm_syscore_unregister	unregister_syscore_ops
+#else
+#define KVM_SYSCORE_ARG		void *unused
+#define KVM_SYSCORE_DEFINE(name, suspend_fn, resume_fn)			\
+	struct syscore name = { .ops = &(const struct syscore_ops) {	\
+		.suspend = (suspend_fn), .resume = (resume_fn) } }
+#define kvm_syscore_register	register_syscore
+#define kvm_syscore_unregister	unregister_syscore
+#endif
+
 #endif /* KVM_OOT_COMPAT_H */
