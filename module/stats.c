@@ -27,7 +27,7 @@ struct stat_desc {
 	u32 bucket_size;
 	char name[NAME_SIZE];
 };
-static_assert(offsetof(struct stat_desc, name) == sizeof(struct kvm_stats_desc));
+static_assert(offsetof(struct stat_desc, name) == offsetof(struct kvm_stats_desc, name));
 
 #define FLAGS_C	(KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10)
 #define FLAGS_N	(KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_SECONDS | KVM_STATS_BASE_POW10)

@@ -33,6 +33,7 @@ static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,
 	hrtimer_init(timer, clock, mode);
 	timer->function = fn;
 }
+
 #define hrtimer_setup kvm_compat_hrtimer_setup
 #endif
 
