@@ -90,7 +90,7 @@ static void overlap(struct kunit *test)
 static void ids(struct kunit *test)
 {
 	struct kvm_memslots *set = new_set(test);
-	struct kvm_memory_slot *slots[300];
+	struct kvm_memory_slot *slots[100];
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(slots); i++)
