@@ -51,7 +51,9 @@ static void destroy_vm(struct kvm *kvm)
 	kvm_destroy_vcpus(kvm);
 	kvm_arch_destroy_vm(kvm);
 	kvm_memslots_destroy(kvm);
+	srcu_barrier(&kvm->irq_srcu);
 	cleanup_srcu_struct(&kvm->irq_srcu);
+	srcu_barrier(&kvm->srcu);	/* replaced buses */
 	cleanup_srcu_struct(&kvm->srcu);
 	xa_destroy(&kvm->vcpu_array);
 	kvfree(kvm);
@@ -188,8 +190,10 @@ out_slots:
 	kvm_io_bus_destroy(kvm);
 	kvm_memslots_destroy(kvm);
 out_irq_srcu:
+	srcu_barrier(&kvm->irq_srcu);
 	cleanup_srcu_struct(&kvm->irq_srcu);
 out_srcu:
+	srcu_barrier(&kvm->srcu);
 	cleanup_srcu_struct(&kvm->srcu);
 out_free:
 	mmdrop(kvm->mm);
