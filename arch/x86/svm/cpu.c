@@ -14,6 +14,7 @@
 #include <asm/asm.h>
 #include <asm/cpu_device_id.h>
 #include <asm/desc.h>
+#include <asm/io.h>
 #include <asm/nospec-branch.h>
 #include <asm/perf_event.h>
 #include <asm/processor.h>
