@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Subtests in child processes, KTAP, and the list of known failures. */
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+
+#include "st.h"
+
+#define EXIT_FAIL	1
+#define EXIT_SKIP	4
+
+extern const char known_list[];
+
+static const char *prog;
+static int say_fd = 1;
+static char why[400];
+static int why_fd = -1;
+
+static void tell(const char *text)
+{
+	if (write(why_fd, text, strlen(text)) < 0)
+		_exit(EXIT_FAIL);
+}
+
+void st_fail(const char *file, int line, const char *fmt, ...)
+{
+	const char *base = strrchr(file, '/');
+	char msg[400];
+	va_list ap;
+	int n;
+
+	n = snprintf(msg, sizeof(msg), "%s:%d: ", base ? base + 1 : file, line);
+	va_start(ap, fmt);
+	vsnprintf(msg + n, sizeof(msg) - n, fmt, ap);
+	va_end(ap);
+	tell(msg);
+	_exit(EXIT_FAIL);
+}
+
+void st_skip(const char *fmt, ...)
+{
+	char msg[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(msg, sizeof(msg), fmt, ap);
+	va_end(ap);
+	tell(msg);
+	_exit(EXIT_SKIP);
+}
+
+void st_note(const char *fmt, ...)
+{
+	char msg[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(msg, sizeof(msg), fmt, ap);
+	va_end(ap);
+	dprintf(say_fd, "# %s\n", msg);
+}
+
+static bool on_tcg(void)
+{
+	char line[256];
+	bool found = false;
+	FILE *f = fopen("/proc/cpuinfo", "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, "model name", 10) && strstr(line, "QEMU"))
+			found = true;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* The reason for which the subtest may fail here, or NULL. */
+static const char *known(const char *name)
+{
+	static char reason[300];
+	char want[200], scope[40], key[200];
+	const char *p = known_list;
+
+	snprintf(want, sizeof(want), "%s:%s", prog, name);
+	while (*p) {
+		const char *end = strchr(p, '\n');
+		size_t len = end ? (size_t)(end - p) : strlen(p);
+		char line[600];
+		int at = 0;
+
+		snprintf(line, sizeof(line), "%.*s", (int)len, p);
+		p += len + (end != NULL);
+		if (line[0] == '#' || sscanf(line, "%39s %199s %n", scope, key, &at) < 2)
+			continue;
+		if (strcmp(key, want))
+			continue;
+		char *plus = strstr(scope, "+tcg");
+		if (plus) {
+			if (!on_tcg())
+				continue;
+			*plus = 0;
+		}
+		if (strcmp(scope, "any") && strcmp(scope, kvm_is_oot() ? "oot" : "in-tree"))
+			continue;
+		snprintf(reason, sizeof(reason), "%s", line + at);
+		return reason;
+	}
+	return NULL;
+}
+
+static int run_one(const struct st_test *t)
+{
+	int pipefd[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	why[0] = 0;
+	if (pipe(pipefd))
+		return EXIT_FAIL;
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		close(pipefd[0]);
+		why_fd = pipefd[1];
+		alarm(t->timeout ? t->timeout : 60);
+		t->fn();
+		_exit(0);
+	}
+	close(pipefd[1]);
+	n = 0;
+	for (;;) {
+		ssize_t got = read(pipefd[0], why + n, sizeof(why) - 1 - n);
+
+		if (got <= 0)
+			break;
+		n += got;
+	}
+	why[n] = 0;
+	close(pipefd[0]);
+	waitpid(pid, &status, 0);
+	if (WIFSIGNALED(status)) {
+		snprintf(why, sizeof(why), WTERMSIG(status) == SIGALRM ?
+			 "time-out" : "killed by signal %d", WTERMSIG(status));
+		return EXIT_FAIL;
+	}
+	return WEXITSTATUS(status);
+}
+
+int st_main(const char *program, const struct st_test *tests)
+{
+	int n = 0, failed = 0, ran = 0, i;
+
+	prog = program;
+	while (tests[n].name)
+		n++;
+	printf("TAP version 13\n1..%d\n", n);
+	for (i = 0; i < n; i++) {
+		const char *reason;
+		int r = run_one(&tests[i]);
+
+		switch (r) {
+		case 0:
+			printf("ok %d %s:%s\n", i + 1, prog, tests[i].name);
+			ran++;
+			break;
+		case EXIT_SKIP:
+			printf("ok %d %s:%s # SKIP %s\n", i + 1, prog, tests[i].name, why);
+			break;
+		default:
+			reason = known(tests[i].name);
+			if (reason) {
+				printf("ok %d %s:%s # XFAIL %s (%s)\n", i + 1, prog,
+				       tests[i].name, reason, why);
+				ran++;
+				break;
+			}
+			printf("not ok %d %s:%s # %s\n", i + 1, prog, tests[i].name, why);
+			failed++;
+		}
+		fflush(stdout);
+	}
+	return failed ? EXIT_FAIL : ran ? 0 : EXIT_SKIP;
+}

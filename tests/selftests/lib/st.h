@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The selftest library: subtests that report KTAP, and small guests.
+ *
+ * A program is a list of subtests; each runs in a child process of its own, so
+ * that one which crashes or hangs costs nothing but itself, and no descriptor or
+ * mapping is left behind for the next. A failed CHECK ends the subtest.
+ */
+#ifndef SELFTEST_ST_H
+#define SELFTEST_ST_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <linux/kvm.h>
+
+#include "layout.h"
+
+struct st_test {
+	const char *name;
+	void (*fn)(void);
+	unsigned int timeout;	/* seconds; 0: 60 */
+};
+
+int st_main(const char *program, const struct st_test *tests);
+#define ST_MAIN(program, tests) \
+	int main(void) { return st_main(program, tests); }
+
+/* end the subtest */
+void st_fail(const char *file, int line, const char *fmt, ...)
+	__attribute__((noreturn, format(printf, 3, 4)));
+void st_skip(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void st_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#define CHECK(cond) do {						\
+	if (!(cond))							\
+		st_fail(__FILE__, __LINE__, "%s", #cond);		\
+} while (0)
+#define CHECK_EQ(a, b) do {						\
+	unsigned long long __a = (a), __b = (b);			\
+	if (__a != __b)							\
+		st_fail(__FILE__, __LINE__, "%s is %#llx, not %s = %#llx", \
+			#a, __a, #b, __b);				\
+} while (0)
+/* a system call that must work */
+#define OK(call) ({							\
+	long __r = (call);						\
+	if (__r < 0)							\
+		st_fail(__FILE__, __LINE__, "%s: %s", #call, strerror(errno)); \
+	__r;								\
+})
+/* one that must fail with an errno */
+#define FAILS(call, err) do {						\
+	errno = 0;							\
+	long __r = (call);						\
+	if (__r >= 0 || errno != (err))					\
+		st_fail(__FILE__, __LINE__, "%s: %ld, %s; wanted %s", #call, \
+			__r, __r >= 0 ? "no error" : strerror(errno), #err); \
+} while (0)
+
+/* ---- VMs --------------------------------------------------------------------- */
+
+#define VM_MAX_VCPUS	16
+
+struct vcpu {
+	struct vm *vm;
+	int fd, id;
+	struct kvm_run *run;
+	size_t run_size;
+};
+
+struct vm {
+	int dev, fd;
+	uint8_t *mem;		/* guest memory from address 0 */
+	size_t size;
+	int nr_vcpus;
+	struct vcpu vcpus[VM_MAX_VCPUS];
+};
+
+int kvm_open(void);
+int kvm_cap(int fd, long cap);
+bool kvm_is_oot(void);	/* ours, not the kernel's own */
+
+#define VM_IRQCHIP	1	/* in-kernel PIC, IOAPIC, LAPIC */
+#define VM_SPLIT	2	/* LAPIC in the kernel only */
+struct vm *vm_new(size_t mem_bytes, unsigned int flags);
+void vm_free(struct vm *vm);
+struct vcpu *vm_add_vcpu(struct vm *vm, int id);
+void vm_set_slot(struct vm *vm, int slot, uint64_t gpa, uint64_t size, void *mem,
+		 unsigned int flags);
+void *vm_ptr(struct vm *vm, uint64_t gpa);
+
+/* give the vCPU the host's CPUID */
+void vcpu_set_cpuid(struct vcpu *vcpu);
+struct kvm_cpuid2 *kvm_supported_cpuid(int dev);
+void vcpu_regs(struct vcpu *vcpu, struct kvm_regs *regs);
+void vcpu_set_regs(struct vcpu *vcpu, const struct kvm_regs *regs);
+uint64_t vcpu_get_msr(struct vcpu *vcpu, uint32_t index);
+int vcpu_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value);
+
+/* modes to start in */
+void vcpu_long_mode(struct vcpu *vcpu);
+void vcpu_real_mode(struct vcpu *vcpu, uint16_t cs);
+
+/* a C payload, named by its file: loads it and starts guest_main(test, a, b) */
+#define PAYLOAD(vm, name) do {						\
+	extern const char payload_##name[], payload_##name##_end[];	\
+	vm_load(vm, GUEST_CODE, payload_##name,				\
+		payload_##name##_end - payload_##name);			\
+} while (0)
+void vm_load(struct vm *vm, uint64_t gpa, const void *code, size_t len);
+void vcpu_start(struct vcpu *vcpu, uint64_t test, uint64_t a, uint64_t b);
+
+/* ---- running ------------------------------------------------------------------- */
+
+/* KVM_RUN until something other than a signal's EINTR comes; the exit reason */
+int vcpu_run(struct vcpu *vcpu);
+int vcpu_run_raw(struct vcpu *vcpu);	/* 0 or -errno */
+
+struct report {
+	uint32_t kind;
+	uint64_t a, b, c;
+};
+/* Is the present exit a report of the payload? Failures and faults end the subtest. */
+bool vcpu_is_report(struct vcpu *vcpu, struct report *r);
+/* run until a report: REPORT_SYNC or REPORT_DONE; any other exit fails */
+struct report vcpu_run_to_report(struct vcpu *vcpu);
+void vcpu_expect_sync(struct vcpu *vcpu, uint64_t stage);
+void vcpu_expect_done(struct vcpu *vcpu);
+void vcpu_expect_exit(struct vcpu *vcpu, uint32_t reason);
+const char *exit_name(uint32_t reason);
+
+#endif
