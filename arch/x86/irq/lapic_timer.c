@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The local APIC's timer: one-shot, periodic and TSC deadline (Intel SDM vol. 3,
+ * 11.5.4), on a high-resolution timer that follows the vCPU from CPU to CPU.
+ *
+ * The bus clock is 1 GHz: a count is a nanosecond times the divisor. When the
+ * timer fires, the callback only notes it and kicks the vCPU, whose thread then
+ * delivers LVTT; periods that were missed meanwhile are one interrupt, as
+ * they are on a CPU which has the vector in IRR already.
+ */
+#include <linux/hrtimer.h>
+#include <linux/math64.h>
+#include <asm/msr.h>
+
+#include "arch/x86/kvm_x86.h"
+#include "arch/x86/irq/lapic.h"
+
+#define TIMER_MODE_MASK		(3u << 17)
+#define NSEC_PER_MSEC_U64	1000000ull
+
+/* A guest must not keep the host busy with its timer alone: 200 us. */
+static unsigned int min_timer_period_us = 200;
+module_param(min_timer_period_us, uint, 0644);
+MODULE_PARM_DESC(min_timer_period_us, "Shortest period of a periodic timer, in us");
+
+static u32 timer_mode(struct kvm_lapic *apic)
+{
+	return kvm_lapic_reg(apic, APIC_LVTT) & TIMER_MODE_MASK;
+}
+
+static bool is_periodic(struct kvm_lapic *apic)
+{
+	return timer_mode(apic) == APIC_LVT_TIMER_PERIODIC;
+}
+
+static bool is_deadline(struct kvm_lapic *apic)
+{
+	return timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE;
+}
+
+static void expired(struct kvm_lapic *apic)
+{
+	atomic_set(&apic->timer.pending, 1);
+	kvm_make_request(KVM_REQ_UNBLOCK, apic->vcpu);
+	kvm_vcpu_kick(apic->vcpu);
+}
+
+static enum hrtimer_restart timer_fires(struct hrtimer *data)
+{
+	struct kvm_lapic *apic = container_of(data, struct kvm_lapic, timer.timer);
+
+	expired(apic);
+	if (!is_periodic(apic) || !apic->timer.period)
+		return HRTIMER_NORESTART;
+	/* from when it was due, not from now: no drift; what was missed is lost */
+	hrtimer_forward_now(data, ns_to_ktime(apic->timer.period));
+	apic->timer.target = hrtimer_get_expires(data);
+	return HRTIMER_RESTART;
+}
+
+/**
+ * kvm_lapic_timer_init() - prepare the timer of a new APIC
+ * @apic: the APIC
+ */
+void kvm_lapic_timer_init(struct kvm_lapic *apic)
+{
+	hrtimer_setup(&apic->timer.timer, timer_fires, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_ABS);
+	apic->timer.divide = 2;
+}
+
+/**
+ * kvm_lapic_timer_stop() - stop counting; the callback is not running after it
+ * @apic: the APIC
+ */
+void kvm_lapic_timer_stop(struct kvm_lapic *apic)
+{
+	hrtimer_cancel(&apic->timer.timer);
+}
+
+/**
+ * kvm_lapic_timer_reset() - stop, forget the deadline and what fired
+ * @apic: the APIC
+ */
+void kvm_lapic_timer_reset(struct kvm_lapic *apic)
+{
+	kvm_lapic_timer_stop(apic);
+	apic->timer.period = 0;
+	apic->timer.target = 0;
+	apic->timer.tscdeadline = 0;
+	atomic_set(&apic->timer.pending, 0);
+}
+
+/**
+ * kvm_lapic_timer_set_divide() - the divide configuration was written
+ * @apic: the APIC
+ *
+ * What is left of a running count-down is kept in counts, so it ends sooner or
+ * later than planned.
+ */
+void kvm_lapic_timer_set_divide(struct kvm_lapic *apic)
+{
+	u32 tdcr = kvm_lapic_reg(apic, APIC_TDCR);
+	u32 shift = ((tdcr & 3) | (tdcr & 8) >> 1) + 1;
+	u32 old = apic->timer.divide, new = 1u << (shift & 7);
+	u64 now, left;
+
+	apic->timer.divide = new;
+	if (old == new || is_deadline(apic) || !apic->timer.period)
+		return;
+
+	kvm_lapic_timer_stop(apic);
+	now = ktime_get_ns();
+	left = apic->timer.target > now ? apic->timer.target - now : 0;
+	apic->timer.period = div_u64(apic->timer.period, old) * new;
+	if (!left)
+		return;
+	apic->timer.target = now + div_u64(left, old) * new;
+	hrtimer_start(&apic->timer.timer, apic->timer.target, HRTIMER_MODE_ABS_PINNED);
+}
+
+static void start_deadline(struct kvm_lapic *apic)
+{
+	struct kvm_vcpu *vcpu = apic->vcpu;
+	u64 deadline = apic->timer.tscdeadline, guest_tsc, ns;
+	u32 khz = vcpu->arch.virtual_tsc_khz;
+	unsigned long flags;
+	u64 now;
+
+	if (!deadline || !khz)
+		return;
+	local_irq_save(flags);
+	now = ktime_get_ns();
+	guest_tsc = kvm_read_guest_tsc(vcpu, rdtsc());
+	local_irq_restore(flags);
+
+	if (deadline <= guest_tsc) {
+		apic->timer.target = now;
+		expired(apic);
+		return;
+	}
+	/* rounded up: the guest must not see an earlier TSC than it asked for */
+	ns = mul_u64_u64_div_u64(deadline - guest_tsc, NSEC_PER_MSEC_U64, khz) + 1;
+	ns = min_t(u64, ns, KTIME_MAX / 2);
+	apic->timer.target = now + ns;
+	hrtimer_start(&apic->timer.timer, apic->timer.target, HRTIMER_MODE_ABS_PINNED);
+}
+
+/* Begin to count down @count, of a period of TMICT counts. */
+static void start_count(struct kvm_lapic *apic, u32 count)
+{
+	u64 unit = (u64)KVM_LAPIC_BUS_CYCLE_NS * apic->timer.divide;
+	u64 min_period = (u64)READ_ONCE(min_timer_period_us) * NSEC_PER_USEC;
+	u64 first = count * unit;
+
+	apic->timer.period = kvm_lapic_reg(apic, APIC_TMICT) * unit;
+	apic->timer.target = 0;
+	if (!apic->timer.period)
+		return;
+	if (is_periodic(apic) && apic->timer.period < min_period) {
+		pr_info_ratelimited("kvm: vcpu %d: timer period of %llu ns is too short, using %llu\n",
+				    apic->vcpu->vcpu_id, apic->timer.period, min_period);
+		apic->timer.period = min_period;
+		first = max(first, min_period);
+	}
+	apic->timer.target = ktime_get_ns() + first;
+	hrtimer_start(&apic->timer.timer, apic->timer.target, HRTIMER_MODE_ABS_PINNED);
+}
+
+/**
+ * kvm_lapic_timer_start() - the initial count or the deadline was written
+ * @apic: the APIC
+ */
+void kvm_lapic_timer_start(struct kvm_lapic *apic)
+{
+	kvm_lapic_timer_stop(apic);
+	atomic_set(&apic->timer.pending, 0);
+	if (is_deadline(apic))
+		start_deadline(apic);
+	else
+		start_count(apic, kvm_lapic_reg(apic, APIC_TMICT));
+}
+
+/**
+ * kvm_lapic_timer_resume() - go on from the current count (KVM_SET_LAPIC)
+ * @apic: the APIC
+ */
+void kvm_lapic_timer_resume(struct kvm_lapic *apic)
+{
+	u32 count = kvm_lapic_reg(apic, APIC_TMCCT);
+	u32 initial = kvm_lapic_reg(apic, APIC_TMICT);
+
+	kvm_lapic_timer_stop(apic);
+	atomic_set(&apic->timer.pending, 0);
+	if (is_deadline(apic)) {
+		start_deadline(apic);
+	} else if (count || is_periodic(apic)) {
+		start_count(apic, count && count <= initial ? count : initial);
+	} else {
+		apic->timer.period = 0;
+		apic->timer.target = 0;
+	}
+}
+
+/**
+ * kvm_lapic_timer_mode_changed() - LVTT was written
+ * @apic: the APIC
+ * @old: its value before
+ *
+ * SDM 11.5.4.1: changing to or from deadline mode disarms the timer.
+ */
+void kvm_lapic_timer_mode_changed(struct kvm_lapic *apic, u32 old)
+{
+	u32 was = old & TIMER_MODE_MASK, is = timer_mode(apic);
+
+	if (was == is)
+		return;
+	if (was == APIC_LVT_TIMER_TSCDEADLINE || is == APIC_LVT_TIMER_TSCDEADLINE) {
+		kvm_lapic_timer_reset(apic);
+		kvm_lapic_set_reg(apic, APIC_TMICT, 0);
+	}
+}
+
+/**
+ * kvm_lapic_timer_count() - what is left to count
+ * @apic: the APIC
+ */
+u32 kvm_lapic_timer_count(struct kvm_lapic *apic)
+{
+	u64 unit = (u64)KVM_LAPIC_BUS_CYCLE_NS * apic->timer.divide;
+	u64 now, target = apic->timer.target, left;
+
+	if (is_deadline(apic) || !apic->timer.period || !target)
+		return 0;
+	now = ktime_get_ns();
+	if (now < target) {
+		left = target - now;
+	} else if (is_periodic(apic)) {
+		/* the callback has not come yet */
+		div64_u64_rem(now - target, apic->timer.period, &left);
+		left = apic->timer.period - left;
+	} else {
+		return 0;
+	}
+	return min_t(u64, div64_u64(left, unit), U32_MAX);
+}
+KVM_EXPORT_FOR_KUNIT(kvm_lapic_timer_count);
+
+/**
+ * kvm_lapic_get_tscdeadline() - RDMSR of IA32_TSC_DEADLINE
+ * @vcpu: the vCPU
+ * @data: filled; 0 when it is not armed
+ *
+ * Return: 0.
+ */
+int kvm_lapic_get_tscdeadline(struct kvm_vcpu *vcpu, u64 *data)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+
+	*data = apic && is_deadline(apic) ? apic->timer.tscdeadline : 0;
+	return 0;
+}
+
+/**
+ * kvm_lapic_set_tscdeadline() - WRMSR of IA32_TSC_DEADLINE
+ * @vcpu: the vCPU
+ * @data: guest TSC; 0 disarms; ignored in another mode
+ */
+void kvm_lapic_set_tscdeadline(struct kvm_vcpu *vcpu, u64 data)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+
+	if (!apic || !is_deadline(apic))
+		return;
+	hrtimer_cancel(&apic->timer.timer);
+	apic->timer.tscdeadline = data;
+	kvm_lapic_timer_start(apic);
+}
+
+/**
+ * kvm_lapic_has_pending_timer() - has it fired, undelivered
+ * @vcpu: the vCPU
+ */
+bool kvm_lapic_has_pending_timer(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+
+	return atomic_read(&apic->timer.pending) &&
+	       !(kvm_lapic_reg(apic, APIC_LVTT) & APIC_LVT_MASKED) &&
+	       kvm_lapic_enabled(vcpu);
+}
+
+/**
+ * kvm_lapic_inject_timer_irqs() - deliver LVTT if it has
+ * @vcpu: the vCPU, in its thread
+ */
+void kvm_lapic_inject_timer_irqs(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+
+	if (!apic || !atomic_xchg(&apic->timer.pending, 0))
+		return;
+	kvm_lapic_local_deliver(apic, APIC_LVTT);
+	if (is_deadline(apic))
+		apic->timer.tscdeadline = 0;
+}
+
+/**
+ * kvm_lapic_vcpu_load() - the vCPU came to this CPU: so does its timer
+ * @vcpu: the vCPU; preemption off
+ */
+void kvm_lapic_vcpu_load(struct kvm_vcpu *vcpu)
+{
+	struct hrtimer *timer = &vcpu->arch.apic->timer.timer;
+
+	if (vcpu->cpu == smp_processor_id() || vcpu->cpu < 0)
+		return;
+	if (hrtimer_cancel(timer))
+		hrtimer_start_expires(timer, HRTIMER_MODE_ABS_PINNED);
+}
