@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The nested page fault.
+ *
+ * 1. Which slot: none means MMIO, a write to a read-only one likewise.
+ * 2. Is it only the dirty log that stands against a write: then the right is
+ *    given back without asking the host.
+ * 3. Which page of the host, which may mean waiting for it.
+ * 4. With mmu_lock held: if an invalidation came since before 3, begin again.
+ *    Else map it as large as slot, host and dirty log allow.
+ */
+#include <linux/mem_encrypt.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+
+#include "arch/x86/mmu/internal.h"
+#include "arch/x86/mmu/mmu.h"
+#include "module/memslot.h"
+
+/* Did the host's tables change, or are they about to, since @seq was read? */
+static bool stale(struct kvm *kvm, unsigned long seq, unsigned long hva)
+{
+	if (kvm->mmu_invalidate_in_progress &&
+	    hva >= kvm->mmu_invalidate_start && hva < kvm->mmu_invalidate_end)
+		return true;
+	smp_rmb();	/* pairs with the notifier's smp_wmb() */
+	return kvm->mmu_invalidate_seq != seq;
+}
+
+/* Largest page whose frames all lie in the slot and in one host page. */
+static int slot_level(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	gfn_t hfn = slot->userspace_addr >> PAGE_SHIFT;
+	int level;
+
+	if (slot->dirty_bitmap)
+		return 1;
+	for (level = tdp_max_page_level; level > 1; level--) {
+		gfn_t pages = level_pages(level), first = gfn & ~(pages - 1);
+
+		if (!((slot->base_gfn ^ hfn) & (pages - 1)) &&
+		    first >= slot->base_gfn &&
+		    first + pages <= slot->base_gfn + slot->npages)
+			break;
+	}
+	return level;
+}
+
+static u64 make_leaf(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+		     const struct host_page *hp, int level, bool write)
+{
+	u64 spte = SPTE_PRESENT | SPTE_USER | SPTE_ACCESSED;
+	unsigned long pfn = hp->pfn & ~(level_pages(level) - 1);
+
+	spte |= (u64)pfn << PAGE_SHIFT;
+	if (hp->page)
+		spte = __sme_set(spte);
+	if (level > 1)
+		spte |= SPTE_LARGE;
+	if (hp->writable && !(slot->flags & KVM_MEM_READONLY)) {
+		spte |= SPTE_HOST_WRITABLE | SPTE_MMU_WRITABLE;
+		/* what is logged becomes writable by a write only */
+		if (write || !slot->dirty_bitmap)
+			spte |= SPTE_WRITABLE | SPTE_DIRTY;
+	}
+	return spte;
+}
+
+/* The right to write was taken by the dirty log alone: give it back. */
+static bool fast_write_fault(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+			     gfn_t gfn)
+{
+	struct kvm *kvm = vcpu->kvm;
+	bool done = false;
+	u64 *sptep, spte;
+	int level;
+
+	read_lock(&kvm->mmu_lock);
+	sptep = tdp_find_leaf(kvm, gfn, &level);
+	if (!sptep)
+		goto out;
+	spte = READ_ONCE(*sptep);
+	if (spte & SPTE_WRITABLE) {
+		/* another vCPU was here, or the CPU had an old entry */
+		vcpu->stat.pf_spurious++;
+		done = true;
+	} else if (level == 1 && (spte & SPTE_MMU_WRITABLE) &&
+		   (spte & SPTE_HOST_WRITABLE)) {
+		done = tdp_set_entry(kvm, sptep, spte,
+				     spte | SPTE_WRITABLE | SPTE_DIRTY, level);
+		/* under the same lock as the entry: a harvest sees both or none */
+		if (done) {
+			kvm_mark_page_dirty_in_slot(kvm, slot, gfn);
+			vcpu->stat.pf_fast++;
+		}
+	}
+out:
+	read_unlock(&kvm->mmu_lock);
+	return done;
+}
+
+/* A larger page is in the way of small ones: dirty logging began. */
+static void split_by_zap(struct kvm *kvm, gfn_t gfn)
+{
+	struct tdp_page *garbage = NULL;
+	int level;
+
+	write_lock(&kvm->mmu_lock);
+	if (tdp_find_leaf(kvm, gfn, &level) && level > 1) {
+		gfn_t first = gfn & ~(level_pages(level) - 1);
+
+		if (tdp_zap_range(kvm, first, first + level_pages(level), false,
+				  &garbage))
+			kvm_flush_remote_tlbs(kvm);
+	}
+	write_unlock(&kvm->mmu_lock);
+	tdp_free_garbage(garbage);
+}
+
+int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
+{
+	gfn_t gfn = gpa >> PAGE_SHIFT;
+	bool write = error_code & PFERR_WRITE;
+	struct kvm *kvm = vcpu->kvm;
+	struct kvm_memory_slot *slot;
+	struct host_page hp;
+	unsigned long seq;
+	u64 spte = 0;
+	int r, level;
+
+	vcpu->stat.pf_taken++;
+	slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
+	if (!slot || (write && (slot->flags & KVM_MEM_READONLY))) {
+		vcpu->stat.pf_emulate++;
+		return KVM_PF_EMULATE;
+	}
+	if (write && (error_code & PFERR_PRESENT) &&
+	    fast_write_fault(vcpu, slot, gfn))
+		return KVM_PF_RETRY;
+
+	r = tdp_fill_cache(vcpu->arch.mmu, TDP_MAX_LEVEL);
+	if (r)
+		return r;
+
+	seq = READ_ONCE(kvm->mmu_invalidate_seq);
+	smp_rmb();	/* the sequence before the host's tables */
+	r = host_page_get(kvm, slot, gfn, write, &hp);
+	if (r == -EHWPOISON) {
+		/* as if the process had touched it itself */
+		send_sig_mceerr(BUS_MCEERR_AR, (void __user *)kvm_slot_hva(slot, gfn),
+				PAGE_SHIFT, current);
+		return KVM_PF_RETRY;
+	}
+	if (r == -EINTR || r == -EAGAIN)
+		return KVM_PF_RETRY;
+	if (r)
+		return r;
+
+	r = 1;
+	read_lock(&kvm->mmu_lock);
+	if (stale(kvm, seq, hp.hva))
+		goto out;
+	level = slot_level(slot, gfn);
+	if (level > 1)
+		level = hp.page ? min(level, host_mapping_level(kvm, hp.hva)) : 1;
+	spte = make_leaf(kvm, slot, gfn, &hp, level, write);
+	r = tdp_map(vcpu, gfn, level, spte);
+	if (!r) {
+		vcpu->stat.pf_fixed++;
+		if (spte & SPTE_WRITABLE)
+			kvm_mark_page_dirty_in_slot(kvm, slot, gfn);
+	}
+out:
+	read_unlock(&kvm->mmu_lock);
+	host_page_put(&hp, !r && (spte & SPTE_MMU_WRITABLE));
+	if (r == -EAGAIN)
+		split_by_zap(kvm, gfn);
+	return KVM_PF_RETRY;
+}

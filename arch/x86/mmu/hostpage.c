@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The host's side of a guest frame: which page is behind it, and how large the
+ * host has mapped it.
+ *
+ * A page is referenced only until its mapping is in the guest's tables; from
+ * then on the MMU notifier says when it goes. Nothing is pinned.
+ */
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+#include <linux/sched/signal.h>
+#include <linux/swap.h>
+
+#include "arch/x86/mmu/internal.h"
+#include "module/compat/pfnmap.h"
+#include "module/memslot.h"
+
+/* A mapping without page structures: device memory and the like. */
+static int get_pfnmap(struct kvm *kvm, unsigned long hva, bool write,
+		      struct host_page *hp)
+{
+	struct vm_area_struct *vma;
+	int r = -EFAULT;
+
+	mmap_read_lock(kvm->mm);
+	vma = vma_lookup(kvm->mm, hva);
+	if (vma && (vma->vm_flags & (VM_IO | VM_PFNMAP)) &&
+	    (!write || (vma->vm_flags & VM_WRITE)))
+		r = kvm_compat_pfnmap(vma, hva, write, &hp->pfn, &hp->writable);
+	mmap_read_unlock(kvm->mm);
+	return r;
+}
+
+/**
+ * host_page_get() - find the page behind a frame, bringing it in if need be
+ * @kvm: the VM; the caller runs in its address space and may sleep
+ * @slot: slot of the frame
+ * @gfn: the frame
+ * @write: the guest wants to write
+ * @hp: filled; given back with host_page_put()
+ *
+ * Return: 0; -EFAULT when there is none (or none writable); -EHWPOISON; -EINTR.
+ */
+int host_page_get(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+		  bool write, struct host_page *hp)
+{
+	unsigned int flags = FOLL_HWPOISON | (write ? FOLL_WRITE : 0);
+	bool may_write = !(slot->flags & KVM_MEM_READONLY);
+	struct page *page;
+	long n;
+
+	memset(hp, 0, sizeof(*hp));
+	hp->hva = kvm_slot_hva(slot, gfn);
+
+	/* mostly it is there, and a read fault may as well get it writable */
+	if (may_write && get_user_page_fast_only(hp->hva, FOLL_WRITE, &page)) {
+		hp->writable = true;
+		goto found;
+	}
+	n = get_user_pages_unlocked(hp->hva, 1, &page, flags);
+	if (n == 1) {
+		struct page *again;
+
+		hp->writable = write;
+		if (!write && may_write &&
+		    get_user_page_fast_only(hp->hva, FOLL_WRITE, &again)) {
+			/* another page now: then this one is stale already */
+			put_page(page);
+			page = again;
+			hp->writable = true;
+		}
+		goto found;
+	}
+	if (n == -EHWPOISON || n == -EINTR)
+		return n;
+	return get_pfnmap(kvm, hp->hva, write, hp);
+found:
+	hp->page = page;
+	hp->pfn = page_to_pfn(page);
+	return 0;
+}
+
+/**
+ * host_page_put() - done with it
+ * @hp: from host_page_get()
+ * @may_be_written: the guest can write it from now on, or when it asks to
+ */
+void host_page_put(struct host_page *hp, bool may_be_written)
+{
+	struct page *page = hp->page;
+
+	if (!page)
+		return;
+	if (!PageReserved(page)) {
+		/*
+		 * The guest's writes do not show in the host's tables: what it may
+		 * write counts as written, until the notifier takes it away.
+		 */
+		if (may_be_written && !PageDirty(page)) {
+			if (PageAnon(page))
+				SetPageDirty(page);
+			else
+				set_page_dirty_lock(page);
+		}
+		mark_page_accessed(page);
+	}
+	put_page(page);
+}
+
+/**
+ * host_mapping_level() - how large the host maps an address
+ * @kvm: the VM; mmu_lock is held, and no invalidation is on its way
+ * @hva: host address
+ *
+ * The tables cannot be freed while interrupts are off, and a huge mapping cannot
+ * be split unseen while mmu_lock is held.
+ *
+ * Return: 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB.
+ */
+int host_mapping_level(struct kvm *kvm, unsigned long hva)
+{
+	unsigned long flags;
+	int level = 1;
+	pgd_t pgd;
+	p4d_t p4d;
+	pud_t pud;
+	pmd_t pmd;
+
+	local_irq_save(flags);
+	pgd = READ_ONCE(*pgd_offset(kvm->mm, hva));
+	if (pgd_none(pgd))
+		goto out;
+	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
+	if (p4d_none(p4d) || !p4d_present(p4d))
+		goto out;
+	pud = READ_ONCE(*pud_offset(&p4d, hva));
+	if (pud_none(pud) || !pud_present(pud))
+		goto out;
+	if (pud_leaf(pud)) {
+		level = 3;
+		goto out;
+	}
+	pmd = READ_ONCE(*pmd_offset(&pud, hva));
+	if (pmd_none(pmd) || !pmd_present(pmd))
+		goto out;
+	if (pmd_leaf(pmd))
+		level = 2;
+out:
+	local_irq_restore(flags);
+	return level;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the memory manager share.
+ */
+#ifndef KVM_OOT_MMU_INTERNAL_H
+#define KVM_OOT_MMU_INTERNAL_H
+
+#include "arch/x86/kvm_x86.h"
+
+/* Entries of nested page tables: the form of the CPU's own, APM vol. 2, 15.25 */
+#define SPTE_PRESENT		BIT_ULL(0)
+#define SPTE_WRITABLE		BIT_ULL(1)
+#define SPTE_USER		BIT_ULL(2)	/* nested walks are user accesses */
+#define SPTE_ACCESSED		BIT_ULL(5)
+#define SPTE_DIRTY		BIT_ULL(6)
+#define SPTE_LARGE		BIT_ULL(7)
+/* software bits: the host lets us write; only the dirty log stands against it */
+#define SPTE_HOST_WRITABLE	BIT_ULL(9)
+#define SPTE_MMU_WRITABLE	BIT_ULL(10)
+#define SPTE_ADDR		GENMASK_ULL(51, 12)
+
+#define TDP_MAX_LEVEL		5
+#define TDP_ENTRIES		512
+
+static inline gfn_t level_pages(int level)
+{
+	return 1ull << ((level - 1) * 9);
+}
+
+static inline unsigned int level_index(gfn_t gfn, int level)
+{
+	return (gfn >> ((level - 1) * 9)) & (TDP_ENTRIES - 1);
+}
+
+static inline bool spte_present(u64 spte)
+{
+	return spte & SPTE_PRESENT;
+}
+
+static inline bool spte_leaf(u64 spte, int level)
+{
+	return level == 1 || (spte & SPTE_LARGE);
+}
+
+/**
+ * struct tdp_page - one table
+ * @spt: its 512 entries
+ * @gfn: first guest frame that it maps
+ * @level: 1 maps 4 KiB pages
+ * @next: list of tables that were unlinked and wait to be freed
+ */
+struct tdp_page {
+	u64 *spt;
+	gfn_t gfn;
+	int level;
+	struct tdp_page *next;
+};
+
+/* of a VM: kvm->arch.mmu */
+struct kvm_mmu_vm {
+	struct tdp_page *root;
+};
+
+/* of a vCPU: vcpu->arch.mmu */
+struct kvm_mmu {
+	bool loaded;			/* the backend has the root */
+	struct tdp_page *cache;		/* tables ready for use, linked by @next */
+	unsigned int nr_cached;
+};
+
+extern int tdp_root_levels;
+extern int tdp_max_page_level;
+
+static inline struct kvm_mmu_vm *to_mmu_vm(struct kvm *kvm)
+{
+	return kvm->arch.mmu;
+}
+
+/* mmu.c */
+struct tdp_page *tdp_alloc_page(void);
+void tdp_free_page(struct tdp_page *page);
+int tdp_fill_cache(struct kvm_mmu *mmu, unsigned int n);
+
+/* tdp.c; mmu_lock held */
+struct tdp_page *tdp_page_of(u64 spte);
+u64 *tdp_find_leaf(struct kvm *kvm, gfn_t gfn, int *level);
+int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, u64 spte);
+bool tdp_set_entry(struct kvm *kvm, u64 *sptep, u64 old, u64 new, int level);
+bool tdp_zap_range(struct kvm *kvm, gfn_t start, gfn_t end, bool may_resched,
+		   struct tdp_page **garbage);
+void tdp_free_garbage(struct tdp_page *garbage);
+
+/* hostpage.c */
+
+/**
+ * struct host_page - the host's page behind a guest frame
+ * @hva: host address
+ * @pfn: its frame
+ * @page: referenced, or NULL for a mapping without page structures
+ * @writable: it may be mapped writable
+ */
+struct host_page {
+	unsigned long hva;
+	unsigned long pfn;
+	struct page *page;
+	bool writable;
+};
+
+int host_page_get(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+		  bool write, struct host_page *hp);
+void host_page_put(struct host_page *hp, bool may_be_written);
+int host_mapping_level(struct kvm *kvm, unsigned long hva);
+
+/* walk.c: also for tests */
+struct guest_walk {
+	bool pae, lma, la57, pse, nx, smep, smap, wp, pke, ac;
+	bool gbpages;
+	u32 pkru;
+	u64 reserved_gpa_bits;
+	int maxphyaddr;
+	unsigned long cr3;
+};
+
+u64 kvm_walk_reserved_bits(const struct guest_walk *w, int level, u64 pte);
+bool kvm_walk_permits(const struct guest_walk *w, u64 access, bool user_page,
+		      bool writable, bool nx, u32 pkey, bool *pk_fault);
+
+#endif /* KVM_OOT_MMU_INTERNAL_H */

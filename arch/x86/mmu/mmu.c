@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The memory manager's life: configuration, the root of a VM, a vCPU's stock of
+ * tables, and what memory slots ask of it.
+ *
+ * All vCPUs of a VM share one set of nested tables, since a guest physical
+ * address means the same to each. Faults fill them with mmu_lock held for
+ * reading (tdp.c, fault.c); whatever takes mappings away holds it for writing.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "arch/x86/mmu/internal.h"
+#include "arch/x86/mmu/mmu.h"
+#include "module/memslot.h"
+
+/* as in the ABI: fewer make no sense */
+#define MIN_NR_MMU_PAGES	64
+
+int tdp_root_levels;
+int tdp_max_page_level;
+static struct kmem_cache *page_cache;
+
+/* ---- tables ------------------------------------------------------------------------ */
+
+/**
+ * tdp_alloc_page() - an empty table, not linked anywhere
+ *
+ * Return: the table or NULL. Charged to the caller's memory cgroup.
+ */
+struct tdp_page *tdp_alloc_page(void)
+{
+	struct tdp_page *page = kmem_cache_zalloc(page_cache, GFP_KERNEL_ACCOUNT);
+
+	if (!page)
+		return NULL;
+	page->spt = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!page->spt) {
+		kmem_cache_free(page_cache, page);
+		return NULL;
+	}
+	set_page_private(virt_to_page(page->spt), (unsigned long)page);
+	return page;
+}
+
+/**
+ * tdp_free_page() - free a table that no CPU can see any more
+ * @page: the table
+ */
+void tdp_free_page(struct tdp_page *page)
+{
+	set_page_private(virt_to_page(page->spt), 0);
+	free_page((unsigned long)page->spt);
+	kmem_cache_free(page_cache, page);
+}
+
+/**
+ * tdp_fill_cache() - have tables in stock, so that a fault need not allocate
+ * @mmu: of the vCPU
+ * @n: how many
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int tdp_fill_cache(struct kvm_mmu *mmu, unsigned int n)
+{
+	while (mmu->nr_cached < n) {
+		struct tdp_page *page = tdp_alloc_page();
+
+		if (!page)
+			return -ENOMEM;
+		page->next = mmu->cache;
+		mmu->cache = page;
+		mmu->nr_cached++;
+	}
+	return 0;
+}
+
+/* ---- module, VM, vCPU --------------------------------------------------------------- */
+
+/**
+ * kvm_mmu_module_init() - set up what all VMs share
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int kvm_mmu_module_init(void)
+{
+	page_cache = kmem_cache_create("kvm_mmu_page", sizeof(struct tdp_page), 0,
+				       SLAB_ACCOUNT, NULL);
+	return page_cache ? 0 : -ENOMEM;
+}
+
+/**
+ * kvm_mmu_module_exit() - undo it
+ */
+void kvm_mmu_module_exit(void)
+{
+	kmem_cache_destroy(page_cache);
+}
+
+int kvm_mmu_configure(bool tdp, int root_levels, int max_level)
+{
+	if (!tdp || root_levels < 4 || root_levels > TDP_MAX_LEVEL ||
+	    max_level < 1 || max_level > 3)
+		return -EOPNOTSUPP;
+	tdp_root_levels = root_levels;
+	tdp_max_page_level = max_level;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_mmu_configure);
+
+/**
+ * kvm_mmu_vm_init() - give a VM its root
+ * @kvm: the VM
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int kvm_mmu_vm_init(struct kvm *kvm)
+{
+	struct kvm_mmu_vm *mmu = kzalloc(sizeof(*mmu), GFP_KERNEL_ACCOUNT);
+
+	if (!mmu)
+		return -ENOMEM;
+	mmu->root = tdp_alloc_page();
+	if (!mmu->root) {
+		kfree(mmu);
+		return -ENOMEM;
+	}
+	mmu->root->level = tdp_root_levels;
+	kvm->arch.mmu = mmu;
+	return 0;
+}
+
+/**
+ * kvm_mmu_vm_destroy() - free it; the mappings are gone
+ * @kvm: a VM without vCPUs
+ */
+void kvm_mmu_vm_destroy(struct kvm *kvm)
+{
+	struct kvm_mmu_vm *mmu = to_mmu_vm(kvm);
+
+	if (!mmu)
+		return;
+	tdp_free_page(mmu->root);
+	kvm->arch.mmu = NULL;
+	kfree(mmu);
+}
+
+/**
+ * kvm_mmu_vcpu_create() - a new vCPU
+ * @vcpu: the vCPU
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int kvm_mmu_vcpu_create(struct kvm_vcpu *vcpu)
+{
+	vcpu->arch.mmu = kzalloc(sizeof(*vcpu->arch.mmu), GFP_KERNEL_ACCOUNT);
+	return vcpu->arch.mmu ? 0 : -ENOMEM;
+}
+
+/**
+ * kvm_mmu_vcpu_destroy() - a vCPU goes
+ * @vcpu: the vCPU
+ */
+void kvm_mmu_vcpu_destroy(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *mmu = vcpu->arch.mmu;
+
+	if (!mmu)
+		return;
+	tdp_free_garbage(mmu->cache);
+	vcpu->arch.mmu = NULL;
+	kfree(mmu);
+}
+
+/**
+ * kvm_mmu_reset_context() - the guest pages in another way now
+ * @vcpu: the vCPU
+ *
+ * With nested paging the CPU walks the guest's tables, and only has to forget
+ * what it knows of them.
+ */
+void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)
+{
+	kvm_make_request(KVM_REQ_TLB_FLUSH_GUEST, vcpu);
+}
+
+int kvm_mmu_load(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *mmu = vcpu->arch.mmu;
+
+	if (likely(mmu->loaded))
+		return 0;
+	kvm_be_call(load_root)(vcpu, __pa(to_mmu_vm(vcpu->kvm)->root->spt),
+			       tdp_root_levels);
+	mmu->loaded = true;
+	kvm_be_call(flush_tlb)(vcpu, KVM_TLB_ALL, 0);
+	return 0;
+}
+
+/**
+ * kvm_mmu_unload() - the backend must get the root again
+ * @vcpu: the vCPU
+ */
+void kvm_mmu_unload(struct kvm_vcpu *vcpu)
+{
+	vcpu->arch.mmu->loaded = false;
+}
+
+/**
+ * kvm_mmu_new_cr3() - CR3 was written on the guest's behalf
+ * @vcpu: the vCPU
+ * @cr3: its value
+ */
+void kvm_mmu_new_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
+{
+	kvm_make_request(KVM_REQ_TLB_FLUSH_GUEST, vcpu);
+}
+
+/**
+ * kvm_mmu_invlpg() - INVLPG on the guest's behalf
+ * @vcpu: the vCPU
+ * @gva: linear address
+ */
+void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
+{
+	vcpu->stat.invlpg++;
+	kvm_be_call(flush_tlb)(vcpu, KVM_TLB_GVA, gva);
+}
+
+bool kvm_mmu_gpa_is_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
+{
+	return !kvm_vcpu_gfn_to_memslot(vcpu, gpa >> PAGE_SHIFT);
+}
+
+/**
+ * kvm_mmu_vm_ioctl() - KVM_{SET,GET}_NR_MMU_PAGES
+ * @kvm: the VM
+ * @ioctl: request
+ * @arg: number of pages
+ *
+ * The number limits shadow pages, of which nested paging has none: it is kept
+ * for user space to read back.
+ *
+ * Return: 0 or the number; -EINVAL when it is too small; -ENOTTY for any other
+ * request.
+ */
+long kvm_mmu_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
+{
+	switch (ioctl) {
+	case KVM_SET_NR_MMU_PAGES:
+		if (arg < MIN_NR_MMU_PAGES)
+			return -EINVAL;
+		mutex_lock(&kvm->slots_lock);
+		kvm->arch.nr_mmu_pages_requested = arg;
+		mutex_unlock(&kvm->slots_lock);
+		return 0;
+	case KVM_GET_NR_MMU_PAGES:
+		return kvm->arch.nr_mmu_pages_requested;
+	default:
+		return -ENOTTY;
+	}
+}
+
+/* ---- what slots and the MMU notifier ask ------------------------------------------------ */
+
+static void zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	struct tdp_page *garbage = NULL;
+
+	write_lock(&kvm->mmu_lock);
+	if (tdp_zap_range(kvm, start, end, true, &garbage))
+		kvm_flush_remote_tlbs(kvm);
+	write_unlock(&kvm->mmu_lock);
+	tdp_free_garbage(garbage);
+}
+
+/**
+ * kvm_arch_prepare_slot() - may the change be made
+ * @kvm: the VM
+ * @old: slot that goes, or NULL
+ * @new: slot that comes, or NULL
+ * @change: what it is
+ *
+ * Return: 0, or -EINVAL for frames that no guest can address.
+ */
+int kvm_arch_prepare_slot(struct kvm *kvm, const struct kvm_memory_slot *old,
+			  struct kvm_memory_slot *new, enum kvm_slot_change change)
+{
+	/* four or five levels of tables */
+	gfn_t limit = 1ull << (tdp_root_levels * 9);
+
+	if (new && new->base_gfn + new->npages > limit)
+		return -EINVAL;
+	return 0;
+}
+
+/* Mappings that may be written unseen go, or lose the right to. */
+static void begin_logging(struct kvm *kvm, const struct kvm_memory_slot *slot)
+{
+	gfn_t gfn = slot->base_gfn, end = gfn + slot->npages;
+	struct tdp_page *garbage = NULL;
+	bool flush = false;
+
+	write_lock(&kvm->mmu_lock);
+	while (gfn < end) {
+		int level;
+		u64 *sptep = tdp_find_leaf(kvm, gfn, &level);
+		gfn_t next = (gfn & ~(level_pages(level) - 1)) + level_pages(level);
+
+		if (sptep && level > 1) {
+			/* it comes back in small pages */
+			flush |= tdp_zap_range(kvm, gfn & ~(level_pages(level) - 1),
+					       next, false, &garbage);
+		} else if (sptep && (READ_ONCE(*sptep) & SPTE_WRITABLE)) {
+			tdp_set_entry(kvm, sptep, *sptep, *sptep & ~SPTE_WRITABLE, 1);
+			flush = true;
+		}
+		gfn = next;
+		if (rwlock_needbreak(&kvm->mmu_lock) || need_resched()) {
+			if (flush)
+				kvm_flush_remote_tlbs(kvm);
+			flush = false;
+			cond_resched_rwlock_write(&kvm->mmu_lock);
+		}
+	}
+	if (flush)
+		kvm_flush_remote_tlbs(kvm);
+	write_unlock(&kvm->mmu_lock);
+	/* every flush that any of it needed is done */
+	tdp_free_garbage(garbage);
+}
+
+/**
+ * kvm_arch_commit_slot() - the change is visible
+ * @kvm: the VM
+ * @old: slot that went, or NULL
+ * @new: slot that came, or NULL
+ * @change: what it was
+ */
+void kvm_arch_commit_slot(struct kvm *kvm, struct kvm_memory_slot *old,
+			  const struct kvm_memory_slot *new,
+			  enum kvm_slot_change change)
+{
+	if (change != KVM_SLOT_FLAGS)
+		return;
+	if (new->dirty_bitmap && !old->dirty_bitmap)
+		begin_logging(kvm, new);
+	else if (!new->dirty_bitmap && old->dirty_bitmap)
+		/* small pages were only for the log */
+		zap_and_flush(kvm, new->base_gfn, new->base_gfn + new->npages);
+}
+
+/**
+ * kvm_arch_free_slot() - nothing of ours hangs on a slot
+ * @slot: the slot
+ */
+void kvm_arch_free_slot(struct kvm_memory_slot *slot)
+{
+}
+
+/**
+ * kvm_arch_memslots_updated() - nothing here remembers a generation
+ * @kvm: the VM
+ * @gen: new generation
+ */
+void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen)
+{
+}
+
+/**
+ * kvm_arch_flush_shadow_slot() - drop all mappings of a slot that goes
+ * @kvm: the VM
+ * @slot: the slot; no fault can find it any more
+ */
+void kvm_arch_flush_shadow_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	zap_and_flush(kvm, slot->base_gfn, slot->base_gfn + slot->npages);
+}
+
+/**
+ * kvm_arch_flush_shadow_all() - drop all mappings
+ * @kvm: the VM
+ */
+void kvm_arch_flush_shadow_all(struct kvm *kvm)
+{
+	if (to_mmu_vm(kvm))
+		zap_and_flush(kvm, 0, 1ull << (tdp_root_levels * 9));
+}
+
+/**
+ * kvm_arch_dirty_log_protect() - the log was read: writes must be seen again
+ * @kvm: the VM; mmu_lock is held for writing; the caller flushes
+ * @slot: the slot
+ * @offset: frame in the slot that bit 0 is for
+ * @mask: frames
+ */
+void kvm_arch_dirty_log_protect(struct kvm *kvm, struct kvm_memory_slot *slot,
+				gfn_t offset, unsigned long mask)
+{
+	while (mask) {
+		gfn_t gfn = slot->base_gfn + offset + __ffs(mask);
+		int level;
+		u64 *sptep = tdp_find_leaf(kvm, gfn, &level);
+
+		mask &= mask - 1;
+		/* a large page loses the right for all of it: it is split by the next write */
+		if (sptep && (READ_ONCE(*sptep) & SPTE_WRITABLE))
+			tdp_set_entry(kvm, sptep, *sptep, *sptep & ~SPTE_WRITABLE,
+				      level);
+	}
+}
+
+/**
+ * kvm_arch_unmap_gfn_range() - the host takes pages away
+ * @kvm: the VM; mmu_lock is held for writing
+ * @range: frames
+ *
+ * Return: true when the caller must flush. Tables below the range that become
+ * empty stay: freeing them would need the flush first.
+ */
+bool kvm_arch_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	struct tdp_page *garbage = NULL;
+	bool flush = tdp_zap_range(kvm, range->start, range->end, false, &garbage);
+
+	if (garbage) {
+		kvm_flush_remote_tlbs(kvm);
+		tdp_free_garbage(garbage);
+		flush = false;
+	}
+	return flush;
+}
+
+static bool age_range(struct kvm *kvm, struct kvm_gfn_range *range, bool clear)
+{
+	gfn_t gfn = range->start;
+	bool young = false;
+
+	while (gfn < range->end) {
+		int level;
+		u64 *sptep = tdp_find_leaf(kvm, gfn, &level);
+
+		if (sptep && (READ_ONCE(*sptep) & SPTE_ACCESSED)) {
+			young = true;
+			if (!clear)
+				break;
+			tdp_set_entry(kvm, sptep, *sptep, *sptep & ~SPTE_ACCESSED,
+				      level);
+		}
+		gfn = (gfn & ~(level_pages(level) - 1)) + level_pages(level);
+	}
+	return young;
+}
+
+/**
+ * kvm_arch_age_gfn() - were pages used since the last time; forget it
+ * @kvm: the VM; mmu_lock is held for writing
+ * @range: frames
+ *
+ * Return: true when one was.
+ */
+bool kvm_arch_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	return age_range(kvm, range, true);
+}
+
+/**
+ * kvm_arch_test_age_gfn() - were pages used since kvm_arch_age_gfn()
+ * @kvm: the VM; mmu_lock is held for writing
+ * @range: frames
+ *
+ * Return: true when one was.
+ */
+bool kvm_arch_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	return age_range(kvm, range, false);
+}

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Nested page tables: finding, setting and clearing entries (AMD APM vol. 2,
+ * 15.25.5).
+ *
+ * mmu_lock is held for reading by faults, which only add (an entry that was
+ * empty, a right that was missing) and do so with compare-and-exchange, since
+ * another fault may be at the same entry and the CPU itself sets accessed and
+ * dirty bits. It is held for writing by everything that takes away; then only
+ * the CPU's own updates compete. A table that is unlinked is freed after all
+ * vCPUs have flushed, when no CPU can be walking it.
+ */
+#include <linux/mem_encrypt.h>
+#include <linux/mm.h>
+
+#include "arch/x86/mmu/internal.h"
+
+/**
+ * tdp_page_of() - the table that a non-leaf entry points to
+ * @spte: the entry
+ */
+struct tdp_page *tdp_page_of(u64 spte)
+{
+	return (void *)page_private(pfn_to_page(__sme_clr(spte & SPTE_ADDR) >>
+						PAGE_SHIFT));
+}
+
+static void count_leaf(struct kvm *kvm, int level, int by)
+{
+	u64 *stat = level == 1 ? &kvm->stat.pages_4k :
+		    level == 2 ? &kvm->stat.pages_2m : &kvm->stat.pages_1g;
+
+	atomic64_add(by, (atomic64_t *)stat);
+}
+
+/**
+ * tdp_set_entry() - change an entry that is known to have a value
+ * @kvm: the VM; mmu_lock held
+ * @sptep: the entry
+ * @old: value it should have; bits that the CPU sets by itself may differ
+ * @new: value to give it
+ * @level: of the table it is in
+ *
+ * Return: false when another fault was faster; never with mmu_lock for writing.
+ */
+bool tdp_set_entry(struct kvm *kvm, u64 *sptep, u64 old, u64 new, int level)
+{
+	u64 seen = old;
+
+	while (!try_cmpxchg64(sptep, &seen, new)) {
+		/* only the CPU's own bits may have come in between */
+		if ((seen ^ old) & ~(SPTE_ACCESSED | SPTE_DIRTY))
+			return false;
+	}
+	if (!spte_present(old) && spte_present(new) && spte_leaf(new, level))
+		count_leaf(kvm, level, 1);
+	else if (spte_present(old) && spte_leaf(old, level) && !spte_present(new))
+		count_leaf(kvm, level, -1);
+	return true;
+}
+
+/**
+ * tdp_find_leaf() - the entry that maps a frame
+ * @kvm: the VM; mmu_lock held
+ * @gfn: guest frame
+ * @level: set to the level where the walk ended
+ *
+ * Return: the entry, or NULL when the frame is not mapped; then nothing within
+ * the aligned range of *@level is.
+ */
+u64 *tdp_find_leaf(struct kvm *kvm, gfn_t gfn, int *level)
+{
+	struct tdp_page *page = to_mmu_vm(kvm)->root;
+	int l;
+
+	for (l = page->level; ; l--) {
+		u64 *sptep = &page->spt[level_index(gfn, l)];
+		u64 spte = READ_ONCE(*sptep);
+
+		*level = l;
+		if (!spte_present(spte))
+			return NULL;
+		if (spte_leaf(spte, l))
+			return sptep;
+		page = tdp_page_of(spte);
+	}
+}
+
+static u64 table_entry(const struct tdp_page *page)
+{
+	return __sme_set(__pa(page->spt)) | SPTE_PRESENT | SPTE_WRITABLE |
+	       SPTE_USER | SPTE_ACCESSED;
+}
+
+static struct tdp_page *take_cached(struct kvm_mmu *mmu)
+{
+	struct tdp_page *page = mmu->cache;
+
+	mmu->cache = page->next;
+	mmu->nr_cached--;
+	page->next = NULL;
+	return page;
+}
+
+static void give_back(struct kvm_mmu *mmu, struct tdp_page *page)
+{
+	page->next = mmu->cache;
+	mmu->cache = page;
+	mmu->nr_cached++;
+}
+
+/**
+ * tdp_map() - map a frame, or give its mapping more rights
+ * @vcpu: the vCPU; mmu_lock held for reading, its cache filled
+ * @gfn: guest frame, any within the page
+ * @level: of the page
+ * @spte: leaf entry
+ *
+ * Return: 0; 1 when somebody else changed the tables meanwhile: the access is
+ * tried again.
+ */
+int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, u64 spte)
+{
+	struct kvm *kvm = vcpu->kvm;
+	struct tdp_page *page = to_mmu_vm(kvm)->root;
+	int l;
+
+	for (l = page->level; ; l--) {
+		u64 *sptep = &page->spt[level_index(gfn, l)];
+		u64 old = READ_ONCE(*sptep);
+
+		if (l == level) {
+			u64 new = spte;
+
+			if (spte_present(old) && !spte_leaf(old, l)) {
+				/* small pages are there already: map one of them */
+				level--;
+				spte = (spte & ~SPTE_LARGE);
+				if (level > 1)
+					spte |= SPTE_LARGE;
+				spte += (gfn & (level_pages(level + 1) - 1) &
+					 ~(level_pages(level) - 1)) << PAGE_SHIFT;
+				page = tdp_page_of(old);
+				continue;
+			}
+			if (spte_present(old)) {
+				/* the same frame, since the notifier would have cleared it */
+				if ((old ^ new) & SPTE_ADDR)
+					return 1;
+				/* never take a right away: that would need a flush */
+				new |= old & (SPTE_WRITABLE | SPTE_ACCESSED | SPTE_DIRTY);
+				if (new == old) {
+					vcpu->stat.pf_spurious++;
+					return 0;
+				}
+			}
+			return tdp_set_entry(kvm, sptep, old, new, l) ? 0 : 1;
+		}
+
+		if (spte_present(old)) {
+			/* a larger page than asked for: it must go first */
+			if (spte_leaf(old, l))
+				return -EAGAIN;
+			page = tdp_page_of(old);
+			continue;
+		}
+		{
+			struct tdp_page *table = take_cached(vcpu->arch.mmu);
+
+			table->level = l - 1;
+			table->gfn = gfn & ~(level_pages(l) - 1);
+			if (!tdp_set_entry(kvm, sptep, old, table_entry(table), l)) {
+				give_back(vcpu->arch.mmu, table);
+				return 1;
+			}
+			page = table;
+		}
+	}
+}
+
+/* ---- taking away: mmu_lock held for writing --------------------------------------------- */
+
+static u64 clear_entry(u64 *sptep)
+{
+	/* atomically: the CPU may be setting its bits */
+	return xchg(sptep, 0);
+}
+
+/* Unlink everything below a table and put it on the list. */
+static void unlink_table(struct kvm *kvm, struct tdp_page *page,
+			 struct tdp_page **garbage)
+{
+	int i;
+
+	for (i = 0; i < TDP_ENTRIES; i++) {
+		u64 spte = page->spt[i];
+
+		if (!spte_present(spte))
+			continue;
+		spte = clear_entry(&page->spt[i]);
+		if (spte_leaf(spte, page->level))
+			count_leaf(kvm, page->level, -1);
+		else
+			unlink_table(kvm, tdp_page_of(spte), garbage);
+	}
+	page->next = *garbage;
+	*garbage = page;
+	kvm->stat.mmu_shadow_zapped++;
+}
+
+static bool zap_in_table(struct kvm *kvm, struct tdp_page *page, gfn_t start,
+			 gfn_t end, struct tdp_page **garbage)
+{
+	gfn_t size = level_pages(page->level), gfn;
+	bool flush = false;
+
+	for (gfn = start & ~(size - 1); gfn < end; gfn += size) {
+		u64 *sptep = &page->spt[level_index(gfn, page->level)];
+		u64 spte = READ_ONCE(*sptep);
+
+		if (spte_present(spte)) {
+			if (spte_leaf(spte, page->level)) {
+				/* also a large page that is hit in part */
+				clear_entry(sptep);
+				count_leaf(kvm, page->level, -1);
+				flush = true;
+			} else if (gfn >= start && gfn + size <= end) {
+				clear_entry(sptep);
+				unlink_table(kvm, tdp_page_of(spte), garbage);
+				flush = true;
+			} else {
+				flush |= zap_in_table(kvm, tdp_page_of(spte),
+						      max(start, gfn),
+						      min(end, gfn + size), garbage);
+			}
+		}
+		/* the last one of the table */
+		if (level_index(gfn, page->level) == TDP_ENTRIES - 1)
+			break;
+	}
+	return flush;
+}
+
+/**
+ * tdp_zap_range() - drop the mappings of a range of frames
+ * @kvm: the VM; mmu_lock held for writing
+ * @start: first frame
+ * @end: frame after the last
+ * @may_resched: the lock may be dropped in between
+ * @garbage: list to which unlinked tables are added, to be freed when all vCPUs
+ *	have flushed
+ *
+ * Return: true when the caller must flush.
+ */
+bool tdp_zap_range(struct kvm *kvm, gfn_t start, gfn_t end, bool may_resched,
+		   struct tdp_page **garbage)
+{
+	struct tdp_page *root = to_mmu_vm(kvm)->root;
+	gfn_t limit = 1ull << (root->level * 9);
+	bool flush = false;
+	gfn_t gfn;
+
+	end = min(end, limit);
+	for (gfn = start; gfn < end;) {
+		/* a GiB at a time */
+		gfn_t next = min(end, (gfn | (level_pages(3) - 1)) + 1);
+		u64 spte = READ_ONCE(root->spt[level_index(gfn, root->level)]);
+
+		if (!spte_present(spte)) {
+			/* nothing below this entry of the root */
+			next = min(end, (gfn | (level_pages(root->level) - 1)) + 1);
+		} else {
+			flush |= zap_in_table(kvm, root, gfn, next, garbage);
+		}
+		gfn = next;
+		if (may_resched && (rwlock_needbreak(&kvm->mmu_lock) || need_resched())) {
+			if (flush)
+				kvm_flush_remote_tlbs(kvm);
+			flush = false;
+			cond_resched_rwlock_write(&kvm->mmu_lock);
+		}
+	}
+	return flush || *garbage;
+}
+
+/**
+ * tdp_free_garbage() - free tables that no CPU can see any more
+ * @garbage: list
+ */
+void tdp_free_garbage(struct tdp_page *garbage)
+{
+	while (garbage) {
+		struct tdp_page *next = garbage->next;
+
+		tdp_free_page(garbage);
+		garbage = next;
+	}
+}

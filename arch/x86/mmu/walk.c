@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Walking the guest's own page tables, as its CPU would: for the emulator and
+ * KVM_TRANSLATE (Intel SDM vol. 3, chapter 4; AMD APM vol. 2, chapter 5).
+ *
+ * All modes: none, 32-bit with and without PSE, PAE, 4 and 5 levels. Permission
+ * bits accumulate over the levels; accessed and dirty bits are set with a locked
+ * compare-and-exchange, and the walk begins again when somebody was faster.
+ */
+#include <asm/fpu/api.h>
+#include <asm/pgtable_types.h>
+
+#include "arch/x86/mmu/internal.h"
+#include "arch/x86/mmu/mmu.h"
+
+#define PTE_P		_PAGE_PRESENT
+#define PTE_W		_PAGE_RW
+#define PTE_U		_PAGE_USER
+#define PTE_A		_PAGE_ACCESSED
+#define PTE_D		_PAGE_DIRTY
+#define PTE_PS		_PAGE_PSE
+#define PTE_NX		BIT_ULL(63)
+#define PTE_ADDR	GENMASK_ULL(51, 12)
+
+static void describe(struct kvm_vcpu *vcpu, struct guest_walk *w)
+{
+	*w = (struct guest_walk) {
+		.pae = kvm_cr4_bit(vcpu, X86_CR4_PAE),
+		.lma = is_long_mode(vcpu),
+		.la57 = kvm_cr4_bit(vcpu, X86_CR4_LA57),
+		.pse = kvm_cr4_bit(vcpu, X86_CR4_PSE),
+		.nx = vcpu->arch.efer & EFER_NX,
+		.smep = kvm_cr4_bit(vcpu, X86_CR4_SMEP),
+		.smap = kvm_cr4_bit(vcpu, X86_CR4_SMAP),
+		.wp = kvm_cr0_bit(vcpu, X86_CR0_WP),
+		.pke = is_long_mode(vcpu) && kvm_cr4_bit(vcpu, X86_CR4_PKE),
+		.ac = kvm_get_rflags(vcpu) & X86_EFLAGS_AC,
+		.gbpages = guest_has(vcpu, X86_FEATURE_GBPAGES),
+		.pkru = vcpu->arch.pkru,
+		.reserved_gpa_bits = vcpu->arch.cpuid.reserved_gpa_bits,
+		.maxphyaddr = kvm_maxphyaddr(vcpu),
+		.cr3 = kvm_read_cr3(vcpu),
+	};
+}
+
+static int top_level(const struct guest_walk *w)
+{
+	if (w->lma)
+		return w->la57 ? 5 : 4;
+	return w->pae ? 3 : 2;
+}
+
+static bool wide(const struct guest_walk *w)
+{
+	return w->pae || w->lma;
+}
+
+/* Does an entry of this level map a page when PS is set? */
+static bool may_be_large(const struct guest_walk *w, int level)
+{
+	if (level == 2)
+		return wide(w) || w->pse;
+	return level == 3 && w->lma && w->gbpages;
+}
+
+static bool is_leaf(const struct guest_walk *w, int level, u64 pte)
+{
+	return level == 1 || ((pte & PTE_PS) && may_be_large(w, level));
+}
+
+/**
+ * kvm_walk_reserved_bits() - bits of an entry that must be zero
+ * @w: how the guest pages
+ * @level: of the entry
+ * @pte: the entry
+ *
+ * Return: those of them that are set.
+ */
+u64 kvm_walk_reserved_bits(const struct guest_walk *w, int level, u64 pte)
+{
+	u64 rsvd = 0;
+	bool leaf = is_leaf(w, level, pte);
+
+	if (!wide(w)) {
+		/* a 4 MiB page: bits 39:32 of its address are in 20:13 */
+		if (level == 2 && leaf)
+			rsvd = GENMASK_ULL(21, 21) |
+			       (w->maxphyaddr < 40 ?
+				GENMASK_ULL(20, 13 + max(w->maxphyaddr, 32) - 32) : 0);
+		return pte & rsvd;
+	}
+
+	rsvd = w->reserved_gpa_bits & PTE_ADDR;
+	if (!w->nx)
+		rsvd |= PTE_NX;
+	if (!w->lma) {
+		/* no protection keys, and nothing else is defined there */
+		rsvd |= GENMASK_ULL(62, 52);
+		if (level == 3)
+			rsvd |= PTE_NX | GENMASK_ULL(8, 5) | GENMASK_ULL(2, 1);
+	}
+	if (level == 2 && leaf)
+		rsvd |= GENMASK_ULL(20, 13);
+	if (level == 3 && w->lma) {
+		if (leaf)
+			rsvd |= GENMASK_ULL(29, 13);
+		else
+			rsvd |= PTE_PS;
+	}
+	if (level > 3)
+		rsvd |= PTE_PS;
+	return pte & rsvd;
+}
+KVM_EXPORT_FOR_KUNIT(kvm_walk_reserved_bits);
+
+/**
+ * kvm_walk_permits() - may an access be made, given the accumulated rights
+ * @w: how the guest pages
+ * @access: PFERR_WRITE, PFERR_USER, PFERR_FETCH as wanted
+ * @user_page: U was set on all levels
+ * @writable: W was set on all levels
+ * @nx: NX was set on any level
+ * @pkey: protection key of the leaf
+ * @pk_fault: set when only the key stands against it
+ */
+bool kvm_walk_permits(const struct guest_walk *w, u64 access, bool user_page,
+		      bool writable, bool nx, u32 pkey, bool *pk_fault)
+{
+	bool user = access & PFERR_USER, write = access & PFERR_WRITE;
+	bool fetch = access & PFERR_FETCH;
+	u32 pk;
+
+	*pk_fault = false;
+	if (user && !user_page)
+		return false;
+	if (write && !writable && (user || w->wp))
+		return false;
+	if (fetch && wide(w) && w->nx && nx)
+		return false;
+	if (!user && user_page) {
+		if (fetch && w->smep)
+			return false;
+		if (!fetch && w->smap && !w->ac)
+			return false;
+	}
+	if (w->pke && user_page && !fetch) {
+		pk = w->pkru >> (pkey * 2);
+		if ((pk & 1) || (write && (pk & 2) && (user || w->wp))) {
+			*pk_fault = true;
+			return false;
+		}
+	}
+	return true;
+}
+KVM_EXPORT_FOR_KUNIT(kvm_walk_permits);
+
+static void set_fault(const struct guest_walk *w, struct kvm_fault *fault,
+		      gva_t gva, u64 access, u64 code)
+{
+	if (!fault)
+		return;
+	code |= access & (PFERR_WRITE | PFERR_USER);
+	/* a fetch is told apart only where it can make a difference */
+	if ((access & PFERR_FETCH) && ((wide(w) && w->nx) || w->smep))
+		code |= PFERR_FETCH;
+	*fault = (struct kvm_fault) {
+		.vector = 14,
+		.has_error_code = true,
+		.error_code = code,
+		.address = gva,
+	};
+}
+
+struct pte_seen {
+	gpa_t addr;
+	u64 pte;
+};
+
+/* Set A (and D in the leaf); false when an entry has changed meanwhile. */
+static int set_ad_bits(struct kvm_vcpu *vcpu, const struct guest_walk *w,
+		       struct pte_seen *seen, int from, int to, bool write)
+{
+	int level, r;
+
+	for (level = from; level >= to; level--) {
+		struct pte_seen *s = &seen[level];
+		u64 new = s->pte | PTE_A;
+
+		/* PAE's page directory pointers have none */
+		if (level == 3 && w->pae && !w->lma)
+			continue;
+		if (level == to && write)
+			new |= PTE_D;
+		if (new == s->pte)
+			continue;
+		r = kvm_cmpxchg_guest(vcpu->kvm, s->addr, &s->pte, &new,
+				      wide(w) ? 8 : 4);
+		if (r > 0)
+			return 1;
+		if (r < 0)
+			return r;
+		s->pte = new;
+	}
+	return 0;
+}
+
+static gpa_t leaf_address(const struct guest_walk *w, int level, u64 pte, gva_t gva)
+{
+	int shift = wide(w) ? 12 + 9 * (level - 1) : 12 + 10 * (level - 1);
+	u64 mask = (1ull << shift) - 1;
+	gpa_t gpa;
+
+	if (wide(w))
+		gpa = pte & PTE_ADDR & ~mask;
+	else
+		gpa = pte & ~mask & 0xffffffff;
+	if (!wide(w) && level == 2)
+		gpa |= (pte & GENMASK_ULL(20, 13)) << 19;	/* PSE-36 */
+	return gpa | (gva & mask);
+}
+
+/* The walk; -EAGAIN when it must begin again. */
+static int walk(struct kvm_vcpu *vcpu, const struct guest_walk *w, gva_t gva,
+		u64 access, struct kvm_fault *fault, gpa_t *out)
+{
+	int top = top_level(w), level, bits = wide(w) ? 9 : 10, r;
+	bool user = true, writable = true, nx = false, pk_fault;
+	unsigned int size = wide(w) ? 8 : 4;
+	struct pte_seen seen[6] = {};
+	gpa_t table;
+	u64 pte = 0;
+
+	if (w->lma || !w->pae)
+		table = w->cr3 & (wide(w) ? PTE_ADDR : 0xfffff000ull);
+	else
+		table = w->cr3 & 0xffffffe0ull;
+
+	for (level = top; ; level--) {
+		unsigned int shift = 12 + bits * (level - 1);
+		u64 index = gva >> shift & ((1u << bits) - 1);
+
+		if (level == 3 && !w->lma)
+			index = gva >> 30 & 3;
+		seen[level].addr = table + index * size;
+		pte = 0;
+		if (kvm_read_guest(vcpu->kvm, seen[level].addr, &pte, size)) {
+			/* the CPU would read all ones from nowhere */
+			set_fault(w, fault, gva, access, 0);
+			return -EFAULT;
+		}
+		seen[level].pte = pte;
+		if (!(pte & PTE_P)) {
+			set_fault(w, fault, gva, access, 0);
+			return -EFAULT;
+		}
+		if (kvm_walk_reserved_bits(w, level, pte)) {
+			set_fault(w, fault, gva, access, PFERR_PRESENT | PFERR_RSVD);
+			return -EFAULT;
+		}
+		if (level != 3 || w->lma) {
+			user &= !!(pte & PTE_U);
+			writable &= !!(pte & PTE_W);
+		}
+		nx |= !!(pte & PTE_NX);
+		if (is_leaf(w, level, pte))
+			break;
+		table = pte & PTE_ADDR;
+		if (!wide(w))
+			table &= 0xfffff000;
+	}
+
+	if (!kvm_walk_permits(w, access, user, writable, nx,
+			      pte >> 59 & 0xf, &pk_fault)) {
+		set_fault(w, fault, gva, access,
+			  PFERR_PRESENT | (pk_fault ? PFERR_PK : 0));
+		return -EFAULT;
+	}
+	r = set_ad_bits(vcpu, w, seen, top, level, access & PFERR_WRITE);
+	if (r > 0)
+		return -EAGAIN;
+	/* tables in read-only memory: the CPU could not set them either */
+	*out = leaf_address(w, level, pte, gva);
+	return 0;
+}
+
+gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access,
+			 struct kvm_fault *fault)
+{
+	struct guest_walk w;
+	gpa_t gpa;
+	int r, tries = 100;
+
+	if (!is_paging(vcpu))
+		return gva;
+	describe(vcpu, &w);
+	if (!w.lma)
+		gva &= 0xffffffff;
+	do {
+		r = walk(vcpu, &w, gva, access, fault, &gpa);
+	} while (r == -EAGAIN && --tries);
+	return r ? KVM_INVALID_GPA : gpa;
+}
+
+bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
+{
+	struct guest_walk w;
+	u64 pdpte[4];
+	int i;
+
+	describe(vcpu, &w);
+	w.lma = false;
+	w.pae = true;
+	if (kvm_read_guest(vcpu->kvm, cr3 & 0xffffffe0ul, pdpte, sizeof(pdpte)))
+		return false;
+	for (i = 0; i < 4; i++)
+		if ((pdpte[i] & PTE_P) && kvm_walk_reserved_bits(&w, 3, pdpte[i]))
+			return false;
+	return true;
+}

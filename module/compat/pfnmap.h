@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The frame behind an address of a VM_PFNMAP or VM_IO mapping.
+ */
+#ifndef KVM_OOT_PFNMAP_H
+#define KVM_OOT_PFNMAP_H
+
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+#include <linux/version.h>
+
+/**
+ * kvm_compat_pfnmap() - look it up, faulting it in when it is missing
+ * @vma: the mapping; mmap_lock held for reading
+ * @addr: address in it
+ * @write: for writing
+ * @pfn: set to the frame
+ * @writable: set to whether it is mapped writable
+ *
+ * Return: 0, or -EFAULT; -EAGAIN when mmap_lock was dropped.
+ */
+static inline int kvm_compat_pfnmap(struct vm_area_struct *vma, unsigned long addr,
+				    bool write, unsigned long *pfn, bool *writable)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+	spinlock_t *lock;
+	pte_t *ptep, pte;
+	int r;
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+	r = follow_pte(vma->vm_mm, addr, &ptep, &lock);
+#else
+	r = follow_pte(vma, addr, &ptep, &lock);
+#endif
+	if (r)
+		return -EFAULT;
+	__acquire(lock);	/* sparse is not told by follow_pte() */
+	pte = *ptep;
+	*writable = pte_write(pte);
+	*pfn = pte_pfn(pte);
+	pte_unmap_unlock(ptep, lock);
+#else
+	struct follow_pfnmap_args args = { .vma = vma, .address = addr };
+
+	if (follow_pfnmap_start(&args))
+		return -EFAULT;
+	*writable = args.writable;
+	*pfn = args.pfn;
+	follow_pfnmap_end(&args);
+#endif
+	return write && !*writable ? -EFAULT : 0;
+}
+
+#endif /* KVM_OOT_PFNMAP_H */
