@@ -539,7 +539,8 @@ extern bool kvm_report_ignored_msrs;
 extern int kvm_lapic_timer_advance_ns;
 extern bool kvm_enable_vmware_backdoor;
 extern bool kvm_force_emulation_prefix;
-extern u64 kvm_supported_xcr0, kvm_supported_xss;
+extern u64 kvm_supported_xcr0, kvm_supported_xss;	/* what guests can be given */
+extern u64 kvm_host_xcr0, kvm_host_xss;			/* what the host runs with */
 
 #define KVM_OOT_VALID_CR0 (X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | \
 	X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | \

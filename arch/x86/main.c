@@ -33,6 +33,8 @@ MODULE_PARM_DESC(report_ignored_msrs, "Log what ignore_msrs hides");
 
 u64 kvm_supported_xcr0;
 u64 kvm_supported_xss;
+u64 kvm_host_xcr0;
+u64 kvm_host_xss;
 
 struct kvm_backend_ops kvm_be __read_mostly;
 EXPORT_SYMBOL_GPL(kvm_be);
