@@ -470,6 +470,7 @@ bool kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx,
 	       bool exact);
 int kvm_emulate_cpuid(struct kvm_vcpu *vcpu);	/* registers only; caller skips */
 void kvm_update_cpuid_runtime(struct kvm_vcpu *vcpu);	/* OSXSAVE, APIC bit, PV ... */
+void kvm_cpuid_vcpu_init(struct kvm_vcpu *vcpu);
 void kvm_cpuid_vcpu_free(struct kvm_vcpu *vcpu);
 long kvm_cpuid_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
 bool kvm_pv_has(struct kvm_vcpu *vcpu, unsigned int feature);	/* KVM_FEATURE_* */

@@ -621,6 +621,7 @@ int kvm_arch_vcpu_create(struct kvm_vcpu *vcpu)
 	r = kvm_fpu_vcpu_create(vcpu);
 	if (r)
 		goto out_emul;
+	kvm_cpuid_vcpu_init(vcpu);
 	kvm_time_vcpu_create(vcpu);
 	r = kvm_be_call(vcpu_create)(vcpu);
 	if (r)
