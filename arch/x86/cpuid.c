@@ -385,7 +385,7 @@ static int add_leaf(struct cpuid_list *l, u32 function)
 	return r;
 }
 
-static int add_range(struct cpuid_list *l, u32 first)
+static int add_class(struct cpuid_list *l, u32 first)
 {
 	u32 function, last;
 	int r;
@@ -451,11 +451,11 @@ int kvm_get_supported_cpuid(struct kvm_cpuid2 *cpuid,
 	if (emulated) {
 		r = add_emulated(&l);
 	} else {
-		r = add_range(&l, 0);
+		r = add_class(&l, 0);
 		if (!r)
-			r = add_range(&l, 0x80000000);
+			r = add_class(&l, 0x80000000);
 		if (!r)
-			r = add_range(&l, 0x40000000);
+			r = add_class(&l, 0x40000000);
 	}
 	if (!r && copy_to_user(entries, l.entries, l.nent * sizeof(*l.entries)))
 		r = -EFAULT;

@@ -517,6 +517,8 @@ void kvm_time_vcpu_load(struct kvm_vcpu *vcpu, int cpu);
 void kvm_time_vcpu_put(struct kvm_vcpu *vcpu);
 u64 kvm_read_guest_tsc(struct kvm_vcpu *vcpu, u64 host_tsc);
 void kvm_write_guest_tsc(struct kvm_vcpu *vcpu, u64 data, bool host);	/* MSR_IA32_TSC */
+void kvm_adjust_guest_tsc(struct kvm_vcpu *vcpu, s64 delta);
+void kvm_pvclock_scale(u32 khz, u32 *mult, s8 *shift);
 int kvm_time_handle_requests(struct kvm_vcpu *vcpu);	/* CLOCK_UPDATE, MASTERCLOCK, STEAL */
 /* pvclock, wall clock and steal MSRs: 0, 1, KVM_MSR_RET_INVALID */
 int kvm_time_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr);
