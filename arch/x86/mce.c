@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Machine checks for the guest: the registers, and what user space injects
+ * (Intel SDM vol. 3, chapter 15; KVM_X86_SETUP_MCE in
+ * Documentation/virt/kvm/api.rst). Corrected errors cause no interrupt.
+ */
+#include <linux/uaccess.h>
+#include <asm/mce.h>
+
+#include "arch/x86/kvm_x86.h"
+#include "arch/x86/mce.h"
+
+#define BANK_REGS	4	/* CTL, STATUS, ADDR, MISC */
+
+/**
+ * kvm_mce_vcpu_create() - a vCPU has no banks until user space says so
+ * @vcpu: the vCPU
+ *
+ * Return: 0.
+ */
+int kvm_mce_vcpu_create(struct kvm_vcpu *vcpu)
+{
+	vcpu->arch.mcg_cap = 0;
+	return 0;
+}
+
+static unsigned int banks(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.mcg_cap & MCG_BANKCNT_MASK;
+}
+
+static u64 *bank_reg(struct kvm_vcpu *vcpu, u32 index)
+{
+	u32 at = index - MSR_IA32_MC0_CTL;
+
+	return index >= MSR_IA32_MC0_CTL && at < banks(vcpu) * BANK_REGS ?
+		&vcpu->arch.mce_banks[at] : NULL;
+}
+
+/**
+ * kvm_mce_get_msr() - RDMSR of a machine check register
+ * @vcpu: the vCPU
+ * @msr: index; value is filled
+ *
+ * Return: 0, 1 for #GP, KVM_MSR_RET_INVALID when it is none of these.
+ */
+int kvm_mce_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
+{
+	u64 *reg;
+
+	switch (msr->index) {
+	case MSR_IA32_P5_MC_ADDR:
+	case MSR_IA32_P5_MC_TYPE:
+		msr->data = 0;
+		return 0;
+	case MSR_IA32_MCG_CAP:
+		msr->data = vcpu->arch.mcg_cap;
+		return 0;
+	case MSR_IA32_MCG_STATUS:
+		msr->data = vcpu->arch.mcg_status;
+		return 0;
+	case MSR_IA32_MCG_CTL:
+		if (!(vcpu->arch.mcg_cap & MCG_CTL_P) && !msr->host_initiated)
+			return 1;
+		msr->data = vcpu->arch.mcg_ctl;
+		return 0;
+	case MSR_IA32_MC0_CTL ... MSR_IA32_MCx_CTL(KVM_OOT_MCE_BANKS) - 1:
+		reg = bank_reg(vcpu, msr->index);
+		if (!reg)
+			return 1;
+		msr->data = *reg;
+		return 0;
+	default:
+		return KVM_MSR_RET_INVALID;
+	}
+}
+
+/**
+ * kvm_mce_set_msr() - WRMSR of a machine check register
+ * @vcpu: the vCPU
+ * @msr: index and value
+ *
+ * Return: 0, 1 for #GP, KVM_MSR_RET_INVALID when it is none of these.
+ */
+int kvm_mce_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
+{
+	u64 data = msr->data, *reg;
+
+	switch (msr->index) {
+	case MSR_IA32_MCG_STATUS:
+		vcpu->arch.mcg_status = data;
+		return 0;
+	case MSR_IA32_MCG_CTL:
+		if (!(vcpu->arch.mcg_cap & MCG_CTL_P) && (data || !msr->host_initiated))
+			return 1;
+		/* all on or all off */
+		if (data && data != ~0ull)
+			return 1;
+		vcpu->arch.mcg_ctl = data;
+		return 0;
+	case MSR_IA32_MC0_CTL ... MSR_IA32_MCx_CTL(KVM_OOT_MCE_BANKS) - 1:
+		reg = bank_reg(vcpu, msr->index);
+		if (!reg)
+			return 1;
+		switch ((msr->index - MSR_IA32_MC0_CTL) % BANK_REGS) {
+		case 0:
+			/* Linux leaves bit 10 of bank 4 clear on some AMD CPUs, and bit 0 elsewhere */
+			if (data && (data | BIT(10) | 1) != ~0ull)
+				return 1;
+			break;
+		case 1:
+			/* a guest can only clear it, unless HWCR.McStatusWrEn is set */
+			if (!msr->host_initiated && data &&
+			    !(vcpu->arch.msr_hwcr & BIT_ULL(18)))
+				return 1;
+			break;
+		}
+		*reg = data;
+		return 0;
+	default:
+		return KVM_MSR_RET_INVALID;
+	}
+}
+
+static int setup_mce(struct kvm_vcpu *vcpu, u64 cap)
+{
+	unsigned int n = cap & MCG_BANKCNT_MASK, i;
+
+	if (!n || n > KVM_OOT_MCE_BANKS ||
+	    (cap & ~(KVM_MCE_CAP_SUPPORTED | MCG_BANKCNT_MASK | 0xff0000ull)))
+		return -EINVAL;
+	vcpu->arch.mcg_cap = cap;
+	if (cap & MCG_CTL_P)
+		vcpu->arch.mcg_ctl = ~0ull;
+	for (i = 0; i < n; i++)
+		vcpu->arch.mce_banks[i * BANK_REGS] = ~0ull;
+	return 0;
+}
+
+static int set_mce(struct kvm_vcpu *vcpu, const struct kvm_x86_mce *mce)
+{
+	bool uncorrected = mce->status & MCI_STATUS_UC;
+	u64 *bank;
+
+	if (mce->bank >= banks(vcpu) || !(mce->status & MCI_STATUS_VAL))
+		return -EINVAL;
+	bank = &vcpu->arch.mce_banks[mce->bank * BANK_REGS];
+
+	if (uncorrected) {
+		/* switched off: nobody is told */
+		if (((vcpu->arch.mcg_cap & MCG_CTL_P) && vcpu->arch.mcg_ctl != ~0ull) ||
+		    bank[0] != ~0ull)
+			return 0;
+		if ((vcpu->arch.mcg_status & MCG_STATUS_MCIP) ||
+		    !kvm_cr4_bit(vcpu, X86_CR4_MCE)) {
+			kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
+			return 0;
+		}
+		vcpu->arch.mcg_status = mce->mcg_status;
+	} else if ((bank[1] & MCI_STATUS_VAL) && (bank[1] & MCI_STATUS_UC)) {
+		/* the worse one stays */
+		bank[1] |= MCI_STATUS_OVER;
+		return 0;
+	}
+	bank[2] = mce->addr;
+	bank[3] = mce->misc;
+	bank[1] = mce->status | (bank[1] & MCI_STATUS_VAL ? MCI_STATUS_OVER : 0);
+	if (uncorrected)
+		kvm_queue_exception(vcpu, 18);
+	return 0;
+}
+
+/**
+ * kvm_mce_vcpu_ioctl() - KVM_X86_SETUP_MCE and KVM_X86_SET_MCE
+ * @vcpu: the vCPU, loaded
+ * @ioctl: request
+ * @argp: its argument
+ *
+ * Return: 0; -EINVAL for capabilities or a bank that do not exist; -EFAULT; -ENOTTY
+ * for any other request.
+ */
+long kvm_mce_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp)
+{
+	struct kvm_x86_mce mce;
+	u64 cap;
+
+	switch (ioctl) {
+	case KVM_X86_SETUP_MCE:
+		if (copy_from_user(&cap, argp, sizeof(cap)))
+			return -EFAULT;
+		return setup_mce(vcpu, cap);
+	case KVM_X86_SET_MCE:
+		if (copy_from_user(&mce, argp, sizeof(mce)))
+			return -EFAULT;
+		return set_mce(vcpu, &mce);
+	default:
+		return -ENOTTY;
+	}
+}

@@ -1,0 +1,843 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Model specific registers: those that are the same on both vendors (the others
+ * are the backend's), access by guest and by user space, filters, and the lists
+ * of what there is (Intel SDM vol. 4; AMD APM vol. 2, appendix A;
+ * Documentation/virt/kvm/x86/msr.rst; KVM_GET_MSRS in api.rst).
+ *
+ * MTRRs are kept for the guest to read; memory types come from its PAT alone,
+ * as for any guest with nested paging.
+ */
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <asm/apicdef.h>
+#include <asm/kvm_para.h>
+#include <asm/mtrr.h>
+
+#include "arch/x86/kvm_x86.h"
+#include "arch/x86/mce.h"
+#include "arch/x86/msr.h"
+
+#define MAX_IO_MSRS		256
+#define FILTER_RANGES		KVM_MSR_FILTER_MAX_RANGES
+#define FILTER_BITMAP_BYTES	KVM_MSR_FILTER_MAX_BITMAP_SIZE
+
+#define MTRR_CAP		(0x500ull | 8)	/* WC, fixed, 8 variable */
+#define MTRR_VAR_FIRST		0x200
+#define MTRR_VAR_LAST		0x20f
+#define PAT_DEFAULT		0x0007040600070406ull
+
+/* AMD MSRs that have no name in <asm/msr-index.h> of every kernel */
+#define MSR_AMD_OSVW_ID_LENGTH	0xc0010140
+#define MSR_AMD_OSVW_STATUS	0xc0010141
+#define HWCR_IGNORED		(BIT_ULL(3) | BIT_ULL(6) | BIT_ULL(8))
+#define HWCR_KEPT		(BIT_ULL(18) | BIT_ULL(24))
+
+/* ---- lists ---------------------------------------------------------------------------- */
+
+/* What user space has to save and restore. */
+static const u32 msrs_all[] = {
+	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
+	MSR_STAR, MSR_CSTAR, MSR_KERNEL_GS_BASE, MSR_SYSCALL_MASK, MSR_LSTAR,
+	MSR_IA32_TSC, MSR_IA32_CR_PAT, MSR_VM_HSAVE_PA, MSR_TSC_AUX,
+	MSR_IA32_SPEC_CTRL, MSR_AMD64_VIRT_SPEC_CTRL,
+	MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, MSR_KVM_WALL_CLOCK_NEW,
+	MSR_KVM_SYSTEM_TIME_NEW, MSR_KVM_STEAL_TIME, MSR_KVM_PV_EOI_EN,
+	MSR_KVM_POLL_CONTROL,
+	MSR_IA32_TSC_ADJUST, MSR_IA32_TSC_DEADLINE, MSR_IA32_MISC_ENABLE,
+	MSR_IA32_MCG_STATUS, MSR_IA32_MCG_CTL, MSR_PLATFORM_INFO,
+	MSR_IA32_UCODE_REV, MSR_IA32_XSS, MSR_K7_HWCR, MSR_AMD_OSVW_ID_LENGTH,
+	MSR_AMD_OSVW_STATUS, MSR_MTRRcap, MSR_MTRRdefType,
+	MSR_MTRRfix64K_00000, MSR_MTRRfix16K_80000, MSR_MTRRfix16K_A0000,
+	MSR_MTRRfix4K_C0000, MSR_MTRRfix4K_C8000, MSR_MTRRfix4K_D0000,
+	MSR_MTRRfix4K_D8000, MSR_MTRRfix4K_E0000, MSR_MTRRfix4K_E8000,
+	MSR_MTRRfix4K_F0000, MSR_MTRRfix4K_F8000,
+	0x200, 0x201, 0x202, 0x203, 0x204, 0x205, 0x206, 0x207,
+	0x208, 0x209, 0x20a, 0x20b, 0x20c, 0x20d, 0x20e, 0x20f,
+};
+
+/* What the host itself has to tell. */
+static const u32 msrs_feature[] = {
+	MSR_IA32_UCODE_REV, MSR_AMD64_DE_CFG,
+};
+
+static u32 msr_list[ARRAY_SIZE(msrs_all)];
+static unsigned int nr_msr_list;
+
+static bool msr_exists(u32 index)
+{
+	switch (index) {
+	case MSR_TSC_AUX:
+		return kvm_cpuid_host_cap(X86_FEATURE_RDTSCP) ||
+		       kvm_cpuid_host_cap(X86_FEATURE_RDPID);
+	case MSR_IA32_SPEC_CTRL:
+		return kvm_cpuid_host_cap(X86_FEATURE_SPEC_CTRL) ||
+		       kvm_cpuid_host_cap(X86_FEATURE_AMD_IBRS) ||
+		       kvm_cpuid_host_cap(X86_FEATURE_AMD_STIBP) ||
+		       kvm_cpuid_host_cap(X86_FEATURE_AMD_SSBD);
+	case MSR_AMD64_VIRT_SPEC_CTRL:
+		return kvm_cpuid_host_cap(X86_FEATURE_VIRT_SSBD);
+	case MSR_IA32_XSS:
+		return kvm_supported_xss;
+	default:
+		return kvm_be_call(has_emulated_msr)(index);
+	}
+}
+
+/**
+ * kvm_msr_module_init() - nothing before a backend is there
+ */
+void kvm_msr_module_init(void)
+{
+}
+
+static void make_list(void)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < ARRAY_SIZE(msrs_all); i++)
+		if (msr_exists(msrs_all[i]))
+			msr_list[n++] = msrs_all[i];
+	nr_msr_list = n;
+}
+
+/* ---- PAT and MTRRs ------------------------------------------------------------------------ */
+
+static bool memory_type_valid(u8 type, bool pat)
+{
+	/* UC, WC, WT, WP, WB; PAT also UC- */
+	return type == 0 || type == 1 || (type >= 4 && type <= 6) ||
+	       (pat && type == 7);
+}
+
+/**
+ * kvm_types_valid() - are eight memory types all defined
+ * @value: one in each byte
+ * @pat: of the PAT; else of a fixed MTRR
+ */
+bool kvm_types_valid(u64 value, bool pat)
+{
+	int i;
+
+	for (i = 0; i < 8; i++)
+		if (!memory_type_valid(value >> (i * 8), pat))
+			return false;
+	return true;
+}
+KVM_EXPORT_FOR_KUNIT(kvm_types_valid);
+
+/**
+ * kvm_mtrr_valid() - may an MTRR have this value
+ * @index: MSR
+ * @value: value
+ * @reserved_gpa_bits: address bits the guest does not have
+ */
+bool kvm_mtrr_valid(u32 index, u64 value, u64 reserved_gpa_bits)
+{
+	if (index == MSR_MTRRdefType)
+		return !(value & ~0xcffull) && memory_type_valid(value, false);
+	if (index >= MTRR_VAR_FIRST && index <= MTRR_VAR_LAST) {
+		if (index & 1)
+			return !(value & (reserved_gpa_bits | 0x7ff));
+		return !(value & (reserved_gpa_bits | 0xf00)) &&
+		       memory_type_valid(value, false);
+	}
+	return kvm_types_valid(value, false);
+}
+KVM_EXPORT_FOR_KUNIT(kvm_mtrr_valid);
+
+static u64 *mtrr_reg(struct kvm_vcpu *vcpu, u32 index)
+{
+	switch (index) {
+	case MSR_MTRRdefType:
+		return &vcpu->arch.mtrr_def_type;
+	case MTRR_VAR_FIRST ... MTRR_VAR_LAST:
+		return &vcpu->arch.mtrr_var[index - MTRR_VAR_FIRST];
+	case MSR_MTRRfix64K_00000:
+		return &vcpu->arch.mtrr_fixed[0];
+	case MSR_MTRRfix16K_80000:
+	case MSR_MTRRfix16K_A0000:
+		return &vcpu->arch.mtrr_fixed[1 + index - MSR_MTRRfix16K_80000];
+	case MSR_MTRRfix4K_C0000 ... MSR_MTRRfix4K_F8000:
+		return &vcpu->arch.mtrr_fixed[3 + index - MSR_MTRRfix4K_C0000];
+	default:
+		return NULL;
+	}
+}
+
+/* ---- one register ----------------------------------------------------------------------------- */
+
+static int get_common(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
+{
+	u64 *mtrr;
+	int r;
+
+	switch (msr->index) {
+	case MSR_IA32_TSC:
+		msr->data = kvm_read_guest_tsc(vcpu, rdtsc());
+		return 0;
+	case MSR_IA32_APICBASE:
+		msr->data = kvm_lapic_get_base(vcpu);
+		return 0;
+	case APIC_BASE_MSR ... APIC_BASE_MSR + 0xff:
+		return kvm_x2apic_read(vcpu, msr->index, &msr->data);
+	case MSR_IA32_TSC_ADJUST:
+		msr->data = vcpu->arch.ia32_tsc_adjust_msr;
+		return 0;
+	case MSR_IA32_TSC_DEADLINE:
+		return kvm_lapic_get_tscdeadline(vcpu, &msr->data);
+	case MSR_EFER:
+		msr->data = vcpu->arch.efer;
+		return 0;
+	case MSR_IA32_CR_PAT:
+		msr->data = vcpu->arch.pat;
+		return 0;
+	case MSR_MTRRcap:
+		msr->data = MTRR_CAP;
+		return 0;
+	case MSR_IA32_MISC_ENABLE:
+		msr->data = vcpu->arch.ia32_misc_enable_msr;
+		return 0;
+	case MSR_PLATFORM_INFO:
+		if (!msr->host_initiated && !vcpu->kvm->arch.guest_can_read_platform_info)
+			return 1;
+		msr->data = vcpu->arch.msr_platform_info;
+		return 0;
+	case MSR_MISC_FEATURES_ENABLES:
+		msr->data = 0;
+		return 0;
+	case MSR_IA32_UCODE_REV:
+		msr->data = vcpu->arch.microcode_version;
+		return 0;
+	case MSR_IA32_XSS:
+		if (!msr->host_initiated && !guest_has(vcpu, X86_FEATURE_XSAVES))
+			return 1;
+		msr->data = vcpu->arch.ia32_xss;
+		return 0;
+	case MSR_K7_HWCR:
+		msr->data = vcpu->arch.msr_hwcr;
+		return 0;
+	case MSR_AMD_OSVW_ID_LENGTH:
+	case MSR_AMD_OSVW_STATUS:
+		/* no erratum is reported that a guest would have to care for */
+		if (!msr->host_initiated && !guest_has(vcpu, X86_FEATURE_OSVW))
+			return 1;
+		msr->data = 0;
+		return 0;
+	/* read by every AMD guest at boot; nothing in them applies to one */
+	case MSR_AMD64_SYSCFG:
+	case MSR_K8_INT_PENDING_MSG:
+	case MSR_AMD64_NB_CFG:
+	case MSR_AMD64_DC_CFG:
+	case MSR_FAM10H_MMIO_CONF_BASE:
+	case MSR_K8_TSEG_ADDR:
+	case MSR_K8_TSEG_MASK:
+	case MSR_IA32_LASTBRANCHFROMIP:
+	case MSR_IA32_LASTBRANCHTOIP:
+	case MSR_IA32_LASTINTFROMIP:
+	case MSR_IA32_LASTINTTOIP:
+		msr->data = 0;
+		return 0;
+	case MSR_KVM_PV_EOI_EN:
+		if (!msr->host_initiated && !kvm_pv_has(vcpu, KVM_FEATURE_PV_EOI))
+			return 1;
+		msr->data = vcpu->arch.pv_eoi.msr_val;
+		return 0;
+	case MSR_KVM_POLL_CONTROL:
+		if (!msr->host_initiated && !kvm_pv_has(vcpu, KVM_FEATURE_POLL_CONTROL))
+			return 1;
+		msr->data = vcpu->arch.msr_kvm_poll_control;
+		return 0;
+	}
+
+	mtrr = mtrr_reg(vcpu, msr->index);
+	if (mtrr) {
+		msr->data = *mtrr;
+		return 0;
+	}
+	r = kvm_mce_get_msr(vcpu, msr);
+	if (r == KVM_MSR_RET_INVALID)
+		r = kvm_time_get_msr(vcpu, msr);
+	if (r == KVM_MSR_RET_INVALID)
+		r = kvm_be_call(get_msr)(vcpu, msr);
+	return r;
+}
+
+static int set_common(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
+{
+	bool host = msr->host_initiated;
+	u64 data = msr->data, *mtrr;
+	int r;
+
+	switch (msr->index) {
+	case MSR_IA32_TSC:
+		kvm_write_guest_tsc(vcpu, data, host);
+		return 0;
+	case MSR_IA32_APICBASE:
+		return kvm_lapic_set_base(vcpu, msr);
+	case APIC_BASE_MSR ... APIC_BASE_MSR + 0xff:
+		return kvm_x2apic_write(vcpu, msr->index, data);
+	case MSR_IA32_TSC_ADJUST:
+		if (!host && !guest_has(vcpu, X86_FEATURE_TSC_ADJUST))
+			return 1;
+		/* user space restores the TSC itself, too */
+		if (!host)
+			kvm_adjust_guest_tsc(vcpu, data - vcpu->arch.ia32_tsc_adjust_msr);
+		vcpu->arch.ia32_tsc_adjust_msr = data;
+		return 0;
+	case MSR_IA32_TSC_DEADLINE:
+		kvm_lapic_set_tscdeadline(vcpu, data);
+		return 0;
+	case MSR_EFER:
+		return kvm_set_efer(vcpu, data, host);
+	case MSR_IA32_CR_PAT:
+		if (!kvm_types_valid(data, true))
+			return 1;
+		vcpu->arch.pat = data;
+		return 0;
+	case MSR_MTRRcap:
+		return host && data == MTRR_CAP ? 0 : 1;
+	case MSR_IA32_MISC_ENABLE:
+		vcpu->arch.ia32_misc_enable_msr = data;
+		return 0;
+	case MSR_PLATFORM_INFO:
+		/* CPUID faulting, all that is in it, is not there */
+		if (!host || data)
+			return 1;
+		vcpu->arch.msr_platform_info = data;
+		return 0;
+	case MSR_MISC_FEATURES_ENABLES:
+		return data ? 1 : 0;
+	case MSR_IA32_UCODE_REV:
+		if (host)
+			vcpu->arch.microcode_version = data;
+		return 0;
+	case MSR_IA32_UCODE_WRITE:
+	case MSR_AMD64_PATCH_LOADER:
+		/* what an update writes; there is nothing to update */
+		return 0;
+	case MSR_IA32_XSS:
+		if ((!host && !guest_has(vcpu, X86_FEATURE_XSAVES)) ||
+		    (data & ~kvm_supported_xss))
+			return 1;
+		vcpu->arch.ia32_xss = data;
+		kvm_update_cpuid_runtime(vcpu);
+		return 0;
+	case MSR_K7_HWCR:
+		data &= ~HWCR_IGNORED;
+		if (data & ~HWCR_KEPT)
+			return 1;
+		vcpu->arch.msr_hwcr = data;
+		return 0;
+	case MSR_AMD_OSVW_ID_LENGTH:
+	case MSR_AMD_OSVW_STATUS:
+		return host && !data ? 0 : 1;
+	case MSR_AMD64_NB_CFG:
+	case MSR_AMD64_DC_CFG:
+		/* work-arounds for errata of the real chip */
+		return 0;
+	case MSR_FAM10H_MMIO_CONF_BASE:
+		return data ? 1 : 0;
+	case MSR_KVM_PV_EOI_EN:
+		if (!host && !kvm_pv_has(vcpu, KVM_FEATURE_PV_EOI))
+			return 1;
+		return kvm_pv_eoi_set(vcpu, data);
+	case MSR_KVM_POLL_CONTROL:
+		if (!host && !kvm_pv_has(vcpu, KVM_FEATURE_POLL_CONTROL))
+			return 1;
+		if (data & ~1ull)
+			return 1;
+		vcpu->arch.msr_kvm_poll_control = data;
+		return 0;
+	}
+
+	mtrr = mtrr_reg(vcpu, msr->index);
+	if (mtrr) {
+		if (!kvm_mtrr_valid(msr->index, data, vcpu->arch.cpuid.reserved_gpa_bits))
+			return 1;
+		*mtrr = data;
+		return 0;
+	}
+	r = kvm_mce_set_msr(vcpu, msr);
+	if (r == KVM_MSR_RET_INVALID)
+		r = kvm_time_set_msr(vcpu, msr);
+	if (r == KVM_MSR_RET_INVALID)
+		r = kvm_be_call(set_msr)(vcpu, msr);
+	return r;
+}
+
+/* Unknown ones: as the administrator wants it. */
+static int unknown(struct kvm_vcpu *vcpu, u32 index, u64 data, bool write)
+{
+	if (!READ_ONCE(kvm_ignore_msrs))
+		return KVM_MSR_RET_INVALID;
+	if (READ_ONCE(kvm_report_ignored_msrs))
+		pr_debug_ratelimited("kvm: vcpu %d: ignored %s of MSR %#x (%#llx)\n",
+				     vcpu->vcpu_id, write ? "write" : "read", index, data);
+	return 0;
+}
+
+/**
+ * kvm_get_msr() - read a register
+ * @vcpu: the vCPU, loaded
+ * @index: MSR
+ * @data: filled
+ * @host: user space reads it: no filter, no feature checks
+ *
+ * Return: 0; 1 for #GP; KVM_MSR_RET_INVALID; KVM_MSR_RET_FILTERED.
+ */
+int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *data, bool host)
+{
+	struct kvm_msr_data msr = { .index = index, .host_initiated = host };
+	int r;
+
+	if (!host && !kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_READ))
+		return KVM_MSR_RET_FILTERED;
+	r = get_common(vcpu, &msr);
+	if (r == KVM_MSR_RET_INVALID) {
+		msr.data = 0;
+		r = unknown(vcpu, index, 0, false);
+	}
+	*data = msr.data;
+	return r;
+}
+
+/**
+ * kvm_set_msr() - write a register
+ * @vcpu: the vCPU, loaded
+ * @index: MSR
+ * @data: value
+ * @host: user space writes it
+ *
+ * Return: as kvm_get_msr().
+ */
+int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 data, bool host)
+{
+	struct kvm_msr_data msr = {
+		.index = index, .data = data, .host_initiated = host,
+	};
+	bool upper;
+	int r;
+
+	if (!host && !kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_WRITE))
+		return KVM_MSR_RET_FILTERED;
+
+	/* addresses: SDM vol. 2, WRMSR: #GP for one that is not canonical */
+	switch (index) {
+	case MSR_FS_BASE:
+	case MSR_GS_BASE:
+	case MSR_KERNEL_GS_BASE:
+	case MSR_LSTAR:
+	case MSR_CSTAR:
+		upper = kvm_cr4_bit(vcpu, X86_CR4_LA57);
+		if (sign_extend64(data, upper ? 56 : 47) != data)
+			return 1;
+		break;
+	case MSR_IA32_SYSENTER_ESP:
+	case MSR_IA32_SYSENTER_EIP:
+		/* Intel faults, AMD cuts off: never a value that would fault later */
+		upper = kvm_cr4_bit(vcpu, X86_CR4_LA57);
+		msr.data = sign_extend64(data, upper ? 56 : 47);
+		break;
+	case MSR_TSC_AUX:
+		/* AMD cuts off, Intel faults; user space's is the guest's */
+		msr.data = (u32)data;
+		break;
+	}
+	r = set_common(vcpu, &msr);
+	return r == KVM_MSR_RET_INVALID ? unknown(vcpu, index, data, true) : r;
+}
+
+/* ---- the guest's instructions ------------------------------------------------------------------- */
+
+/**
+ * kvm_msr_user_space() - does user space want to decide
+ * @vcpu: the vCPU
+ * @index: MSR
+ * @exit_reason: KVM_EXIT_X86_RDMSR or KVM_EXIT_X86_WRMSR
+ * @data: value to be written
+ * @completion: called when user space has answered
+ * @ret: what the access was refused with
+ *
+ * Return: true when the exit was prepared.
+ */
+bool kvm_msr_user_space(struct kvm_vcpu *vcpu, u32 index, u32 exit_reason,
+			u64 data, int (*completion)(struct kvm_vcpu *), int ret)
+{
+	struct kvm_run *run = vcpu->run;
+	u32 reason;
+
+	switch (ret) {
+	case KVM_MSR_RET_INVALID:
+		reason = KVM_MSR_EXIT_REASON_UNKNOWN;
+		break;
+	case KVM_MSR_RET_FILTERED:
+		reason = KVM_MSR_EXIT_REASON_FILTER;
+		break;
+	default:
+		reason = KVM_MSR_EXIT_REASON_INVAL;
+		break;
+	}
+	if (!(READ_ONCE(vcpu->kvm->arch.user_space_msr_mask) & reason))
+		return false;
+	run->exit_reason = exit_reason;
+	run->msr.error = 0;
+	memset(run->msr.pad, 0, sizeof(run->msr.pad));
+	run->msr.reason = reason;
+	run->msr.index = index;
+	run->msr.data = data;
+	vcpu->arch.complete_userspace_io = completion;
+	return true;
+}
+
+static void put_edx_eax(struct kvm_vcpu *vcpu, u64 data)
+{
+	kvm_gpr_write(vcpu, VCPU_REG_RAX, (u32)data);
+	kvm_gpr_write(vcpu, VCPU_REG_RDX, data >> 32);
+}
+
+static int complete_wrmsr(struct kvm_vcpu *vcpu)
+{
+	if (READ_ONCE(vcpu->run->msr.error)) {
+		kvm_inject_gp(vcpu, 0);
+		return 1;
+	}
+	return kvm_skip_emulated_insn(vcpu);
+}
+
+static int complete_rdmsr(struct kvm_vcpu *vcpu)
+{
+	if (!READ_ONCE(vcpu->run->msr.error))
+		put_edx_eax(vcpu, READ_ONCE(vcpu->run->msr.data));
+	return complete_wrmsr(vcpu);
+}
+
+/**
+ * kvm_emulate_rdmsr() - carry out RDMSR
+ * @vcpu: the vCPU, loaded
+ * @exit: the exit
+ *
+ * Return: >0 to enter again, 0 for user space.
+ */
+int kvm_emulate_rdmsr(struct kvm_vcpu *vcpu, const struct kvm_exit *exit)
+{
+	u32 index = kvm_gpr_read(vcpu, VCPU_REG_RCX);
+	u64 data;
+	int r = kvm_get_msr(vcpu, index, &data, false);
+
+	if (!r) {
+		put_edx_eax(vcpu, data);
+		return kvm_skip_insn(vcpu, exit);
+	}
+	if (kvm_msr_user_space(vcpu, index, KVM_EXIT_X86_RDMSR, 0, complete_rdmsr, r))
+		return 0;
+	kvm_inject_gp(vcpu, 0);
+	return 1;
+}
+
+/**
+ * kvm_emulate_wrmsr() - carry out WRMSR
+ * @vcpu: the vCPU, loaded
+ * @exit: the exit
+ *
+ * Return: >0 to enter again, 0 for user space.
+ */
+int kvm_emulate_wrmsr(struct kvm_vcpu *vcpu, const struct kvm_exit *exit)
+{
+	u32 index = kvm_gpr_read(vcpu, VCPU_REG_RCX);
+	u64 data = kvm_read_edx_eax(vcpu);
+	int r = kvm_set_msr(vcpu, index, data, false);
+
+	if (!r)
+		return kvm_skip_insn(vcpu, exit);
+	if (kvm_msr_user_space(vcpu, index, KVM_EXIT_X86_WRMSR, data, complete_wrmsr, r))
+		return 0;
+	kvm_inject_gp(vcpu, 0);
+	return 1;
+}
+
+/* ---- filter: KVM_X86_SET_MSR_FILTER ---------------------------------------------------------------- */
+
+struct filter_range {
+	u32 flags;
+	u32 nmsrs;
+	u32 base;
+	unsigned long *bitmap;
+};
+
+struct kvm_oot_msr_filter {
+	bool default_allow;
+	unsigned int count;
+	struct filter_range ranges[FILTER_RANGES];
+};
+
+static void free_filter(struct kvm_oot_msr_filter *f)
+{
+	unsigned int i;
+
+	if (!f)
+		return;
+	for (i = 0; i < f->count; i++)
+		kfree(f->ranges[i].bitmap);
+	kfree(f);
+}
+
+/**
+ * kvm_msr_allowed() - does the VM's filter let the guest at a register
+ * @vcpu: the vCPU; kvm->srcu held
+ * @index: MSR
+ * @type: KVM_MSR_FILTER_READ or KVM_MSR_FILTER_WRITE
+ */
+bool kvm_msr_allowed(struct kvm_vcpu *vcpu, u32 index, u32 type)
+{
+	struct kvm_oot_msr_filter *f;
+	unsigned int i;
+
+	/* the APIC's are never filtered, as documented */
+	if (index >= 0x800 && index <= 0x8ff)
+		return true;
+	f = (void *)srcu_dereference_check(vcpu->kvm->arch.msr_filter,
+					   &vcpu->kvm->srcu, 1);
+	if (!f)
+		return true;
+	for (i = 0; i < f->count; i++) {
+		struct filter_range *r = &f->ranges[i];
+
+		if (index >= r->base && index - r->base < r->nmsrs && (r->flags & type))
+			return test_bit(index - r->base, r->bitmap);
+	}
+	return f->default_allow;
+}
+
+static int add_filter_range(struct kvm_oot_msr_filter *f,
+			    const struct kvm_msr_filter_range *user)
+{
+	struct filter_range *r = &f->ranges[f->count];
+	size_t bytes;
+
+	if (!user->nmsrs)
+		return 0;
+	if (user->flags & ~(KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE))
+		return -EINVAL;
+	bytes = BITS_TO_LONGS((u64)user->nmsrs) * sizeof(long);
+	if (bytes > FILTER_BITMAP_BYTES)
+		return -EINVAL;
+	r->bitmap = memdup_user((void __user *)user->bitmap, bytes);
+	if (IS_ERR(r->bitmap))
+		return PTR_ERR(r->bitmap);
+	r->flags = user->flags;
+	r->nmsrs = user->nmsrs;
+	r->base = user->base;
+	f->count++;
+	return 0;
+}
+
+static void install_filter(struct kvm *kvm, struct kvm_oot_msr_filter *new)
+{
+	struct kvm_oot_msr_filter *old;
+
+	mutex_lock(&kvm->lock);
+	old = (void *)rcu_dereference_protected(kvm->arch.msr_filter, 1);
+	rcu_assign_pointer(kvm->arch.msr_filter, (struct kvm_msr_filter *)new);
+	synchronize_srcu(&kvm->srcu);
+	free_filter(old);
+	kvm_make_all_cpus_request(kvm, KVM_REQ_MSR_FILTER_CHANGED);
+	mutex_unlock(&kvm->lock);
+}
+
+/**
+ * kvm_vm_set_msr_filter() - KVM_X86_SET_MSR_FILTER
+ * @kvm: the VM
+ * @argp: user's struct kvm_msr_filter
+ *
+ * Return: 0; -EINVAL for flags, a range that is too long, or a filter that denies all;
+ * -EFAULT; -ENOMEM.
+ */
+int kvm_vm_set_msr_filter(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_msr_filter *user;
+	struct kvm_oot_msr_filter *f;
+	int i, r;
+
+	user = memdup_user(argp, sizeof(*user));
+	if (IS_ERR(user))
+		return PTR_ERR(user);
+	r = -EINVAL;
+	if (user->flags & ~KVM_MSR_FILTER_DEFAULT_DENY) {
+		kfree(user);
+		return r;
+	}
+	f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
+	if (!f) {
+		kfree(user);
+		return -ENOMEM;
+	}
+	f->default_allow = !(user->flags & KVM_MSR_FILTER_DEFAULT_DENY);
+	r = 0;
+	for (i = 0; !r && i < FILTER_RANGES; i++)
+		r = add_filter_range(f, &user->ranges[i]);
+	kfree(user);
+	if (!r && !f->count && !f->default_allow)
+		r = -EINVAL;
+	if (r) {
+		free_filter(f);
+		return r;
+	}
+	install_filter(kvm, f);
+	return 0;
+}
+
+/**
+ * kvm_vm_free_msr_filter() - free it
+ * @kvm: a VM without users
+ */
+void kvm_vm_free_msr_filter(struct kvm *kvm)
+{
+	free_filter((void *)rcu_dereference_protected(kvm->arch.msr_filter, 1));
+	RCU_INIT_POINTER(kvm->arch.msr_filter, NULL);
+}
+
+/* ---- ioctls ------------------------------------------------------------------------------------------- */
+
+static int get_feature(u32 index, u64 *data)
+{
+	if (index == MSR_IA32_UCODE_REV)
+		return rdmsrq_safe(MSR_IA32_UCODE_REV, data) ? 1 : 0;
+	return kvm_be_call(get_feature_msr)(index, data);
+}
+
+static int one_msr(struct kvm_vcpu *vcpu, struct kvm_msr_entry *e, bool write)
+{
+	if (!vcpu)
+		return get_feature(e->index, &e->data);
+	return write ? kvm_set_msr(vcpu, e->index, e->data, true) :
+		       kvm_get_msr(vcpu, e->index, &e->data, true);
+}
+
+/* As many as work, in order; how many that were. */
+static long msr_io(struct kvm_vcpu *vcpu, void __user *argp, bool write)
+{
+	struct kvm_msrs __user *user = argp;
+	struct kvm_msr_entry *entries;
+	struct kvm_msrs head;
+	unsigned int i;
+	size_t size;
+	long r;
+
+	if (copy_from_user(&head, argp, sizeof(head)))
+		return -EFAULT;
+	if (head.nmsrs >= MAX_IO_MSRS)
+		return -E2BIG;
+	size = head.nmsrs * sizeof(*entries);
+	entries = memdup_user(user->entries, size);
+	if (IS_ERR(entries))
+		return PTR_ERR(entries);
+	for (i = 0; i < head.nmsrs; i++)
+		if (one_msr(vcpu, &entries[i], write))
+			break;
+	r = i;
+	if (!write && copy_to_user(user->entries, entries, size))
+		r = -EFAULT;
+	kfree(entries);
+	return r;
+}
+
+static long index_list(void __user *argp, const u32 *list, unsigned int n)
+{
+	struct kvm_msr_list __user *user = argp;
+	struct kvm_msr_list head;
+	unsigned int room;
+
+	if (copy_from_user(&head, argp, sizeof(head)))
+		return -EFAULT;
+	room = head.nmsrs;
+	head.nmsrs = n;
+	if (copy_to_user(argp, &head, sizeof(head)))
+		return -EFAULT;
+	if (room < n)
+		return -E2BIG;
+	return copy_to_user(user->indices, list, n * sizeof(u32)) ? -EFAULT : 0;
+}
+
+/**
+ * kvm_msr_dev_ioctl() - the MSR lists, feature MSRs and MCE capabilities of /dev/kvm
+ * @ioctl: request
+ * @argp: its argument
+ *
+ * Return: 0 or a count; -E2BIG; -EFAULT; -ENOTTY for any other request.
+ */
+long kvm_msr_dev_ioctl(unsigned int ioctl, void __user *argp)
+{
+	u32 features[ARRAY_SIZE(msrs_feature)];
+	u64 cap = KVM_MCE_CAP_SUPPORTED, data;
+	unsigned int i, n = 0;
+
+	switch (ioctl) {
+	case KVM_GET_MSR_INDEX_LIST:
+		if (!nr_msr_list)
+			make_list();
+		return index_list(argp, msr_list, nr_msr_list);
+	case KVM_GET_MSR_FEATURE_INDEX_LIST:
+		for (i = 0; i < ARRAY_SIZE(msrs_feature); i++)
+			if (!get_feature(msrs_feature[i], &data))
+				features[n++] = msrs_feature[i];
+		return index_list(argp, features, n);
+	case KVM_GET_MSRS:
+		return msr_io(NULL, argp, false);
+	case KVM_X86_GET_MCE_CAP_SUPPORTED:
+		return copy_to_user(argp, &cap, sizeof(cap)) ? -EFAULT : 0;
+	default:
+		return -ENOTTY;
+	}
+}
+
+/**
+ * kvm_msr_vcpu_ioctl() - KVM_GET_MSRS and KVM_SET_MSRS
+ * @vcpu: the vCPU, loaded, kvm->srcu held
+ * @ioctl: request
+ * @argp: its argument
+ *
+ * Return: how many registers were read or written; -E2BIG; -EFAULT; -ENOMEM; -ENOTTY
+ * for any other request.
+ */
+long kvm_msr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp)
+{
+	switch (ioctl) {
+	case KVM_GET_MSRS:
+		return msr_io(vcpu, argp, false);
+	case KVM_SET_MSRS:
+		return msr_io(vcpu, argp, true);
+	default:
+		return -ENOTTY;
+	}
+}
+
+/**
+ * kvm_msr_vcpu_reset() - state after RESET or INIT
+ * @vcpu: the vCPU
+ * @init: INIT
+ */
+void kvm_msr_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
+{
+	struct kvm_vcpu_arch *a = &vcpu->arch;
+
+	/* the guest's memory is another one's soon */
+	a->pv_time.msr = 0;
+	a->pv_time.enabled = false;
+	a->st.msr_val = 0;
+	if (init)
+		return;
+	a->pat = PAT_DEFAULT;
+	a->ia32_misc_enable_msr = MSR_IA32_MISC_ENABLE_FAST_STRING;
+	a->microcode_version = 0x01000065;
+	a->msr_platform_info = 0;
+	a->msr_hwcr = 0;
+	a->spec_ctrl = 0;
+	a->virt_spec_ctrl = 0;
+	a->tsc_aux = 0;
+	a->smbase = 0x30000;
+	a->msr_kvm_poll_control = 1;
+	a->mtrr_def_type = 0;
+	memset(a->mtrr_fixed, 0, sizeof(a->mtrr_fixed));
+	memset(a->mtrr_var, 0, sizeof(a->mtrr_var));
+}
