@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * AMD's MSRs, the map of those that a guest reaches without an exit, and the TSC
+ * fields of the VMCB (AMD APM vol. 2, 15.11, 15.30, appendix A).
+ */
+#include <asm/msr-index.h>
+#include <asm/nospec-branch.h>
+#include <asm/spec-ctrl.h>
+
+#include "arch/x86/svm/svm.h"
+
+#ifndef MSR_AMD64_DE_CFG_LFENCE_SERIALIZE
+#define MSR_AMD64_DE_CFG_LFENCE_SERIALIZE BIT_ULL(1)
+#endif
+
+/* In the VMCB and switched with it: the guest's own, unless a filter says no. */
+static const u32 direct[] = {
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE,
+	MSR_FS_BASE, MSR_GS_BASE, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP,
+	MSR_IA32_SYSENTER_EIP,
+};
+
+/* Bit of the map for reads of an MSR, -1 when it is in none of the three ranges. */
+static int map_bit(u32 index)
+{
+	if (index < 0x2000)
+		return index * 2;
+	if (index >= 0xc0000000 && index < 0xc0002000)
+		return 0x800 * 8 + (index - 0xc0000000) * 2;
+	if (index >= 0xc0010000 && index < 0xc0012000)
+		return 0x1000 * 8 + (index - 0xc0010000) * 2;
+	return -1;
+}
+
+static void open_msr(struct svm_vcpu *svm, u32 index, bool read, bool write)
+{
+	struct kvm_vcpu *vcpu = svm->vcpu;
+	int bit = map_bit(index);
+
+	if (bit < 0)
+		return;
+	if (read && kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_READ))
+		__clear_bit(bit, svm->msrpm);
+	if (write && kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_WRITE))
+		__clear_bit(bit + 1, svm->msrpm);
+}
+
+/**
+ * svm_update_msr_map() - which MSRs the guest reaches by itself
+ * @vcpu: the vCPU
+ */
+void svm_update_msr_map(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	unsigned int i;
+	int idx;
+
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	memset(svm->msrpm, 0xff, PAGE_SIZE << SVM_MSRPM_ORDER);
+	for (i = 0; i < ARRAY_SIZE(direct); i++)
+		open_msr(svm, direct[i], true, true);
+	if (svm->spec_ctrl_direct)
+		open_msr(svm, MSR_IA32_SPEC_CTRL, true, true);
+	if (svm->pred_cmd_direct)
+		open_msr(svm, MSR_IA32_PRED_CMD, false, true);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	svm_mark_dirty(svm, SVM_CLEAN_PERM_MAP);
+}
+
+/**
+ * svm_default_de_cfg() - DE_CFG as a guest finds it
+ *
+ * Return: LFENCE serializes, if it does on this host.
+ */
+u64 svm_default_de_cfg(void)
+{
+	return boot_cpu_has(X86_FEATURE_LFENCE_RDTSC) ?
+		MSR_AMD64_DE_CFG_LFENCE_SERIALIZE : 0;
+}
+
+static bool has_spec_ctrl(struct kvm_vcpu *vcpu)
+{
+	return guest_has(vcpu, X86_FEATURE_SPEC_CTRL) ||
+	       guest_has(vcpu, X86_FEATURE_AMD_IBRS) ||
+	       guest_has(vcpu, X86_FEATURE_AMD_STIBP) ||
+	       guest_has(vcpu, X86_FEATURE_AMD_SSBD);
+}
+
+static bool has_tsc_aux(struct kvm_vcpu *vcpu, bool host)
+{
+	if (host)
+		return svm_feat.tsc_aux;
+	return guest_has(vcpu, X86_FEATURE_RDTSCP) || guest_has(vcpu, X86_FEATURE_RDPID);
+}
+
+static u64 *saved_msr(struct svm_vcpu *svm, u32 index)
+{
+	struct vmcb_save_area *save = &svm->vmcb->save;
+
+	switch (index) {
+	case MSR_STAR:
+		return &save->star;
+	case MSR_LSTAR:
+		return &save->lstar;
+	case MSR_CSTAR:
+		return &save->cstar;
+	case MSR_SYSCALL_MASK:
+		return &save->sfmask;
+	case MSR_KERNEL_GS_BASE:
+		return &save->kernel_gs_base;
+	case MSR_FS_BASE:
+		return &save->fs.base;
+	case MSR_GS_BASE:
+		return &save->gs.base;
+	case MSR_IA32_SYSENTER_CS:
+		return &save->sysenter_cs;
+	case MSR_IA32_SYSENTER_ESP:
+		return &save->sysenter_esp;
+	case MSR_IA32_SYSENTER_EIP:
+		return &save->sysenter_eip;
+	default:
+		return NULL;
+	}
+}
+
+/**
+ * svm_get_msr() - RDMSR of what is AMD's
+ * @vcpu: the vCPU, loaded
+ * @msr: index; value is filled
+ *
+ * Return: 0, 1 for #GP, KVM_MSR_RET_INVALID for an MSR that is not known.
+ */
+int svm_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	u64 *saved = saved_msr(svm, msr->index);
+
+	if (saved) {
+		msr->data = *saved;
+		return 0;
+	}
+	switch (msr->index) {
+	case MSR_TSC_AUX:
+		if (!has_tsc_aux(vcpu, msr->host_initiated))
+			return 1;
+		msr->data = vcpu->arch.tsc_aux;
+		return 0;
+	case MSR_IA32_SPEC_CTRL:
+		if (!svm_feat.spec_ctrl_bits ||
+		    (!msr->host_initiated && !has_spec_ctrl(vcpu)))
+			return 1;
+		msr->data = svm_feat.v_spec_ctrl ? svm->vmcb->save.spec_ctrl :
+						   vcpu->arch.spec_ctrl;
+		return 0;
+	case MSR_AMD64_VIRT_SPEC_CTRL:
+		if (!msr->host_initiated && !guest_has(vcpu, X86_FEATURE_VIRT_SSBD))
+			return 1;
+		msr->data = vcpu->arch.virt_spec_ctrl;
+		return 0;
+	case MSR_AMD64_DE_CFG:
+		msr->data = svm->de_cfg;
+		return 0;
+	case MSR_IA32_DEBUGCTLMSR:
+	case MSR_VM_CR:
+	case MSR_VM_HSAVE_PA:
+		msr->data = 0;
+		return 0;
+	default:
+		return KVM_MSR_RET_INVALID;
+	}
+}
+
+static int set_pred_cmd(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (!msr->host_initiated && !guest_has(vcpu, X86_FEATURE_SPEC_CTRL) &&
+	    !guest_has(vcpu, X86_FEATURE_AMD_IBPB))
+		return 1;
+	if (msr->data & ~(u64)PRED_CMD_IBPB)
+		return 1;
+	if (!boot_cpu_has(X86_FEATURE_IBPB))
+		return 1;
+	if (!msr->data)
+		return 0;
+	wrmsrq(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+	svm->pred_cmd_direct = true;
+	svm_update_msr_map(vcpu);
+	return 0;
+}
+
+static int set_spec_ctrl(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (!svm_feat.spec_ctrl_bits ||
+	    (!msr->host_initiated && !has_spec_ctrl(vcpu)) ||
+	    (msr->data & ~svm_feat.spec_ctrl_bits))
+		return 1;
+	if (svm_feat.v_spec_ctrl)
+		svm->vmcb->save.spec_ctrl = msr->data;
+	else
+		vcpu->arch.spec_ctrl = msr->data;
+	/* a guest that uses it does so often */
+	if (msr->data && !svm->spec_ctrl_direct) {
+		svm->spec_ctrl_direct = true;
+		svm_update_msr_map(vcpu);
+	}
+	return 0;
+}
+
+/**
+ * svm_set_msr() - WRMSR of what is AMD's
+ * @vcpu: the vCPU, loaded
+ * @msr: index and value
+ *
+ * Return: as svm_get_msr().
+ */
+int svm_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	u64 *saved = saved_msr(svm, msr->index);
+
+	if (saved) {
+		*saved = msr->data;
+		return 0;
+	}
+	switch (msr->index) {
+	case MSR_TSC_AUX:
+		if (!has_tsc_aux(vcpu, msr->host_initiated))
+			return 1;
+		vcpu->arch.tsc_aux = msr->data;
+		return 0;
+	case MSR_IA32_SPEC_CTRL:
+		return set_spec_ctrl(vcpu, msr);
+	case MSR_IA32_PRED_CMD:
+		return set_pred_cmd(vcpu, msr);
+	case MSR_AMD64_VIRT_SPEC_CTRL:
+		if (!msr->host_initiated && !guest_has(vcpu, X86_FEATURE_VIRT_SSBD))
+			return 1;
+		if (msr->data & ~(u64)SPEC_CTRL_SSBD)
+			return 1;
+		vcpu->arch.virt_spec_ctrl = msr->data;
+		return 0;
+	case MSR_AMD64_DE_CFG:
+		if (msr->data & ~svm_default_de_cfg())
+			return 1;
+		/* a guest may write what it reads */
+		if (!msr->host_initiated && msr->data != svm->de_cfg)
+			return 1;
+		svm->de_cfg = msr->data;
+		return 0;
+	case MSR_IA32_DEBUGCTLMSR:
+		/* no last-branch record, no single-stepping on branches */
+		return msr->data ? 1 : 0;
+	case MSR_VM_CR:
+	case MSR_VM_HSAVE_PA:
+		return msr->host_initiated && !msr->data ? 0 : 1;
+	default:
+		return KVM_MSR_RET_INVALID;
+	}
+}
+
+/**
+ * svm_get_feature_msr() - what the host says of itself through an MSR
+ * @index: MSR
+ * @data: filled
+ *
+ * Return: 0, or KVM_MSR_RET_INVALID.
+ */
+int svm_get_feature_msr(u32 index, u64 *data)
+{
+	if (index != MSR_AMD64_DE_CFG)
+		return KVM_MSR_RET_INVALID;
+	*data = svm_default_de_cfg();
+	return 0;
+}
+
+/**
+ * svm_has_emulated_msr() - may this MSR exist here at all
+ * @index: MSR
+ */
+bool svm_has_emulated_msr(u32 index)
+{
+	switch (index) {
+	case MSR_IA32_SMBASE:
+	case MSR_VM_HSAVE_PA:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/**
+ * svm_write_tsc_offset() - set what is added to the TSC
+ * @vcpu: the vCPU
+ * @offset: counts
+ */
+void svm_write_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->vmcb->control.tsc_offset = offset;
+	svm_mark_dirty(svm, SVM_CLEAN_INTERCEPTS);
+}
+
+/**
+ * svm_write_tsc_multiplier() - set what the TSC is multiplied by before that
+ * @vcpu: the vCPU, loaded
+ * @ratio: 32.32 fixed point; 0: one
+ */
+void svm_write_tsc_multiplier(struct kvm_vcpu *vcpu, u64 ratio)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct svm_cpu *sc;
+
+	svm->tsc_ratio = ratio ?: SVM_TSC_RATIO_ONE;
+	if (!svm_feat.tsc_scaling)
+		return;
+	/* svm_prepare_switch() does it for the next load */
+	preempt_disable();
+	sc = this_cpu_ptr(&svm_cpu);
+	if (svm->host_saved && sc->tsc_ratio != svm->tsc_ratio) {
+		wrmsrq(MSR_AMD64_TSC_RATIO, svm->tsc_ratio);
+		sc->tsc_ratio = svm->tsc_ratio;
+	}
+	preempt_enable();
+}

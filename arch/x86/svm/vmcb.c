@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The VMCB of a vCPU: what is intercepted, and the registers that live in it.
+ *
+ * AMD APM vol. 2, 15.5 (state), 15.7 to 15.13 (intercepts), 15.25 (nested paging),
+ * appendix B. Segment attributes are kept as VMRUN wants them, which differs from
+ * the ABI's form in a few places: CPL is separate and wins over SS.DPL, and what
+ * is not present is what the ABI calls unusable.
+ */
+#include <linux/gfp.h>
+#include <linux/mem_encrypt.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <asm/debugreg.h>
+#include <asm/io.h>
+#include <asm/processor.h>
+#include <asm/special_insns.h>
+
+#include "arch/x86/run.h"
+#include "arch/x86/svm/svm.h"
+
+/* Always: what a guest must not do to the host, or what it cannot do by itself. */
+static const u8 intercepts[] = {
+	INTERCEPT_CR0_WRITE, INTERCEPT_CR4_WRITE,
+	INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_SMI, INTERCEPT_INIT,
+	INTERCEPT_RDPMC, INTERCEPT_CPUID, INTERCEPT_RSM, INTERCEPT_INVD,
+	INTERCEPT_INVLPGA, INTERCEPT_IOIO_PROT, INTERCEPT_MSR_PROT,
+	INTERCEPT_TASK_SWITCH, INTERCEPT_SHUTDOWN, INTERCEPT_VMRUN,
+	INTERCEPT_VMMCALL, INTERCEPT_VMLOAD, INTERCEPT_VMSAVE, INTERCEPT_STGI,
+	INTERCEPT_CLGI, INTERCEPT_SKINIT, INTERCEPT_WBINVD, INTERCEPT_XSETBV,
+	INTERCEPT_RDPRU, INTERCEPT_FERR_FREEZE,
+};
+
+static void intercept_exception(struct svm_vcpu *svm, unsigned int vector, bool on)
+{
+	svm_set_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + vector, on);
+}
+
+static void intercept_debugregs(struct svm_vcpu *svm, bool on)
+{
+	unsigned int i;
+
+	for (i = INTERCEPT_DR0_READ; i <= INTERCEPT_DR7_READ; i++)
+		svm_set_intercept(svm, i, on);
+	for (i = INTERCEPT_DR0_WRITE; i <= INTERCEPT_DR7_WRITE; i++)
+		svm_set_intercept(svm, i, on);
+}
+
+/**
+ * svm_init_control() - control area of a new vCPU
+ * @svm: the vCPU; its VMCB is zeroed
+ */
+void svm_init_control(struct svm_vcpu *svm)
+{
+	struct vmcb_control_area *c = &svm->vmcb->control;
+	struct kvm *kvm = svm->vcpu->kvm;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(intercepts); i++)
+		svm_set_intercept(svm, intercepts[i], true);
+	intercept_debugregs(svm, true);
+	/* by their own right, not by a list: each may be left to the guest */
+	svm_set_intercept(svm, INTERCEPT_HLT,
+			  !kvm_exit_disabled(kvm, KVM_X86_DISABLE_EXITS_HLT));
+	svm_set_intercept(svm, INTERCEPT_MONITOR,
+			  !kvm_exit_disabled(kvm, KVM_X86_DISABLE_EXITS_MWAIT));
+	svm_set_intercept(svm, INTERCEPT_MWAIT,
+			  !kvm_exit_disabled(kvm, KVM_X86_DISABLE_EXITS_MWAIT));
+	svm_set_intercept(svm, INTERCEPT_CR8_WRITE, !kvm_lapic_in_kernel(svm->vcpu));
+
+	if (svm_feat.pause_filter &&
+	    !kvm_exit_disabled(kvm, KVM_X86_DISABLE_EXITS_PAUSE)) {
+		svm_set_intercept(svm, INTERCEPT_PAUSE, true);
+		c->pause_filter_count = svm_pause_filter_count;
+		c->pause_filter_thresh = svm_pause_filter_thresh;
+	}
+
+	c->iopm_base_pa = __sme_set(page_to_phys(svm_iopm));
+	c->msrpm_base_pa = __sme_set(__pa(svm->msrpm));
+	c->int_ctl = V_INTR_MASKING_MASK;
+	*svm_vmcb_u64(svm->vmcb, SVM_VMCB_NP_CTL) = SVM_NP_ENABLE;
+	c->clean = 0;
+	svm_update_intercepts(svm->vcpu);
+}
+
+/**
+ * svm_update_intercepts() - which exceptions to see
+ * @vcpu: the vCPU
+ *
+ * #MC belongs to the host. #AC and #DB could loop without end in their own
+ * delivery and keep the CPU. #UD may be an instruction that we can carry out.
+ */
+void svm_update_intercepts(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	intercept_exception(svm, DB_VECTOR, true);
+	intercept_exception(svm, AC_VECTOR, true);
+	intercept_exception(svm, MC_VECTOR, true);
+	intercept_exception(svm, UD_VECTOR, true);
+	intercept_exception(svm, BP_VECTOR,
+			    vcpu->arch.guest_debug & KVM_GUESTDBG_USE_SW_BP);
+}
+
+/* ---- life cycle ---------------------------------------------------------------------- */
+
+/**
+ * svm_vcpu_create() - allocate what a vCPU needs
+ * @vcpu: the vCPU
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int svm_vcpu_create(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = kzalloc(sizeof(*svm), GFP_KERNEL_ACCOUNT);
+
+	if (!svm)
+		return -ENOMEM;
+	svm->vmcb = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	svm->msrpm = (void *)__get_free_pages(GFP_KERNEL_ACCOUNT, SVM_MSRPM_ORDER);
+	if (!svm->vmcb || !svm->msrpm) {
+		free_pages((unsigned long)svm->msrpm, SVM_MSRPM_ORDER);
+		free_page((unsigned long)svm->vmcb);
+		kfree(svm);
+		return -ENOMEM;
+	}
+	svm->vcpu = vcpu;
+	svm->loaded_cpu = -1;
+	svm->tsc_ratio = SVM_TSC_RATIO_ONE;
+	svm->de_cfg = svm_default_de_cfg();
+	svm->run.regs = vcpu->arch.regs;
+	svm->run.vmcb_pa = __sme_set(__pa(svm->vmcb));
+	vcpu->arch.backend = svm;
+	return 0;
+}
+
+/**
+ * svm_vcpu_free() - free it
+ * @vcpu: the vCPU, on no CPU
+ */
+void svm_vcpu_free(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (!svm)
+		return;
+	svm_forget_vmcb(svm->vmcb);
+	free_pages((unsigned long)svm->msrpm, SVM_MSRPM_ORDER);
+	free_page((unsigned long)svm->vmcb);
+	vcpu->arch.backend = NULL;
+	kfree(svm);
+}
+
+/**
+ * svm_vcpu_reset() - what of RESET and INIT only the backend knows
+ * @vcpu: the vCPU, loaded
+ * @init: INIT
+ */
+void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_control_area *c = &svm->vmcb->control;
+
+	if (!init) {
+		svm_init_control(svm);
+		svm->spec_ctrl_direct = false;
+		svm->pred_cmd_direct = false;
+		svm_update_msr_map(vcpu);
+	}
+	c->event_inj = 0;
+	c->int_state = 0;
+	svm->soft.active = false;
+	svm->nmi_step = false;
+	svm->step_tf = false;
+	svm_set_nmi_mask(vcpu, false);
+	svm->vmcb->save.dr6 = SVM_DR6_INIT;
+	svm->vmcb->save.dr7 = SVM_DR7_INIT;
+	svm->vmcb->save.cpl = 0;
+	c->clean = 0;
+}
+
+/* ---- registers --------------------------------------------------------------------------- */
+
+/**
+ * svm_cache_reg() - bring a register from the VMCB to vcpu->arch.regs
+ * @vcpu: the vCPU
+ * @reg: the register
+ */
+void svm_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	switch (reg) {
+	case VCPU_REG_CR0:
+		/* every write is intercepted */
+		vcpu->arch.regs[reg] = svm->guest_cr0;
+		break;
+	case VCPU_REG_CR3:
+		vcpu->arch.regs[reg] = svm->vmcb->save.cr3;
+		break;
+	default:
+		/* the rest is brought at each exit */
+		break;
+	}
+}
+
+/**
+ * svm_get_rflags() - the guest's RFLAGS
+ * @vcpu: the vCPU
+ */
+unsigned long svm_get_rflags(struct kvm_vcpu *vcpu)
+{
+	return kvm_reg_read_raw(vcpu, VCPU_REG_RFLAGS);
+}
+
+/**
+ * svm_set_rflags() - set the guest's RFLAGS
+ * @vcpu: the vCPU
+ * @rflags: value
+ */
+void svm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
+{
+	kvm_reg_write_raw(vcpu, VCPU_REG_RFLAGS, rflags);
+}
+
+static struct vmcb_seg *segment(struct svm_vcpu *svm, enum kvm_seg seg)
+{
+	struct vmcb_save_area *s = &svm->vmcb->save;
+
+	switch (seg) {
+	case VCPU_SEG_ES:
+		return &s->es;
+	case VCPU_SEG_CS:
+		return &s->cs;
+	case VCPU_SEG_SS:
+		return &s->ss;
+	case VCPU_SEG_DS:
+		return &s->ds;
+	case VCPU_SEG_FS:
+		return &s->fs;
+	case VCPU_SEG_GS:
+		return &s->gs;
+	case VCPU_SEG_TR:
+		return &s->tr;
+	default:
+		return &s->ldtr;
+	}
+}
+
+/**
+ * svm_get_segment() - a segment register, in the ABI's form
+ * @vcpu: the vCPU
+ * @seg: which
+ * @var: filled
+ */
+void svm_get_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg,
+		     struct kvm_segment *var)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	const struct vmcb_seg *s = segment(svm, seg);
+
+	*var = (struct kvm_segment) {
+		.base = s->base,
+		.limit = s->limit,
+		.selector = s->selector,
+		.type = s->attrib & SVM_SELECTOR_TYPE_MASK,
+		.s = !!(s->attrib & SVM_SELECTOR_S_MASK),
+		.dpl = (s->attrib >> SVM_SELECTOR_DPL_SHIFT) & 3,
+		.present = !!(s->attrib & SVM_SELECTOR_P_MASK),
+		.avl = !!(s->attrib & SVM_SELECTOR_AVL_MASK),
+		.l = !!(s->attrib & SVM_SELECTOR_L_MASK),
+		.db = !!(s->attrib & SVM_SELECTOR_DB_MASK),
+		/* the CPU keeps the limit in bytes and need not keep G */
+		.g = s->limit > 0xfffff,
+		.unusable = !(s->attrib & SVM_SELECTOR_P_MASK),
+	};
+
+	switch (seg) {
+	case VCPU_SEG_TR:
+		/* a loaded task register is busy */
+		var->type |= 2;
+		break;
+	case VCPU_SEG_SS:
+		if (var->unusable)
+			var->db = 0;
+		var->dpl = svm->vmcb->save.cpl;
+		break;
+	case VCPU_SEG_ES:
+	case VCPU_SEG_DS:
+	case VCPU_SEG_FS:
+	case VCPU_SEG_GS:
+		/* what is loaded has been accessed */
+		if (!var->unusable)
+			var->type |= 1;
+		break;
+	default:
+		break;
+	}
+}
+
+/**
+ * svm_set_segment() - set a segment register
+ * @vcpu: the vCPU
+ * @seg: which
+ * @var: value in the ABI's form
+ */
+void svm_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg,
+		     const struct kvm_segment *var)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_seg *s = segment(svm, seg);
+
+	s->base = var->base;
+	s->limit = var->limit;
+	s->selector = var->selector;
+	s->attrib = (var->type & SVM_SELECTOR_TYPE_MASK) |
+		    (var->s & 1) << SVM_SELECTOR_S_SHIFT |
+		    (var->dpl & 3) << SVM_SELECTOR_DPL_SHIFT |
+		    ((var->present & 1) && !var->unusable) << SVM_SELECTOR_P_SHIFT |
+		    (var->avl & 1) << SVM_SELECTOR_AVL_SHIFT |
+		    (var->l & 1) << SVM_SELECTOR_L_SHIFT |
+		    (var->db & 1) << SVM_SELECTOR_DB_SHIFT |
+		    (var->g & 1) << SVM_SELECTOR_G_SHIFT;
+	if (seg == VCPU_SEG_SS)
+		svm->vmcb->save.cpl = var->dpl & 3;
+	svm_mark_dirty(svm, SVM_CLEAN_SEG);
+}
+
+/**
+ * svm_get_cpl() - current privilege level
+ * @vcpu: the vCPU
+ */
+int svm_get_cpl(struct kvm_vcpu *vcpu)
+{
+	return to_svm(vcpu)->vmcb->save.cpl;
+}
+
+/**
+ * svm_get_dtable() - GDTR or IDTR
+ * @vcpu: the vCPU
+ * @which: which
+ * @dt: filled
+ */
+void svm_get_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
+		    struct kvm_dtable *dt)
+{
+	struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
+	const struct vmcb_seg *s = which == KVM_DT_GDT ? &save->gdtr : &save->idtr;
+
+	dt->base = s->base;
+	dt->limit = s->limit;
+}
+
+/**
+ * svm_set_dtable() - set GDTR or IDTR
+ * @vcpu: the vCPU
+ * @which: which
+ * @dt: value
+ */
+void svm_set_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
+		    const struct kvm_dtable *dt)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_save_area *save = &svm->vmcb->save;
+	struct vmcb_seg *s = which == KVM_DT_GDT ? &save->gdtr : &save->idtr;
+
+	s->base = dt->base;
+	s->limit = dt->limit;
+	svm_mark_dirty(svm, SVM_CLEAN_DT);
+}
+
+/**
+ * svm_set_cr0() - set CR0
+ * @vcpu: the vCPU
+ * @cr0: value, as the guest sees it
+ */
+void svm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->guest_cr0 = cr0;
+	/* a guest that runs uncached, as firmware does, would be far too slow */
+	if (kvm_quirk(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED))
+		cr0 &= ~(X86_CR0_CD | X86_CR0_NW);
+	svm->vmcb->save.cr0 = cr0;
+	svm_mark_dirty(svm, SVM_CLEAN_CR);
+}
+
+/**
+ * svm_set_cr4() - set CR4
+ * @vcpu: the vCPU
+ * @cr4: value, as the guest sees it
+ */
+void svm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	/* a machine check must reach the host, not shut the CPU down */
+	svm->vmcb->save.cr4 = cr4 | (__read_cr4() & X86_CR4_MCE);
+	svm_mark_dirty(svm, SVM_CLEAN_CR);
+}
+
+/**
+ * svm_set_efer() - set EFER
+ * @vcpu: the vCPU
+ * @efer: value, as the guest sees it
+ */
+void svm_set_efer(struct kvm_vcpu *vcpu, u64 efer)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	/* VMRUN insists on it */
+	svm->vmcb->save.efer = efer | EFER_SVME;
+	svm_mark_dirty(svm, SVM_CLEAN_CR);
+}
+
+/**
+ * svm_load_root() - use a nested page table
+ * @vcpu: the vCPU
+ * @root: physical address of its root
+ * @level: levels; the same as the host's own
+ */
+void svm_load_root(struct kvm_vcpu *vcpu, hpa_t root, int level)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm->root = root;
+	svm->vmcb->control.nested_cr3 = __sme_set(root);
+	svm_mark_dirty(svm, SVM_CLEAN_NPT);
+}
+
+/**
+ * svm_load_debugregs() - who may touch the debug registers has changed
+ * @vcpu: the vCPU
+ */
+void svm_load_debugregs(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm_mark_dirty(svm, SVM_CLEAN_DR);
+	intercept_debugregs(svm, !(vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT));
+}
+
+/**
+ * svm_sync_debugregs() - take what the guest wrote without an exit
+ * @vcpu: the vCPU; interrupts off, the guest's registers in the CPU
+ */
+void svm_sync_debugregs(struct kvm_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	get_debugreg(vcpu->arch.db[0], 0);
+	get_debugreg(vcpu->arch.db[1], 1);
+	get_debugreg(vcpu->arch.db[2], 2);
+	get_debugreg(vcpu->arch.db[3], 3);
+	vcpu->arch.dr6 = svm->vmcb->save.dr6;
+	vcpu->arch.dr7 = svm->vmcb->save.dr7;
+	vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
+	intercept_debugregs(svm, true);
+}
