@@ -108,7 +108,8 @@ int svm_enable_cpu(void)
 		return -EBUSY;
 	}
 
-	sc->generation = 1;
+	/* a vCPU that was here before SVM was last turned off must not match */
+	sc->generation++;
 	sc->max_asid = cpuid_ebx(SVM_CPUID_FUNC) - 1;
 	/* the first user begins a new generation, and with that flushes */
 	sc->next_asid = sc->max_asid + 1;

@@ -126,6 +126,7 @@ static void svm_load_state(struct svm_vcpu *svm)
 	 */
 	dr6 = vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT ?
 		vcpu->arch.dr6 : SVM_DR6_INIT;
+	svm->entry_dr6 = dr6;
 	if (save->dr6 != dr6 || save->dr7 != vcpu->arch.eff_dr7) {
 		save->dr6 = dr6;
 		save->dr7 = vcpu->arch.eff_dr7;
@@ -148,6 +149,12 @@ static void svm_store_state(struct svm_vcpu *svm)
 	vcpu->arch.regs_avail |= BIT(VCPU_NR_REGS) - 1;
 	vcpu->arch.regs_avail &= ~(BIT(VCPU_REG_CR0) | BIT(VCPU_REG_CR3));
 	vcpu->arch.regs_dirty = 0;
+	if (vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT) {
+		/* written unseen; the next entry may follow without a sync */
+		vcpu->arch.dr6 = save->dr6;
+		vcpu->arch.dr7 = save->dr7;
+		vcpu->arch.eff_dr7 = save->dr7;
+	}
 	svm_store_tpr(svm);
 }
 
@@ -240,6 +247,8 @@ void svm_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 
 	if (unlikely(!svm_run_guest(svm))) {
 		svm_switch_virt_spec_ctrl(vcpu, false);
+		svm->nmi_step = false;
+		svm->step_tf = false;
 		memset(exit, 0, sizeof(*exit));
 		exit->kind = KVM_XK_FAIL_ENTRY;
 		exit->hw_reason = SVM_EXITCODE_INVALID;

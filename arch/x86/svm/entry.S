@@ -11,6 +11,7 @@
  * whether a host interrupt ends the guest (15.21.1).
  */
 #include <linux/linkage.h>
+#include <asm/alternative.h>
 #include <asm/asm.h>
 #include <asm/bitsperlong.h>
 #include <asm/cpufeatures.h>
@@ -68,8 +69,11 @@ SYM_FUNC_START(svm_enter_guest)
 	mov	REG(15)(%rdi), %r15
 	mov	REG(7)(%rdi), %rdi
 
-#ifdef VM_CLEAR_CPU_BUFFERS
+	/* TSA: what the host left in the CPU's buffers. ZF goes, and is not the guest's */
+#if defined(VM_CLEAR_CPU_BUFFERS)
 	VM_CLEAR_CPU_BUFFERS
+#elif defined(X86_FEATURE_CLEAR_CPU_BUF_VM)
+	ALTERNATIVE "", __CLEAR_CPU_BUFFERS, X86_FEATURE_CLEAR_CPU_BUF_VM
 #endif
 	vmrun	%rax
 
@@ -138,8 +142,10 @@ SYM_FUNC_START(svm_enter_guest)
 .Lhost_spec_done:
 
 	/* return predictions trained by the guest: retbleed, SRSO */
+#ifdef UNTRAIN_RET_VM
+	UNTRAIN_RET_VM
+#else
 	UNTRAIN_RET
-#ifdef CONFIG_CPU_IBPB_ENTRY
 	ALTERNATIVE "", "call entry_ibpb", X86_FEATURE_IBPB_ON_VMEXIT
 #endif
 

@@ -31,6 +31,17 @@ static void set_nmi_mask(struct svm_vcpu *svm, bool masked)
 	svm_set_intercept(svm, INTERCEPT_IRET, masked);
 }
 
+/* RIP behind an instruction; outside 64-bit code it has 32 bits */
+static unsigned long rip_after(struct svm_vcpu *svm, unsigned long rip, u8 len)
+{
+	const struct vmcb_save_area *save = &svm->vmcb->save;
+
+	rip += len;
+	if (!(save->efer & EFER_LMA) || !(save->cs.attrib & SVM_SELECTOR_L_MASK))
+		rip = (u32)rip;
+	return rip;
+}
+
 static void prepare_soft(struct svm_vcpu *svm, const struct kvm_event *ev)
 {
 	struct kvm_vcpu *vcpu = svm->vcpu;
@@ -45,10 +56,10 @@ static void prepare_soft(struct svm_vcpu *svm, const struct kvm_event *ev)
 	svm->soft.ev.insn_len = len;
 	svm->soft.old_rip = vcpu->arch.regs[VCPU_REG_RIP];
 	svm->soft.advanced = !svm_feat.nrips;
+	/* a CPU that has it uses it, also when nrips=0 keeps us from reading it */
+	svm->vmcb->control.next_rip = rip_after(svm, svm->soft.old_rip, len);
 	if (svm->soft.advanced)
-		vcpu->arch.regs[VCPU_REG_RIP] += len;
-	else
-		svm->vmcb->control.next_rip = svm->soft.old_rip + len;
+		vcpu->arch.regs[VCPU_REG_RIP] = svm->vmcb->control.next_rip;
 }
 
 static void rewind_soft(struct svm_vcpu *svm)
@@ -342,6 +353,14 @@ void svm_step_after_exit(struct svm_vcpu *svm)
 
 	iret_done = svm->iret_seen &&
 		    vcpu->arch.regs[VCPU_REG_RIP] != svm->iret_rip;
+
+	/* DR6.BS is of our step; the guest's own is kept */
+	if (svm->step_tf && !(svm->entry_dr6 & SVM_DR6_BS) &&
+	    svm_exit_code(svm->vmcb) == SVM_EXIT_EXCP_BASE + DB_VECTOR) {
+		svm->vmcb->save.dr6 &= ~(u64)SVM_DR6_BS;
+		if (vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT)
+			vcpu->arch.dr6 = svm->vmcb->save.dr6;
+	}
 
 	/* a completed IRET has loaded the guest's own TF */
 	if (svm->step_tf && !iret_done) {

@@ -10,6 +10,8 @@
 
 #include "arch/x86/svm/svm.h"
 
+#define pr_prefix "kvm_amd: "
+
 #define IOIO_IN			BIT(0)
 #define IOIO_STRING		BIT(2)
 #define IOIO_REP		BIT(3)
@@ -67,12 +69,12 @@ static void decode_exception(struct svm_vcpu *svm, struct kvm_exit *exit,
 	switch (vector) {
 	case DB_VECTOR:
 		exit->exc.payload = svm->vmcb->save.dr6 ^ SVM_DR6_INIT;
-		/* the step that was to tell when NMIs are open */
-		if (stepping) {
-			exit->exc.payload &= ~(u64)SVM_DR6_BS;
-			if (!exit->exc.payload)
-				exit->kind = KVM_XK_HANDLED;
-		}
+		/*
+		 * The step that was to tell when NMIs are open: nothing but that,
+		 * unless a condition came up that was not in DR6 before.
+		 */
+		if (stepping && svm->vmcb->save.dr6 == svm->entry_dr6)
+			exit->kind = KVM_XK_HANDLED;
 		break;
 	case PF_VECTOR:
 		exit->exc.payload = exit->hw_info2;
@@ -125,6 +127,78 @@ static void decode_iret(struct svm_vcpu *svm, struct kvm_exit *exit)
 	exit->kind = KVM_XK_NMI_WINDOW;
 }
 
+/* The guest spins: let it, longer and longer, before the next exit. */
+static void grow_pause_window(struct svm_vcpu *svm)
+{
+	struct vmcb_control_area *c = &svm->vmcb->control;
+	u32 count = c->pause_filter_count;
+
+	if (svm_pause_filter_count_grow)
+		count *= svm_pause_filter_count_grow;
+	else
+		count = svm_pause_filter_count;
+	count = min_t(u32, count, svm_pause_filter_count_max);
+	if (count != c->pause_filter_count) {
+		c->pause_filter_count = count;
+		svm_mark_dirty(svm, SVM_CLEAN_INTERCEPTS);
+	}
+}
+
+static void dump_seg(const char *name, const struct vmcb_seg *s)
+{
+	pr_err(pr_prefix "%-5s sel %04x attr %04x limit %08x base %016llx\n", name,
+	       s->selector, s->attrib, s->limit, s->base);
+}
+
+/* The state that VMRUN refused, for whoever loaded the module with dump_invalid_vmcb=1. */
+static void dump_vmcb(struct svm_vcpu *svm)
+{
+	const struct vmcb_control_area *c = &svm->vmcb->control;
+	const struct vmcb_save_area *s = &svm->vmcb->save;
+
+	if (!svm_dump_invalid_vmcb) {
+		pr_warn_ratelimited(pr_prefix "VMRUN refused the state of vCPU %d; dump_invalid_vmcb=1 logs it\n",
+				    svm->vcpu->vcpu_id);
+		return;
+	}
+
+	pr_err(pr_prefix "VMCB of vCPU %d, last CPU %d, refused by VMRUN:\n",
+	       svm->vcpu->vcpu_id, svm->loaded_cpu);
+	pr_err(pr_prefix "intercepts %08x %08x %08x %08x %08x %08x\n",
+	       c->intercepts[0], c->intercepts[1], c->intercepts[2],
+	       c->intercepts[3], c->intercepts[4], c->intercepts[5]);
+	pr_err(pr_prefix "iopm %016llx msrpm %016llx ncr3 %016llx np_ctl %llx virt_ext %llx\n",
+	       c->iopm_base_pa, c->msrpm_base_pa, c->nested_cr3,
+	       *svm_vmcb_u64(svm->vmcb, SVM_VMCB_NP_CTL),
+	       *svm_vmcb_u64(svm->vmcb, SVM_VMCB_VIRT_EXT));
+	pr_err(pr_prefix "asid %u tlb_ctl %u int_ctl %08x int_vector %08x int_state %08x clean %08x\n",
+	       c->asid, c->tlb_ctl, c->int_ctl, c->int_vector, c->int_state,
+	       c->clean);
+	pr_err(pr_prefix "event_inj %08x:%08x exit_int_info %08x:%08x next_rip %016llx\n",
+	       c->event_inj, c->event_inj_err, c->exit_int_info,
+	       c->exit_int_info_err, c->next_rip);
+	dump_seg("es", &s->es);
+	dump_seg("cs", &s->cs);
+	dump_seg("ss", &s->ss);
+	dump_seg("ds", &s->ds);
+	dump_seg("fs", &s->fs);
+	dump_seg("gs", &s->gs);
+	dump_seg("gdtr", &s->gdtr);
+	dump_seg("ldtr", &s->ldtr);
+	dump_seg("idtr", &s->idtr);
+	dump_seg("tr", &s->tr);
+	pr_err(pr_prefix "cpl %u efer %016llx cr0 %016llx cr2 %016llx\n",
+	       s->cpl, s->efer, s->cr0, s->cr2);
+	pr_err(pr_prefix "cr3 %016llx cr4 %016llx dr6 %016llx dr7 %016llx\n",
+	       s->cr3, s->cr4, s->dr6, s->dr7);
+	pr_err(pr_prefix "rip %016llx rsp %016llx rax %016llx rflags %016llx\n",
+	       s->rip, s->rsp, s->rax, s->rflags);
+	pr_err(pr_prefix "star %016llx lstar %016llx cstar %016llx sfmask %016llx\n",
+	       s->star, s->lstar, s->cstar, s->sfmask);
+	pr_err(pr_prefix "kernel_gs_base %016llx g_pat %016llx dbgctl %016llx\n",
+	       s->kernel_gs_base, s->g_pat, s->dbgctl);
+}
+
 static void copy_insn_bytes(struct svm_vcpu *svm, struct kvm_exit *exit)
 {
 	const struct vmcb_control_area *c = &svm->vmcb->control;
@@ -153,6 +227,9 @@ void svm_decode_exit(struct svm_vcpu *svm, struct kvm_exit *exit)
 	exit->hw_info2 = c->exit_info_2;
 	if (code == SVM_EXITCODE_INVALID || (u32)code == (u32)SVM_EXITCODE_INVALID) {
 		exit->kind = KVM_XK_FAIL_ENTRY;
+		dump_vmcb(svm);
+		/* nothing was delivered: what was to be is still there */
+		svm_cancel_injection(svm->vcpu, &exit->vectoring);
 		return;
 	}
 	svm_decode_vectoring(svm, exit);
@@ -237,7 +314,8 @@ void svm_decode_exit(struct svm_vcpu *svm, struct kvm_exit *exit)
 		exit->kind = KVM_XK_RDTSC;
 		break;
 	case SVM_EXIT_RDTSCP:
-		exit->kind = KVM_XK_RDTSCP;
+		/* intercepted only to refuse it */
+		exit->kind = KVM_XK_UD;
 		break;
 	case SVM_EXIT_WBINVD:
 		exit->kind = KVM_XK_WBINVD;
@@ -253,12 +331,14 @@ void svm_decode_exit(struct svm_vcpu *svm, struct kvm_exit *exit)
 		exit->kind = KVM_XK_MWAIT;
 		break;
 	case SVM_EXIT_PAUSE:
+		grow_pause_window(svm);
 		exit->kind = KVM_XK_PAUSE;
 		break;
 	case SVM_EXIT_XSETBV:
 		exit->kind = KVM_XK_XSETBV;
 		break;
 	case SVM_EXIT_SHUTDOWN:
+		svm_vmcb_undefined(svm);
 		exit->kind = KVM_XK_TRIPLE_FAULT;
 		break;
 	case SVM_EXIT_RSM:

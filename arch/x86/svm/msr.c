@@ -45,6 +45,20 @@ static void open_msr(struct svm_vcpu *svm, u32 index, bool read, bool write)
 		__clear_bit(bit + 1, svm->msrpm);
 }
 
+static bool has_spec_ctrl(struct kvm_vcpu *vcpu)
+{
+	return guest_has(vcpu, X86_FEATURE_SPEC_CTRL) ||
+	       guest_has(vcpu, X86_FEATURE_AMD_IBRS) ||
+	       guest_has(vcpu, X86_FEATURE_AMD_STIBP) ||
+	       guest_has(vcpu, X86_FEATURE_AMD_SSBD);
+}
+
+static bool has_pred_cmd(struct kvm_vcpu *vcpu)
+{
+	return guest_has(vcpu, X86_FEATURE_SPEC_CTRL) ||
+	       guest_has(vcpu, X86_FEATURE_AMD_IBPB);
+}
+
 /**
  * svm_update_msr_map() - which MSRs the guest reaches by itself
  * @vcpu: the vCPU
@@ -59,9 +73,10 @@ void svm_update_msr_map(struct kvm_vcpu *vcpu)
 	memset(svm->msrpm, 0xff, PAGE_SIZE << SVM_MSRPM_ORDER);
 	for (i = 0; i < ARRAY_SIZE(direct); i++)
 		open_msr(svm, direct[i], true, true);
-	if (svm->spec_ctrl_direct)
+	/* user space may have set it for a guest that has none */
+	if (svm->spec_ctrl_direct && has_spec_ctrl(vcpu))
 		open_msr(svm, MSR_IA32_SPEC_CTRL, true, true);
-	if (svm->pred_cmd_direct)
+	if (svm->pred_cmd_direct && has_pred_cmd(vcpu))
 		open_msr(svm, MSR_IA32_PRED_CMD, false, true);
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	svm_mark_dirty(svm, SVM_CLEAN_PERM_MAP);
@@ -76,14 +91,6 @@ u64 svm_default_de_cfg(void)
 {
 	return boot_cpu_has(X86_FEATURE_LFENCE_RDTSC) ?
 		MSR_AMD64_DE_CFG_LFENCE_SERIALIZE : 0;
-}
-
-static bool has_spec_ctrl(struct kvm_vcpu *vcpu)
-{
-	return guest_has(vcpu, X86_FEATURE_SPEC_CTRL) ||
-	       guest_has(vcpu, X86_FEATURE_AMD_IBRS) ||
-	       guest_has(vcpu, X86_FEATURE_AMD_STIBP) ||
-	       guest_has(vcpu, X86_FEATURE_AMD_SSBD);
 }
 
 static bool has_tsc_aux(struct kvm_vcpu *vcpu, bool host)
@@ -161,6 +168,11 @@ int svm_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 		msr->data = svm->de_cfg;
 		return 0;
 	case MSR_IA32_DEBUGCTLMSR:
+	/* DEBUGCTL.LBR cannot be set, so nothing is ever recorded */
+	case MSR_IA32_LASTBRANCHFROMIP:
+	case MSR_IA32_LASTBRANCHTOIP:
+	case MSR_IA32_LASTINTFROMIP:
+	case MSR_IA32_LASTINTTOIP:
 	case MSR_VM_CR:
 	case MSR_VM_HSAVE_PA:
 		msr->data = 0;
@@ -174,8 +186,7 @@ static int set_pred_cmd(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	if (!msr->host_initiated && !guest_has(vcpu, X86_FEATURE_SPEC_CTRL) &&
-	    !guest_has(vcpu, X86_FEATURE_AMD_IBPB))
+	if (!msr->host_initiated && !has_pred_cmd(vcpu))
 		return 1;
 	if (msr->data & ~(u64)PRED_CMD_IBPB)
 		return 1;
@@ -284,6 +295,7 @@ bool svm_has_emulated_msr(u32 index)
 {
 	switch (index) {
 	case MSR_IA32_SMBASE:
+	case MSR_IA32_MCG_EXT_CTL:
 	case MSR_VM_HSAVE_PA:
 		return false;
 	default:

@@ -98,7 +98,7 @@ static struct kvm_backend_ops svm_ops __initdata = {
 	.vcpu_reset		= svm_vcpu_reset,
 	.vcpu_load		= svm_vcpu_load,
 	.vcpu_put		= svm_vcpu_put,
-	.cpuid_changed		= svm_update_msr_map,
+	.cpuid_changed		= svm_cpuid_changed,
 	.prepare_switch		= svm_prepare_switch,
 	.enter			= svm_enter,
 	.cache_reg		= svm_cache_reg,
@@ -197,10 +197,18 @@ static void __init svm_detect_features(void)
 	if (boot_cpu_has(X86_FEATURE_SPEC_CTRL_SSBD) ||
 	    boot_cpu_has(X86_FEATURE_AMD_SSBD))
 		svm_feat.spec_ctrl_bits |= SPEC_CTRL_SSBD;
+#ifdef X86_FEATURE_AMD_PSFD
+	if (boot_cpu_has(X86_FEATURE_AMD_PSFD))
+		svm_feat.spec_ctrl_bits |= BIT(7);	/* PSFD */
+#endif
 	/* with V_SPEC_CTRL the CPU switches it by itself */
 	svm_feat.spec_ctrl = svm_feat.spec_ctrl_bits && !svm_feat.v_spec_ctrl;
 	svm_feat.tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) ||
 			   boot_cpu_has(X86_FEATURE_RDPID);
+
+	/* the guest's MSR stands for LS_CFG, which differs between models */
+	if (boot_cpu_has(X86_FEATURE_LS_CFG_SSBD))
+		kvm_cpuid_set_cap(X86_FEATURE_VIRT_SSBD);
 
 	/* what must be there on every other CPU, too */
 	used |= svm_feat.nrips ? SVM_CPUID_NRIPS : 0;

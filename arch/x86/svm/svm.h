@@ -112,6 +112,7 @@ struct svm_vcpu {
 	unsigned long guest_cr0;	/* as set_cr0() got it */
 	hpa_t root;
 	u8 entry_tpr;
+	unsigned long entry_dr6;	/* DR6 that the last entry began with */
 
 	/* interception that comes and goes with events */
 	bool intr_window;
@@ -231,7 +232,9 @@ int svm_vcpu_create(struct kvm_vcpu *vcpu);
 void svm_vcpu_free(struct kvm_vcpu *vcpu);
 void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
 void svm_init_control(struct svm_vcpu *svm);
+void svm_vmcb_undefined(struct svm_vcpu *svm);
 void svm_update_intercepts(struct kvm_vcpu *vcpu);
+void svm_cpuid_changed(struct kvm_vcpu *vcpu);
 void svm_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg);
 void svm_get_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg,
 		     struct kvm_segment *var);

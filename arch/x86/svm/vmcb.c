@@ -46,6 +46,29 @@ static void intercept_debugregs(struct svm_vcpu *svm, bool on)
 		svm_set_intercept(svm, i, on);
 }
 
+/* An instruction that the guest's CPUID does not have is #UD, as far as can be. */
+static void update_cpuid_intercepts(struct svm_vcpu *svm)
+{
+	struct kvm_vcpu *vcpu = svm->vcpu;
+
+	svm_set_intercept(svm, INTERCEPT_RDTSCP,
+			  boot_cpu_has(X86_FEATURE_RDTSCP) &&
+			  !guest_has(vcpu, X86_FEATURE_RDTSCP));
+	svm_set_intercept(svm, INTERCEPT_INVPCID,
+			  boot_cpu_has(X86_FEATURE_INVPCID) &&
+			  !guest_has(vcpu, X86_FEATURE_INVPCID));
+}
+
+/**
+ * svm_cpuid_changed() - the guest's CPUID was set
+ * @vcpu: the vCPU, loaded
+ */
+void svm_cpuid_changed(struct kvm_vcpu *vcpu)
+{
+	update_cpuid_intercepts(to_svm(vcpu));
+	svm_update_msr_map(vcpu);
+}
+
 /**
  * svm_init_control() - control area of a new vCPU
  * @svm: the vCPU; its VMCB is zeroed
@@ -56,6 +79,9 @@ void svm_init_control(struct svm_vcpu *svm)
 	struct kvm *kvm = svm->vcpu->kvm;
 	unsigned int i;
 
+	memset(c->intercepts, 0, sizeof(c->intercepts));
+	svm->intr_window = false;
+	svm->cr8_intercept = false;
 	for (i = 0; i < ARRAY_SIZE(intercepts); i++)
 		svm_set_intercept(svm, intercepts[i], true);
 	intercept_debugregs(svm, true);
@@ -80,7 +106,32 @@ void svm_init_control(struct svm_vcpu *svm)
 	c->int_ctl = V_INTR_MASKING_MASK;
 	*svm_vmcb_u64(svm->vmcb, SVM_VMCB_NP_CTL) = SVM_NP_ENABLE;
 	c->clean = 0;
+	update_cpuid_intercepts(svm);
 	svm_update_intercepts(svm->vcpu);
+}
+
+/**
+ * svm_vmcb_undefined() - the CPU shut down and left the VMCB undefined
+ * @svm: the vCPU
+ *
+ * AMD APM vol. 2, 15.14.3. The control area is written anew; the guest's
+ * registers are what INIT makes of them, which common code sees to.
+ */
+void svm_vmcb_undefined(struct svm_vcpu *svm)
+{
+	struct vmcb_control_area *c = &svm->vmcb->control;
+
+	svm_init_control(svm);
+	memset(&svm->vmcb->save, 0, sizeof(svm->vmcb->save));
+	c->event_inj = 0;
+	c->int_state = 0;
+	c->int_vector = 0;
+	c->exit_int_info = 0;
+	c->tlb_ctl = TLB_CONTROL_DO_NOTHING;
+	c->tsc_offset = svm->vcpu->arch.tsc_offset;
+	c->nested_cr3 = __sme_set(svm->root);
+	*svm_vmcb_u64(svm->vmcb, SVM_VMCB_VIRT_EXT) = 0;
+	svm->asid_generation = 0;
 }
 
 /**
@@ -100,6 +151,11 @@ void svm_update_intercepts(struct kvm_vcpu *vcpu)
 	intercept_exception(svm, UD_VECTOR, true);
 	intercept_exception(svm, BP_VECTOR,
 			    vcpu->arch.guest_debug & KVM_GUESTDBG_USE_SW_BP);
+	/* the debug registers are the debugger's now: take them from the guest */
+	if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP) {
+		vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
+		intercept_debugregs(svm, true);
+	}
 }
 
 /* ---- life cycle ---------------------------------------------------------------------- */
@@ -377,12 +433,15 @@ void svm_set_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
 void svm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
+	unsigned long hw = cr0;
 
 	svm->guest_cr0 = cr0;
 	/* a guest that runs uncached, as firmware does, would be far too slow */
 	if (kvm_quirk(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED))
-		cr0 &= ~(X86_CR0_CD | X86_CR0_NW);
-	svm->vmcb->save.cr0 = cr0;
+		hw &= ~(X86_CR0_CD | X86_CR0_NW);
+	svm->vmcb->save.cr0 = hw;
+	/* the guest reads what it wrote */
+	svm_set_intercept(svm, INTERCEPT_CR0_READ, hw != cr0);
 	svm_mark_dirty(svm, SVM_CLEAN_CR);
 }
 
@@ -394,9 +453,12 @@ void svm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 void svm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
+	unsigned long hw = cr4;
 
 	/* a machine check must reach the host, not shut the CPU down */
-	svm->vmcb->save.cr4 = cr4 | (__read_cr4() & X86_CR4_MCE);
+	hw |= __read_cr4() & X86_CR4_MCE;
+	svm->vmcb->save.cr4 = hw;
+	svm_set_intercept(svm, INTERCEPT_CR4_READ, hw != cr4);
 	svm_mark_dirty(svm, SVM_CLEAN_CR);
 }
 
