@@ -638,6 +638,9 @@ static int handle_tpr_below(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 
 static int handle_triple_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
+	/* AMD APM vol. 2, 15.14.3: the guest's state is undefined; INIT defines it */
+	if (kvm_be.exit_reason_isa == KVM_OOT_ISA_SVM)
+		kvm_vcpu_reset(vcpu, true);
 	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 	vcpu->mmio_needed = false;
 	return 0;

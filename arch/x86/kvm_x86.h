@@ -142,6 +142,10 @@ struct kvm_msr_data {
 	u64 data;
 };
 
+/* numbers that trace readers know */
+#define KVM_OOT_ISA_VMX		1
+#define KVM_OOT_ISA_SVM		2
+
 /**
  * struct kvm_backend_ops - a CPU vendor's virtualization extension
  *
@@ -151,7 +155,7 @@ struct kvm_msr_data {
 struct kvm_backend_ops {
 	const char *name;
 	struct module *owner;
-	unsigned int exit_reason_isa;	/* 1 VMX, 2 SVM: KVM_ISA_*, for traces */
+	unsigned int exit_reason_isa;	/* KVM_OOT_ISA_* */
 	bool tdp;			/* nested/extended paging is used */
 	bool has_wbinvd_exit;
 	u8 tsc_scaling_frac_bits;	/* 0: no hardware scaling */

@@ -84,7 +84,7 @@ static void svm_vm_destroy(struct kvm *kvm)
 static struct kvm_backend_ops svm_ops __initdata = {
 	.name			= "AMD SVM",
 	.owner			= THIS_MODULE,
-	.exit_reason_isa	= 2,
+	.exit_reason_isa	= KVM_OOT_ISA_SVM,
 	.has_wbinvd_exit	= true,
 	.hypercall_insn		= { 0x0f, 0x01, 0xd9 },	/* VMMCALL */
 
