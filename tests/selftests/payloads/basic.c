@@ -121,7 +121,7 @@ static void faults(void)
 	u64 v;
 
 	GUEST_EQ(TRY("ud2", ARGS(), ARGS()), 6);
-	GUEST_EQ(TRY("movq $0, 0x100000000", ARGS(), ARGS()), 14);
+	GUEST_EQ(TRY("movq $0, (%0)", ARGS(), ARGS("r"(0x100000000ul))), 14);
 	GUEST_EQ(fault_cr2, 0x100000000);
 	GUEST_EQ(fault_err, 2);
 	GUEST_EQ(TRY("xor %%eax, %%eax; div %%eax", ARGS(), ARGS(), "rax", "rdx"), 0);
