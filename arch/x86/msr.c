@@ -608,6 +608,7 @@ bool kvm_msr_allowed(struct kvm_vcpu *vcpu, u32 index, u32 type)
 	}
 	return f->default_allow;
 }
+EXPORT_SYMBOL_GPL(kvm_msr_allowed);
 
 static int add_filter_range(struct kvm_oot_msr_filter *f,
 			    const struct kvm_msr_filter_range *user)

@@ -220,6 +220,7 @@ int kvm_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8)
 		vcpu->arch.cr8 = cr8;
 	return 0;
 }
+EXPORT_SYMBOL_GPL(kvm_set_cr8);
 
 /**
  * kvm_get_cr8() - the task priority
@@ -229,6 +230,7 @@ unsigned long kvm_get_cr8(struct kvm_vcpu *vcpu)
 {
 	return kvm_lapic_in_kernel(vcpu) ? kvm_lapic_get_cr8(vcpu) : vcpu->arch.cr8;
 }
+EXPORT_SYMBOL_GPL(kvm_get_cr8);
 
 /**
  * kvm_efer_bits() - bits of EFER that there are
