@@ -204,8 +204,7 @@ static void halt_with_irqchip_is_interruptible(void)
 	struct vcpu *v = start(VM_IRQCHIP, BASIC_HALT, 0, 0);
 	struct itimerval t = { .it_value = { .tv_usec = 200000 } };
 
-	signal(SIGALRM, on_alarm);
-	siginterrupt(SIGALRM, 1);
+	OK(sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL));
 	OK(setitimer(ITIMER_REAL, &t, NULL));
 	CHECK_EQ(-vcpu_run_raw(v), EINTR);
 	CHECK_EQ(v->run->exit_reason, KVM_EXIT_INTR);
@@ -218,8 +217,7 @@ static void spinning_guest_is_interruptible(void)
 	struct itimerval t = { .it_value = { .tv_usec = 200000 } };
 	uint64_t seen;
 
-	signal(SIGALRM, on_alarm);
-	siginterrupt(SIGALRM, 1);
+	OK(sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL));
 	OK(setitimer(ITIMER_REAL, &t, NULL));
 	CHECK_EQ(-vcpu_run_raw(v), EINTR);
 	seen = *count;

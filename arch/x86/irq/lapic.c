@@ -423,17 +423,13 @@ static bool pv_eoi_enabled(struct kvm_vcpu *vcpu)
 	return vcpu->arch.pv_eoi.msr_val & KVM_MSR_ENABLED;
 }
 
-/**
- * kvm_lapic_sync_to_vapic() - before entry: may the guest skip its next EOI
- * @vcpu: the vCPU; preemptible, kvm->srcu held
- */
-void kvm_lapic_sync_to_vapic(struct kvm_vcpu *vcpu)
+static void offer_pv_eoi(struct kvm_vcpu *vcpu)
 {
 	struct kvm_lapic *apic = vcpu->arch.apic;
 	int isr;
 	u8 flag;
 
-	if (!apic || !pv_eoi_enabled(vcpu) || apic->pv_eoi_pending)
+	if (!pv_eoi_enabled(vcpu) || apic->pv_eoi_pending)
 		return;
 	isr = kvm_lapic_highest(apic, APIC_ISR);
 	/* somebody waits for that EOI: the next interrupt, or the IOAPIC */
@@ -448,14 +444,11 @@ void kvm_lapic_sync_to_vapic(struct kvm_vcpu *vcpu)
 	apic->pv_eoi_pending = true;
 }
 
-/**
- * kvm_lapic_sync_from_vapic() - after exit: did it
- * @vcpu: the vCPU; preemptible, kvm->srcu held
- *
- * The word is taken back each time, so that an interrupt which arrives while
+/*
+ * The word is taken back at each exit, so that an interrupt which arrives while
  * the guest is out is never delayed by an EOI that is not written.
  */
-void kvm_lapic_sync_from_vapic(struct kvm_vcpu *vcpu)
+static void take_pv_eoi(struct kvm_vcpu *vcpu)
 {
 	struct kvm_lapic *apic = vcpu->arch.apic;
 	u8 flag, clear;
@@ -471,6 +464,49 @@ void kvm_lapic_sync_from_vapic(struct kvm_vcpu *vcpu)
 		return;
 	}
 	kvm_lapic_eoi(apic);
+}
+
+/* TPR in byte 0, highest ISR class in byte 1, highest IRR in byte 3 */
+static void show_vapic(struct kvm_lapic *apic)
+{
+	int irr = max(kvm_lapic_highest(apic, APIC_IRR), 0);
+	int isr = max(kvm_lapic_highest(apic, APIC_ISR), 0);
+	u32 word = (kvm_lapic_reg(apic, APIC_TASKPRI) & 0xff) | (isr & 0xf0) << 8 |
+		   irr << 24;
+
+	kvm_write_guest_cached(apic->vcpu->kvm, &apic->vapic, &word, 0, sizeof(word));
+}
+
+/**
+ * kvm_lapic_sync_to_vapic() - before entry: what the guest finds in its memory
+ * @vcpu: the vCPU; preemptible, kvm->srcu held
+ */
+void kvm_lapic_sync_to_vapic(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+
+	if (!apic)
+		return;
+	offer_pv_eoi(vcpu);
+	if (apic->vapic_addr)
+		show_vapic(apic);
+}
+
+/**
+ * kvm_lapic_sync_from_vapic() - after exit: what the guest left there
+ * @vcpu: the vCPU; preemptible, kvm->srcu held
+ */
+void kvm_lapic_sync_from_vapic(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	u32 word;
+
+	take_pv_eoi(vcpu);
+	if (!apic->vapic_addr ||
+	    kvm_read_guest_cached(vcpu->kvm, &apic->vapic, &word, 0, sizeof(word)))
+		return;
+	kvm_lapic_set_reg(apic, APIC_TASKPRI, word & 0xff);
+	kvm_lapic_update_ppr(apic);
 }
 
 /* ---- registers --------------------------------------------------------------------------------------------- */
@@ -1085,8 +1121,22 @@ static int set_lapic(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 	return 0;
 }
 
+static long set_vapic_addr(struct kvm_vcpu *vcpu, void __user *argp)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	struct kvm_vapic_addr va;
+
+	if (copy_from_user(&va, argp, sizeof(va)))
+		return -EFAULT;
+	if (va.vapic_addr &&
+	    kvm_hva_cache_init(vcpu->kvm, &apic->vapic, va.vapic_addr, sizeof(u32)))
+		return -EINVAL;
+	apic->vapic_addr = va.vapic_addr;
+	return 0;
+}
+
 /**
- * kvm_lapic_vcpu_ioctl() - KVM_GET_LAPIC and KVM_SET_LAPIC
+ * kvm_lapic_vcpu_ioctl() - KVM_GET_LAPIC, KVM_SET_LAPIC, KVM_SET_VAPIC_ADDR
  * @vcpu: the vCPU, loaded
  * @ioctl: request
  * @argp: its argument
@@ -1099,10 +1149,13 @@ long kvm_lapic_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user
 	struct kvm_lapic_state *s;
 	long r;
 
-	if (ioctl != KVM_GET_LAPIC && ioctl != KVM_SET_LAPIC)
+	if (ioctl != KVM_GET_LAPIC && ioctl != KVM_SET_LAPIC &&
+	    ioctl != KVM_SET_VAPIC_ADDR)
 		return -ENOTTY;
 	if (!kvm_lapic_in_kernel(vcpu))
 		return -EINVAL;
+	if (ioctl == KVM_SET_VAPIC_ADDR)
+		return set_vapic_addr(vcpu, argp);
 	if (ioctl == KVM_SET_LAPIC) {
 		s = memdup_user(argp, sizeof(*s));
 		if (IS_ERR(s))

@@ -73,6 +73,9 @@ struct kvm_lapic_timer {
  * @timer: the timer
  * @sw_enabled: (a) bit 8 of the spurious vector register
  * @pv_eoi_pending: the guest was told that it need not write EOI
+ * @vapic_addr: word where TPR, ISR and IRR are shown to the guest's own code in
+ *	place of the APIC page (KVM_SET_VAPIC_ADDR); 0: nowhere
+ * @vapic: its translation
  */
 struct kvm_lapic {
 	struct kvm_vcpu *vcpu;
@@ -80,6 +83,8 @@ struct kvm_lapic {
 	struct kvm_lapic_timer timer;
 	bool sw_enabled;
 	bool pv_eoi_pending;
+	gpa_t vapic_addr;
+	struct kvm_hva_cache vapic;
 };
 
 static inline u32 kvm_lapic_reg(const struct kvm_lapic *apic, unsigned int reg)
