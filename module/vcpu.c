@@ -825,10 +825,14 @@ int kvm_vcpu_module_init(void)
 {
 	int cpu;
 
-	/* the guest's FPU state inside wants its own alignment */
-	vcpu_cache = kmem_cache_create("kvm_vcpu", sizeof(struct kvm_vcpu),
-				       __alignof__(struct kvm_vcpu),
-				       SLAB_ACCOUNT, NULL);
+	/* registers, the PV clock and MMIO data are copied to and from user memory */
+	vcpu_cache = kmem_cache_create_usercopy("kvm_vcpu", sizeof(struct kvm_vcpu),
+						__alignof__(struct kvm_vcpu),
+						SLAB_ACCOUNT,
+						offsetof(struct kvm_vcpu, mmio_data),
+						sizeof(struct kvm_vcpu) -
+						offsetof(struct kvm_vcpu, mmio_data),
+						NULL);
 	if (!vcpu_cache)
 		return -ENOMEM;
 	for_each_possible_cpu(cpu) {
