@@ -8,8 +8,6 @@
  */
 #include "arch/x86/emulate/internal.h"
 
-
-
 /**
  * emul_fault() - raise a fault without an error code
  * @e: context
@@ -116,7 +114,12 @@ void emul_set_gpr(struct x86_emul *e, unsigned int reg, u64 val, unsigned int by
 
 /* ---- addresses ----------------------------------------------------------------------- */
 
-static bool canonical(struct x86_emul *e, u64 linear)
+/**
+ * emul_canonical() - is that an address the guest's paging can translate
+ * @e: context
+ * @linear: address
+ */
+bool emul_canonical(struct x86_emul *e, u64 linear)
 {
 	unsigned int bits = e->ops->get_cr(e, 4) & X86_CR4_LA57 ? 57 : 48;
 
@@ -125,7 +128,7 @@ static bool canonical(struct x86_emul *e, u64 linear)
 
 static int seg_fault(struct x86_emul *e, enum x86_emul_seg seg)
 {
-	return emul_fault_code(e, seg == X86_SEG_SS ? 12 : 13, 0);
+	return emul_fault_code(e, seg == X86_SEG_SS ? X86_VEC_SS : X86_VEC_GP, 0);
 }
 
 /**
@@ -149,8 +152,8 @@ int emul_address(struct x86_emul *e, enum x86_emul_seg seg, u64 ea,
 		*linear = ea;
 		if (seg == X86_SEG_FS || seg == X86_SEG_GS)
 			*linear += s->base;
-		if (!canonical(e, *linear) ||
-		    (bytes && !canonical(e, *linear + bytes - 1)))
+		if (!emul_canonical(e, *linear) ||
+		    (bytes && !emul_canonical(e, *linear + bytes - 1)))
 			return seg_fault(e, seg);
 		return X86_EMUL_CONTINUE;
 	}
@@ -271,13 +274,26 @@ int emul_jump(struct x86_emul *e, u64 rip, unsigned int bytes)
 {
 	rip &= size_mask(bytes);
 	if (e->mode == X86_MODE_PROT64) {
-		if (!canonical(e, rip))
+		if (!emul_canonical(e, rip))
 			return emul_gp(e, 0);
 	} else if (rip > emul_seg(e, X86_SEG_CS)->limit) {
 		return emul_gp(e, 0);
 	}
 	e->next_rip = rip;
 	return X86_EMUL_CONTINUE;
+}
+
+/**
+ * emul_check_vm86() - virtual-8086 mode: PUSHF, POPF, CLI, STI, INT n, IRET need IOPL 3
+ * @e: context
+ *
+ * Return: CONTINUE, #GP, or UNHANDLEABLE with the mode's extensions.
+ */
+int emul_check_vm86(struct x86_emul *e)
+{
+	if (e->mode != X86_MODE_VM86 || (e->rflags & X86_EFLAGS_IOPL) == X86_EFLAGS_IOPL)
+		return X86_EMUL_CONTINUE;
+	return e->ops->get_cr(e, 4) & X86_CR4_VME ? X86_EMUL_UNHANDLEABLE : emul_gp(e, 0);
 }
 
 /* ---- one instruction ----------------------------------------------------------------- */
@@ -298,6 +314,9 @@ static int read_operand(struct x86_emul *e, struct x86_operand *op)
 		op->v[0] = 0;
 		op->v[1] = 0;
 		r = x86_emul_linear(e, e->d.mem_write, &linear);
+		/* what will be written faults as a write does, before it is read */
+		if (r == X86_EMUL_CONTINUE && e->d.mem_write)
+			r = e->ops->probe_write(e, linear, op->bytes, false, &e->fault);
 		if (r == X86_EMUL_CONTINUE)
 			r = e->ops->read(e, linear, op->v, op->bytes, false, &e->fault);
 		if (r != X86_EMUL_CONTINUE)
@@ -349,26 +368,19 @@ static int write_operand(struct x86_emul *e, struct x86_operand *op, bool lock)
 	return X86_EMUL_CONTINUE;
 }
 
-static int check(struct x86_emul *e, u32 flags)
-{
-	struct x86_emul_insn *d = &e->d;
-
-	/* LOCK only where it means something */
-	if (d->lock && (!(flags & F_LOCK) || !d->mem || d->op[0].type != X86_OP_MEM))
-		return emul_ud(e);
-	if ((flags & F_PRIV) && e->ops->get_cpl(e))
-		return emul_gp(e, 0);
-	return e->ops->intercept(e, X86_EMUL_STAGE_CHECKED);
-}
-
 static int carry_out(struct x86_emul *e)
 {
 	struct x86_emul_insn *d = &e->d;
-	u32 flags = x86_emul_flags(e);
+	u32 flags = e->flags;
 	bool lock;
 	int r, i;
 
-	r = check(e, flags);
+	if ((flags & F_PRIV) && e->ops->get_cpl(e))
+		return emul_gp(e, 0);
+	r = e->ops->intercept(e, X86_EMUL_STAGE_CHECKED);
+	/* a device must not be read for an instruction that then faults */
+	if (r == X86_EMUL_CONTINUE && (flags & F_VEC))
+		r = emul_check_vec(e);
 	if (r != X86_EMUL_CONTINUE)
 		return r;
 	/* XCHG with memory locks by itself */
@@ -377,15 +389,15 @@ static int carry_out(struct x86_emul *e)
 	for (i = 0; i < 3; i++) {
 		if (d->op[i].type == X86_OP_MEM && (flags & F_NOACCESS))
 			continue;
-		if (!i && (flags & F_NOREAD) && d->op[0].type != X86_OP_GPR)
+		/* a register may keep a part of what it has */
+		if (!i && (flags & F_NOREAD) && d->op[0].type == X86_OP_MEM)
 			continue;
 		r = read_operand(e, &d->op[i]);
 		if (r != X86_EMUL_CONTINUE)
 			return r;
 	}
-	e->no_writeback = flags & (F_NOWRITE | F_NOACCESS) && d->op[0].type == X86_OP_MEM;
-	if (flags & F_NOWRITE)
-		e->no_writeback = true;
+	e->no_writeback = (flags & F_NOWRITE) ||
+			  ((flags & F_NOACCESS) && d->op[0].type == X86_OP_MEM);
 	r = d->desc->exec(e);
 	if (r != X86_EMUL_CONTINUE || e->no_writeback)
 		return r;
@@ -409,6 +421,8 @@ int x86_emul_execute(struct x86_emul *e)
 	e->saved_rflags = e->rflags;
 	e->gpr_dirty = 0;
 	e->no_trap = false;
+	e->keep_rf = false;
+	e->task_switched = false;
 	e->int_shadow = 0;
 	e->soft_event = X86_EMUL_SOFT_NONE;
 	e->seg_valid = 0;
@@ -418,10 +432,22 @@ int x86_emul_execute(struct x86_emul *e)
 	if (r == X86_EMUL_CONTINUE)
 		r = carry_out(e);
 
+	/* single-stepped, each round of a repeated instruction is a step */
+	if (r == X86_EMUL_RESTART && e->d.is_rep && (e->saved_rflags & X86_EFLAGS_TF)) {
+		e->next_rip = e->rip;
+		r = X86_EMUL_CONTINUE;
+	}
+	/* the new task has faulted */
+	if (e->task_switched && r != X86_EMUL_CONTINUE) {
+		e->rip = e->next_rip;
+		return r == X86_EMUL_PROPAGATE_FAULT ? r : X86_EMUL_UNHANDLEABLE;
+	}
+
 	switch (r) {
 	case X86_EMUL_CONTINUE:
 		e->rip = e->next_rip;
-		e->rflags &= ~(u64)X86_EFLAGS_RF;
+		if (!e->keep_rf)
+			e->rflags &= ~(u64)X86_EFLAGS_RF;
 		e->tf = (e->saved_rflags & X86_EFLAGS_TF) && !e->no_trap;
 		break;
 	case X86_EMUL_RESTART:

@@ -386,7 +386,7 @@ int em_div(struct x86_emul *e)
 		high = 0;
 	}
 	if (!divide(high, low, DST->val, &q, &r) || (q & ~size_mask(BYTES)))
-		return emul_fault(e, 0);
+		return emul_fault(e, X86_VEC_DE);
 	set_double(e, q, r);
 	return X86_EMUL_CONTINUE;
 }
@@ -410,43 +410,25 @@ int em_idiv(struct x86_emul *e)
 	if (neg_by)
 		by = -by;
 	if (!divide(high, low, by, &q, &r))
-		return emul_fault(e, 0);
+		return emul_fault(e, X86_VEC_DE);
 	/* the most negative quotient exists, its positive does not */
 	if (neg != neg_by ? q > sign_bit(BYTES) : q >= sign_bit(BYTES))
-		return emul_fault(e, 0);
+		return emul_fault(e, X86_VEC_DE);
 	set_double(e, neg != neg_by ? -q : q, neg ? -r : r);
 	return X86_EMUL_CONTINUE;
 }
 
 /* ---- bits ------------------------------------------------------------------------------ */
 
-/*
- * With a register as index and memory as operand, the bit may lie anywhere: the
- * operand was read at its base, so the word that holds the bit is read here.
- */
+/* The decoder has moved a memory operand to where a register's index says. */
 int em_bt(struct x86_emul *e)
 {
 	unsigned int bits = BYTES * 8, kind, bit;
-	s64 index = sign_extend(SRC->val, SRC->bytes);
 	bool by_imm = e->d.opcode == 0xba;
 	u64 v = DST->val;
 
 	kind = by_imm ? e->d.modrm >> 3 & 3 : e->d.opcode >> 3 & 3;
-	if (!by_imm && DST->type == X86_OP_MEM && (index < 0 || index >= bits)) {
-		u64 linear;
-		int r;
-
-		e->d.mem_ea = (e->d.mem_ea + (index >> (BYTES == 8 ? 6 : BYTES == 4 ? 5 : 4)) *
-			       BYTES) & size_mask(e->d.ad_bytes);
-		r = x86_emul_linear(e, e->d.mem_write, &linear);
-		v = 0;
-		if (r == X86_EMUL_CONTINUE)
-			r = e->ops->read(e, linear, &v, BYTES, false, &e->fault);
-		if (r != X86_EMUL_CONTINUE)
-			return r;
-		DST->orig = v;
-	}
-	bit = index & (bits - 1);
+	bit = SRC->val & (bits - 1);
 	set_flag(e, X86_EFLAGS_CF, v >> bit & 1);
 	switch (kind) {
 	case 1:
@@ -520,6 +502,24 @@ int em_bswap(struct x86_emul *e)
 	return X86_EMUL_CONTINUE;
 }
 
+/* CRC-32C, polynomial reflected; the accumulator is not inverted */
+int em_crc32(struct x86_emul *e)
+{
+	unsigned int i, bits = SRC->bytes * 8;
+	u32 crc = DST->val;
+	u64 v = SRC->val;
+
+	if (!e->ops->has_feature(e, X86_EMUL_FEAT_SSE42))
+		return emul_ud(e);
+	for (i = 0; i < bits; i++) {
+		bool low = (crc ^ v >> i) & 1;
+
+		crc = crc >> 1 ^ (low ? 0x82f63b78 : 0);
+	}
+	DST->val = crc;
+	return X86_EMUL_CONTINUE;
+}
+
 /* ---- read-modify-write ------------------------------------------------------------------- */
 
 int em_xadd(struct x86_emul *e)
@@ -566,6 +566,9 @@ int em_cmpxchg8b(struct x86_emul *e)
 		return r;
 	if (half == 8 && (linear & 15))
 		return emul_gp(e, 0);
+	r = e->ops->probe_write(e, linear, bytes, false, &e->fault);
+	if (r != X86_EMUL_CONTINUE)
+		return r;
 	r = e->ops->read(e, linear, mem, bytes, false, &e->fault);
 	if (r != X86_EMUL_CONTINUE)
 		return r;

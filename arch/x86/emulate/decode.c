@@ -4,8 +4,10 @@
  * (AMD64 APM vol. 3, chapter 1 and appendix A). Nothing is accessed but the
  * instruction's own bytes.
  *
- * Maps: one byte, 0F, and of 0F 38 what guests use on device memory (MOVBE) or
- * exits on (INVPCID). VEX, EVEX, XOP and the x87 arithmetic are not decoded.
+ * Maps: one byte, 0F, and of 0F 38 what guests use on device memory (MOVBE, MOVNTDQA,
+ * CRC32) or exits on (INVPCID). VEX, EVEX, XOP, vector and x87 arithmetic are not decoded.
+ * What is no instruction on any CPU is #UD; what is one, but is not known here, is
+ * UNHANDLEABLE.
  */
 #include "arch/x86/emulate/internal.h"
 
@@ -13,6 +15,7 @@
 #define I3(fl, d, s, s2, fn)	{ .flags = (fl), .dst = (d), .src = (s), .src2 = (s2), .exec = (fn) }
 #define G(fl, d, s, g)		{ .flags = (fl) | F_MODRM | F_GROUP, .dst = (d), .src = (s), .group = (g) }
 #define N			{ .exec = NULL }
+#define UD			I(0, 0, 0, em_ud)
 
 #define ALU6(base, fl, fn)						\
 	[base + 0] = I(F_MODRM | F_BYTE | F_LOCK | (fl), K_RM, K_REG, fn),	\
@@ -46,41 +49,42 @@ static const struct x86_opcode group3[8] = {
 };
 
 static const struct x86_opcode group4[8] = {
-	I(F_LOCK, K_RM, 0, em_inc), I(F_LOCK, K_RM, 0, em_dec), N, N, N, N, N, N,
+	I(F_LOCK, K_RM, 0, em_inc), I(F_LOCK, K_RM, 0, em_dec), UD, UD, UD, UD, UD, UD,
 };
 
 static const struct x86_opcode group5[8] = {
 	I(F_LOCK, K_RM, 0, em_inc), I(F_LOCK, K_RM, 0, em_dec),
-	I(F_D64 | F_NOWRITE, K_RM, 0, em_call_abs),
+	I(F_D64 | F_NEAR | F_NOWRITE, K_RM, 0, em_call_abs),
 	I(F_MEMONLY | F_NOACCESS, K_RM, 0, em_call_far),
-	I(F_D64 | F_NOWRITE, K_RM, 0, em_jmp_abs),
+	I(F_D64 | F_NEAR | F_NOWRITE, K_RM, 0, em_jmp_abs),
 	I(F_MEMONLY | F_NOACCESS, K_RM, 0, em_jmp_far),
-	I(F_D64 | F_NOWRITE, K_RM, 0, em_push), N,
+	I(F_D64 | F_NOWRITE, K_RM, 0, em_push), UD,
 };
 
 static const struct x86_opcode group6[8] = {
-	I(F_NOREAD | F_PROT | F_OP16, K_RM, 0, em_sldt),
-	I(F_NOREAD | F_PROT | F_OP16, K_RM, 0, em_sldt),
+	I(F_NOREAD | F_PROT, K_RM, 0, em_sldt), I(F_NOREAD | F_PROT, K_RM, 0, em_sldt),
 	I(F_NOWRITE | F_PROT | F_OP16 | F_PRIV, K_RM, 0, em_lldt),
 	I(F_NOWRITE | F_PROT | F_OP16 | F_PRIV, K_RM, 0, em_ltr),
-	N, N, N, N,
+	I(F_NOWRITE | F_PROT | F_OP16, K_RM, 0, em_verr),
+	I(F_NOWRITE | F_PROT | F_OP16, K_RM, 0, em_verr), UD, UD,
 };
 
 static const struct x86_opcode group8[8] = {
-	N, N, N, N,
+	UD, UD, UD, UD,
 	I(F_NOWRITE, K_RM, K_IMMU8, em_bt), I(F_LOCK, K_RM, K_IMMU8, em_bt),
 	I(F_LOCK, K_RM, K_IMMU8, em_bt), I(F_LOCK, K_RM, K_IMMU8, em_bt),
 };
 
 static const struct x86_opcode group9[8] = {
-	N, I(F_LOCK | F_MEMONLY | F_NOACCESS, K_RM, 0, em_cmpxchg8b), N, N, N, N, N, N,
+	UD, I(F_LOCK | F_MEMONLY | F_NOACCESS, K_RM, 0, em_cmpxchg8b), UD, N, N, N, N,
+	I(F_REGFORM | F_OP64 | F_NOREAD, K_RM, 0, em_rdpid),
 };
 
 static const struct x86_opcode group11[8] = {
-	I(F_NOREAD, K_RM, K_IMM, em_mov), N, N, N, N, N, N, N,
+	I(F_NOREAD, K_RM, K_IMM, em_mov), UD, UD, UD, UD, UD, UD, N,
 };
 
-#define JCC8(n)	[0x70 + (n)] = I(F_D64, K_RELB, 0, em_jcc)
+#define JCC8(n)	[0x70 + (n)] = I(F_D64 | F_NEAR, K_RELB, 0, em_jcc)
 #define X16(m)	m(0), m(1), m(2), m(3), m(4), m(5), m(6), m(7), m(8), m(9), \
 		m(10), m(11), m(12), m(13), m(14), m(15)
 #define X8(m)	m(0), m(1), m(2), m(3), m(4), m(5), m(6), m(7)
@@ -112,6 +116,7 @@ static const struct x86_opcode one_byte[256] = {
 	[0x3f] = I(F_NO64, 0, 0, em_daa),
 	X8(INC), X8(DEC), X8(PUSH), X8(POP),
 	[0x60] = I(F_NO64, 0, 0, em_pusha), [0x61] = I(F_NO64, 0, 0, em_popa),
+	[0x62] = I(F_MODRM | F_NO64 | F_MEMONLY | F_NOACCESS | F_NOWRITE, K_REG, K_RM, em_bound),
 	[0x63] = I(F_MODRM | F_NOREAD, K_REG, K_RM, em_movsxd),
 	[0x68] = I(F_D64 | F_NOWRITE, K_IMM, 0, em_push),
 	[0x69] = I3(F_MODRM | F_NOREAD, K_REG, K_RM, K_IMM, em_imul3),
@@ -155,7 +160,7 @@ static const struct x86_opcode one_byte[256] = {
 	[0xae] = I(F_STRING | F_BYTE, 0, 0, em_string), [0xaf] = I(F_STRING, 0, 0, em_string),
 	X8(MOVB), X8(MOVV),
 	[0xc0] = G(F_BYTE, K_RM, K_IMMU8, group2), [0xc1] = G(0, K_RM, K_IMMU8, group2),
-	[0xc2] = I(F_D64, K_IMMU16, 0, em_ret), [0xc3] = I(F_D64, 0, 0, em_ret),
+	[0xc2] = I(F_D64 | F_NEAR, K_IMMU16, 0, em_ret), [0xc3] = I(F_D64 | F_NEAR, 0, 0, em_ret),
 	[0xc4] = I(F_MODRM | F_NO64 | F_NOREAD | F_MEMONLY | F_NOACCESS, K_REG, K_RM, em_lseg),
 	[0xc5] = I(F_MODRM | F_NO64 | F_NOREAD | F_MEMONLY | F_NOACCESS, K_REG, K_RM, em_lseg),
 	[0xc6] = G(F_BYTE, K_RM, K_IMM, group11), [0xc7] = G(0, K_RM, K_IMM, group11),
@@ -168,14 +173,14 @@ static const struct x86_opcode one_byte[256] = {
 	[0xd4] = I(F_NO64, K_IMMU8, 0, em_aam), [0xd5] = I(F_NO64, K_IMMU8, 0, em_aad),
 	[0xd6] = I(F_NO64, 0, 0, em_salc), [0xd7] = I(F_BYTE, 0, 0, em_xlat),
 	X8(FPU),
-	[0xe0] = I(F_D64, K_RELB, 0, em_loop), [0xe1] = I(F_D64, K_RELB, 0, em_loop),
-	[0xe2] = I(F_D64, K_RELB, 0, em_loop), [0xe3] = I(F_D64, K_RELB, 0, em_jcxz),
+	[0xe0] = I(F_D64 | F_NEAR, K_RELB, 0, em_loop), [0xe1] = I(F_D64 | F_NEAR, K_RELB, 0, em_loop),
+	[0xe2] = I(F_D64 | F_NEAR, K_RELB, 0, em_loop), [0xe3] = I(F_D64 | F_NEAR, K_RELB, 0, em_jcxz),
 	[0xe4] = I(F_BYTE | F_NOREAD | F_IO, K_ACC, K_IMMU8, em_in),
 	[0xe5] = I(F_NOREAD | F_IO, K_ACC, K_IMMU8, em_in),
 	[0xe6] = I(F_BYTE | F_NOWRITE | F_IO, K_ACC, K_IMMU8, em_out),
 	[0xe7] = I(F_NOWRITE | F_IO, K_ACC, K_IMMU8, em_out),
-	[0xe8] = I(F_D64, K_REL, 0, em_call_rel), [0xe9] = I(F_D64, K_REL, 0, em_jmp_rel),
-	[0xea] = I(F_NO64, K_FAR, 0, em_jmp_far), [0xeb] = I(F_D64, K_RELB, 0, em_jmp_rel),
+	[0xe8] = I(F_D64 | F_NEAR, K_REL, 0, em_call_rel), [0xe9] = I(F_D64 | F_NEAR, K_REL, 0, em_jmp_rel),
+	[0xea] = I(F_NO64, K_FAR, 0, em_jmp_far), [0xeb] = I(F_D64 | F_NEAR, K_RELB, 0, em_jmp_rel),
 	[0xec] = I(F_BYTE | F_NOREAD | F_IO, K_ACC, K_DX, em_in),
 	[0xed] = I(F_NOREAD | F_IO, K_ACC, K_DX, em_in),
 	[0xee] = I(F_BYTE | F_NOWRITE | F_IO, K_ACC, K_DX, em_out),
@@ -190,7 +195,7 @@ static const struct x86_opcode one_byte[256] = {
 };
 
 #define CMOV(n)	[0x40 + (n)] = I(F_MODRM, K_REG, K_RM, em_cmov)
-#define JCC(n)	[0x80 + (n)] = I(F_D64, K_REL, 0, em_jcc)
+#define JCC(n)	[0x80 + (n)] = I(F_D64 | F_NEAR, K_REL, 0, em_jcc)
 #define SETCC(n) [0x90 + (n)] = I(F_MODRM | F_BYTE | F_NOREAD, K_RM, 0, em_setcc)
 #define BSWAP(n) [0xc8 + (n)] = I(0, K_OREG, 0, em_bswap)
 #define NOPRM(n) [0x18 + (n)] = I(F_MODRM | F_NOACCESS | F_NOWRITE, K_RM, 0, em_nop)
@@ -200,12 +205,15 @@ static const struct x86_opcode one_byte[256] = {
 static const struct x86_opcode two_byte[256] = {
 	[0x00] = G(0, 0, 0, group6),
 	[0x01] = I(F_MODRM | F_NOACCESS | F_NOWRITE, K_RM, 0, em_0f01),
-	[0x05] = I(0, 0, 0, em_ud),
+	[0x02] = I(F_MODRM | F_PROT | F_SRC16, K_REG, K_RM, em_lar),
+	[0x03] = I(F_MODRM | F_PROT | F_SRC16, K_REG, K_RM, em_lar),
+	[0x05] = I(0, 0, 0, em_syscall), [0x07] = I(0, 0, 0, em_sysret),
 	[0x06] = I(F_PRIV, 0, 0, em_clts),
 	[0x08] = I(F_PRIV, 0, 0, em_wbinvd), [0x09] = I(F_PRIV, 0, 0, em_wbinvd),
-	[0x0b] = I(0, 0, 0, em_ud),
+	[0x0b] = UD,
 	[0x0d] = I(F_MODRM | F_NOACCESS | F_NOWRITE, K_RM, 0, em_nop),
-	[0x10] = VLOAD, [0x11] = VSTORE,
+	[0x10] = VLOAD, [0x11] = VSTORE, [0x12] = VLOAD, [0x13] = VSTORE,
+	[0x16] = VLOAD, [0x17] = VSTORE,
 	X8(NOPRM),
 	[0x20] = I(F_MODRM | F_PRIV | F_OP64 | F_REGONLY | F_NOREAD, K_RM, K_CR, em_mov_cr_read),
 	[0x21] = I(F_MODRM | F_PRIV | F_OP64 | F_REGONLY | F_NOREAD, K_RM, K_DR, em_mov_dr_read),
@@ -214,7 +222,7 @@ static const struct x86_opcode two_byte[256] = {
 	[0x28] = VLOAD, [0x29] = VSTORE, [0x2b] = VSTORE,
 	[0x30] = I(F_PRIV, 0, 0, em_wrmsr), [0x31] = I(0, 0, 0, em_rdtsc),
 	[0x32] = I(F_PRIV, 0, 0, em_rdmsr), [0x33] = I(0, 0, 0, em_rdpmc),
-	[0x34] = I(0, 0, 0, em_ud), [0x35] = I(0, 0, 0, em_ud),
+	[0x34] = I(0, 0, 0, em_sysenter), [0x35] = I(0, 0, 0, em_sysexit),
 	X16(CMOV),
 	[0x6e] = VLOAD, [0x6f] = VLOAD, [0x7e] = VSTORE, [0x7f] = VSTORE,
 	X16(JCC), X16(SETCC),
@@ -224,6 +232,7 @@ static const struct x86_opcode two_byte[256] = {
 	[0xa4] = I3(F_MODRM, K_RM, K_REG, K_IMMU8, em_shld),
 	[0xa5] = I3(F_MODRM, K_RM, K_REG, K_CL, em_shld),
 	[0xa8] = I(F_D64, 0, 0, em_push_sreg), [0xa9] = I(F_D64, 0, 0, em_pop_sreg),
+	[0xaa] = I(0, 0, 0, em_rsm),
 	[0xab] = I(F_MODRM | F_LOCK, K_RM, K_REG, em_bt),
 	[0xac] = I3(F_MODRM, K_RM, K_REG, K_IMMU8, em_shld),
 	[0xad] = I3(F_MODRM, K_RM, K_REG, K_CL, em_shld),
@@ -238,6 +247,7 @@ static const struct x86_opcode two_byte[256] = {
 	[0xb6] = I(F_MODRM | F_NOREAD | F_SRC8, K_REG, K_RM, em_movzx),
 	[0xb7] = I(F_MODRM | F_NOREAD | F_SRC16, K_REG, K_RM, em_movzx),
 	[0xb8] = I(F_MODRM | F_NOREAD, K_REG, K_RM, em_popcnt),
+	[0xb9] = I(F_MODRM, 0, 0, em_ud),
 	[0xba] = G(0, 0, 0, group8),
 	[0xbb] = I(F_MODRM | F_LOCK, K_RM, K_REG, em_bt),
 	[0xbc] = I(F_MODRM, K_REG, K_RM, em_bsf), [0xbd] = I(F_MODRM, K_REG, K_RM, em_bsr),
@@ -248,16 +258,23 @@ static const struct x86_opcode two_byte[256] = {
 	[0xc3] = I(F_MODRM | F_NOREAD | F_MEMONLY, K_RM, K_REG, em_mov),
 	[0xc7] = G(0, 0, 0, group9),
 	X8(BSWAP),
-	[0xd6] = VSTORE, [0xe7] = VSTORE,
+	[0xd6] = VSTORE, [0xe7] = VSTORE, [0xf0] = VLOAD,
+	[0xff] = I(F_MODRM, 0, 0, em_ud),
 };
 
-/* MOVBE and INVPCID: the only ones of 0F 38 */
+/* the only ones of 0F 38 */
 static const struct x86_opcode movbe_load =
 	I(F_MODRM | F_NOREAD | F_MEMONLY, K_REG, K_RM, em_movbe);
 static const struct x86_opcode movbe_store =
 	I(F_MODRM | F_NOREAD | F_MEMONLY, K_RM, K_REG, em_movbe);
 static const struct x86_opcode invpcid_op =
 	I(F_MODRM | F_PRIV | F_MEMONLY | F_NOACCESS | F_NOWRITE | F_OP64, K_REG, K_RM, em_invpcid);
+static const struct x86_opcode crc32_8 = I(F_MODRM | F_SRC8, K_REG, K_RM, em_crc32);
+static const struct x86_opcode crc32_v = I(F_MODRM, K_REG, K_RM, em_crc32);
+static const struct x86_opcode movntdqa = VLOAD;
+/* F3 0F 7E goes the other way than 0F 7E, ARPL is MOVSXD outside 64-bit mode */
+static const struct x86_opcode movq_load = VLOAD;
+static const struct x86_opcode arpl = I(F_MODRM | F_PROT | F_OP16, K_RM, K_REG, em_arpl);
 
 /* ---- bytes ------------------------------------------------------------------------- */
 
@@ -273,6 +290,8 @@ static int fetch_more(struct x86_emul *e, unsigned int want)
 			return emul_gp(e, 0);
 		if (e->mode == X86_MODE_PROT64) {
 			linear = rip;
+			if (!emul_canonical(e, linear))
+				return emul_gp(e, 0);
 		} else {
 			rip = (u32)rip;
 			/* beyond the limit, only if that byte is needed */
@@ -573,6 +592,10 @@ static int decode_operand(struct x86_emul *e, struct x86_operand *op, u8 kind,
 		set_imm(op, 2, e->gpr[X86_GPR_RDX] & 0xffff);
 		break;
 	case K_SREG:
+		/* there are six, and CS is not moved to */
+		if ((d->modrm >> 3 & 7) > X86_SEG_GS ||
+		    (d->opcode == 0x8e && (d->modrm >> 3 & 7) == X86_SEG_CS))
+			return emul_ud(e);
 		op->type = X86_OP_SREG;
 		op->bytes = 2;
 		op->reg = d->modrm >> 3 & 7;
@@ -581,8 +604,17 @@ static int decode_operand(struct x86_emul *e, struct x86_operand *op, u8 kind,
 		op->type = X86_OP_CR;
 		op->bytes = bytes;
 		op->reg = d->reg;
+		/* AMD: a LOCK prefix reaches CR8 outside 64-bit mode */
+		if (d->lock && !d->reg && e->ops->has_feature(e, X86_EMUL_FEAT_AMD)) {
+			op->reg = 8;
+			d->lock = false;
+		}
+		if (op->reg != 0 && op->reg != 2 && op->reg != 3 && op->reg != 4 && op->reg != 8)
+			return emul_ud(e);
 		break;
 	case K_DR:
+		if (d->reg > 7)
+			return emul_ud(e);
 		op->type = X86_OP_DR;
 		op->bytes = bytes;
 		op->reg = d->reg;
@@ -615,44 +647,73 @@ static int decode_operand(struct x86_emul *e, struct x86_operand *op, u8 kind,
 	return r;
 }
 
-/* How much a vector move moves, and which registers it means. */
+/* How much a vector move moves, and which registers it means; 0: not known. */
 static int vec_bytes(struct x86_emul *e, u8 *type)
 {
 	const struct x86_emul_insn *d = &e->d;
 
 	*type = X86_OP_XMM;
+	if (d->map == 2)
+		return 16;
 	switch (d->opcode) {
 	case 0x10:
 	case 0x11:
 		return d->rep == 0xf3 ? 4 : d->rep == 0xf2 ? 8 : 16;
+	case 0x12:
+	case 0x13:
+	case 0x16:
+	case 0x17:
+		return d->rep ? 0 : 8;
 	case 0x28:
 	case 0x29:
 	case 0x2b:
 		return d->rep ? 0 : 16;
-	case 0x6e:
-		*type = d->opsize ? X86_OP_XMM : X86_OP_MMX;
-		return d->rex & 8 ? 8 : 4;
 	case 0x7e:
 		if (d->rep == 0xf3)
-			return 0;	/* a load, in the other direction */
+			return 8;
+		fallthrough;
+	case 0x6e:
+		if (d->rep)
+			return 0;
 		*type = d->opsize ? X86_OP_XMM : X86_OP_MMX;
 		return d->rex & 8 ? 8 : 4;
 	case 0x6f:
 	case 0x7f:
+		if (d->rep == 0xf2)
+			return 0;
 		if (d->opsize || d->rep == 0xf3)
 			return 16;
 		*type = X86_OP_MMX;
 		return 8;
 	case 0xd6:
-		return d->opsize ? 8 : 0;
+		return d->opsize && !d->rep ? 8 : 0;
 	case 0xe7:
+		if (d->rep)
+			return 0;
 		if (d->opsize)
 			return 16;
 		*type = X86_OP_MMX;
 		return 8;
+	case 0xf0:
+		return d->rep == 0xf2 ? 16 : 0;
 	default:
 		return 0;
 	}
+}
+
+static const struct x86_opcode *map_0f38(const struct x86_emul_insn *d)
+{
+	switch (d->opcode) {
+	case 0x2a:
+		return d->opsize && !d->rep ? &movntdqa : NULL;
+	case 0x82:
+		return d->opsize && !d->rep ? &invpcid_op : NULL;
+	case 0xf0:
+		return d->rep == 0xf2 ? &crc32_8 : !d->rep ? &movbe_load : NULL;
+	case 0xf1:
+		return d->rep == 0xf2 ? &crc32_v : !d->rep ? &movbe_store : NULL;
+	}
+	return NULL;
 }
 
 static int decode_opcode(struct x86_emul *e, u8 byte)
@@ -664,31 +725,67 @@ static int decode_opcode(struct x86_emul *e, u8 byte)
 	d->opcode = byte;
 	if (byte != 0x0f) {
 		desc = &one_byte[byte];
+		if (byte == 0x63 && e->mode != X86_MODE_PROT64)
+			desc = &arpl;
 	} else {
 		r = next_byte(e, &d->opcode);
 		if (r != X86_EMUL_CONTINUE)
 			return r;
 		d->map = 1;
 		desc = &two_byte[d->opcode];
+		if (d->opcode == 0x7e && d->rep == 0xf3)
+			desc = &movq_load;
 		if (d->opcode == 0x38) {
 			r = next_byte(e, &d->opcode);
 			if (r != X86_EMUL_CONTINUE)
 				return r;
 			d->map = 2;
-			desc = NULL;
-			if (d->opcode == 0xf0 && !d->rep)
-				desc = &movbe_load;
-			else if (d->opcode == 0xf1 && !d->rep)
-				desc = &movbe_store;
-			else if (d->opcode == 0x82 && d->opsize)
-				desc = &invpcid_op;
+			desc = map_0f38(d);
 		}
 	}
-	/* VEX and EVEX where LES and LDS used to be */
 	if (!desc || (!desc->exec && !desc->group))
 		return X86_EMUL_UNHANDLEABLE;
 	d->desc = desc;
 	return X86_EMUL_CONTINUE;
+}
+
+/* What was another instruction once is a prefix where that cannot be: VEX, EVEX. */
+static bool is_vex(const struct x86_emul *e)
+{
+	const struct x86_emul_insn *d = &e->d;
+
+	return !d->map && (d->opcode == 0xc4 || d->opcode == 0xc5 || d->opcode == 0x62) &&
+	       (e->mode == X86_MODE_PROT64 || d->modrm >= 0xc0);
+}
+
+/* The size of the operands, with all that changes it. */
+static unsigned int operand_bytes(struct x86_emul *e, u32 flags)
+{
+	struct x86_emul_insn *d = &e->d;
+
+	if (e->mode == X86_MODE_PROT64) {
+		if ((flags & F_D64) && d->op_bytes == 4)
+			d->op_bytes = 8;
+		if ((flags & F_NEAR) && d->op_bytes == 2 &&
+		    !e->ops->has_feature(e, X86_EMUL_FEAT_AMD))
+			d->op_bytes = 8;
+		if (flags & F_OP64)
+			d->op_bytes = 8;
+	} else if (flags & F_OP64) {
+		d->op_bytes = 4;
+	}
+	if (flags & F_OP16)
+		d->op_bytes = 2;
+	return flags & F_BYTE ? 1 : d->op_bytes;
+}
+
+/* A bit whose index is in a register may lie anywhere around the operand's address. */
+static void move_to_bit(struct x86_emul *e, unsigned int bytes)
+{
+	struct x86_emul_insn *d = &e->d;
+	s64 index = sign_extend(emul_gpr(e, d->reg, bytes), bytes);
+
+	d->mem_ea += (u64)(index >> (bytes == 8 ? 6 : bytes == 4 ? 5 : 4)) * bytes;
 }
 
 static int decode(struct x86_emul *e)
@@ -722,7 +819,7 @@ static int decode(struct x86_emul *e)
 		const struct x86_opcode *sub = &desc->group[d->modrm >> 3 & 7];
 
 		if (!sub->exec)
-			return emul_ud(e);
+			return X86_EMUL_UNHANDLEABLE;
 		flags |= sub->flags;
 		if (sub->dst)
 			dst = sub->dst;
@@ -730,47 +827,35 @@ static int decode(struct x86_emul *e)
 			src = sub->src;
 		d->desc = sub;
 	}
-	if ((flags & F_NO64) && e->mode == X86_MODE_PROT64)
-		return d->opcode == 0xc4 || d->opcode == 0xc5 ?
-			X86_EMUL_UNHANDLEABLE : emul_ud(e);
-	/* VEX: LES and LDS cannot have a register operand */
-	if ((d->opcode == 0xc4 || d->opcode == 0xc5) && !d->map && d->modrm >= 0xc0)
+	if (is_vex(e))
 		return X86_EMUL_UNHANDLEABLE;
-	if ((flags & F_PROT) && emul_real(e))
+	if (((flags & F_NO64) && e->mode == X86_MODE_PROT64) ||
+	    ((flags & F_PROT) && emul_real(e)) || d->desc->exec == em_ud)
 		return emul_ud(e);
 
-	if (e->mode == X86_MODE_PROT64) {
-		if ((flags & F_D64) && d->op_bytes == 4)
-			d->op_bytes = 8;
-		if (flags & F_OP64)
-			d->op_bytes = 8;
-	} else if (flags & F_OP64) {
-		d->op_bytes = 4;
-	}
-	if (flags & F_OP16)
-		d->op_bytes = 2;
-	bytes = flags & F_BYTE ? 1 : d->op_bytes;
+	bytes = operand_bytes(e, flags);
 	if (flags & F_VEC) {
 		bytes = vec_bytes(e, &vtype);
 		if (!bytes)
 			return X86_EMUL_UNHANDLEABLE;
 	}
 	src_bytes = flags & F_SRC8 ? 1 : flags & F_SRC16 ? 2 : bytes;
-	/* MOVSXD reads 32 bits (16 with a 66 prefix); outside 64-bit mode it is ARPL */
-	if (d->opcode == 0x63 && !d->map) {
-		if (e->mode != X86_MODE_PROT64)
-			return X86_EMUL_UNHANDLEABLE;
+	/* MOVSXD reads 32 bits, 16 with a 66 prefix */
+	if (d->desc->exec == em_movsxd)
 		src_bytes = bytes == 2 ? 2 : 4;
-	}
-	/* MOV from a segment register to memory writes 16 bits always */
+	/* the sum has 32 bits, in a register of 32 or 64 */
+	if (d->desc->exec == em_crc32)
+		bytes = d->rex & 8 ? 8 : 4;
 	if (d->has_modrm) {
 		r = decode_modrm(e, flags & F_REGONLY);
 		if (r != X86_EMUL_CONTINUE)
 			return r;
 		if ((flags & F_MEMONLY) && !d->mem)
 			return emul_ud(e);
-		if (d->mem && ((d->opcode == 0x8c && !d->map) ||
-			       (d->desc->exec == em_sldt)))
+		if ((flags & (F_REGFORM | F_VEC)) && d->mem == !!(flags & F_REGFORM))
+			return X86_EMUL_UNHANDLEABLE;
+		/* a selector goes to memory as 16 bits always */
+		if (d->mem && (d->desc->exec == em_mov_from_sreg || d->desc->exec == em_sldt))
 			bytes = 2;
 	}
 
@@ -787,23 +872,28 @@ static int decode(struct x86_emul *e)
 		v->type = vtype;
 		if (vtype == X86_OP_MMX)
 			v->reg &= 7;
-		if (!d->mem)
-			return X86_EMUL_UNHANDLEABLE;
 	}
+	/* LOCK only where it means something */
+	if (d->lock && (!(flags & F_LOCK) || (flags & F_NOWRITE) ||
+			d->op[0].type != X86_OP_MEM))
+		return emul_ud(e);
 
 	d->len = e->fetch_pos;
 	e->insn_len = d->len;
 	if (d->rip_relative)
 		d->mem_ea += e->rip + d->len;
+	if (d->desc->exec == em_bt && src == K_REG && d->mem)
+		move_to_bit(e, bytes);
 	d->mem_ea &= size_mask(d->ad_bytes);
 	d->imm = d->imm ?: d->op[1].type == X86_OP_IMM ? d->op[1].val : d->op[0].val;
 
+	e->flags = flags;
 	d->is_string = flags & F_STRING;
 	d->is_rep = d->is_string && d->rep;
 	d->is_io = flags & F_IO;
-	if (flags & F_NOACCESS)
+	if (flags & F_NOACCESS) {
 		d->mem_bytes = 0;
-	else if (d->mem) {
+	} else if (d->mem) {
 		bool is_dst = d->op[0].type == X86_OP_MEM;
 
 		d->mem_read = !is_dst || !(flags & F_NOREAD);
@@ -832,21 +922,3 @@ int x86_emul_decode(struct x86_emul *e, const void *prefetched, unsigned int len
 	return decode(e);
 }
 EXPORT_SYMBOL_GPL(x86_emul_decode);
-
-/**
- * x86_emul_flags() - how the decoded instruction is to be carried out
- * @e: context, decoded
- *
- * Return: F_* of the opcode, with those of its group.
- */
-u32 x86_emul_flags(const struct x86_emul *e)
-{
-	const struct x86_emul_insn *d = &e->d;
-	u32 flags = d->desc->flags;
-
-	if (d->map == 0)
-		flags |= one_byte[d->opcode].flags;
-	else if (d->map == 1)
-		flags |= two_byte[d->opcode].flags;
-	return flags;
-}

@@ -25,7 +25,9 @@
  *	IO_NEEDED	an op needs user space. gpr[], rip and rflags are as they
  *			were. Once the answer is there call x86_emul_execute()
  *			again: the op is asked again and must answer CONTINUE
- *	PROPAGATE_FAULT	e->fault is to be injected; nothing else has changed
+ *	PROPAGATE_FAULT	e->fault is to be injected; nothing else has changed, unless
+ *			gpr_dirty is not 0: then a task switch is done and the fault
+ *			is the new task's: commit as above before it is injected
  *	RETRY_INSTR	a locked write lost a race: enter the guest again
  *	INTERCEPTED	the intercept op took over
  *	UNHANDLEABLE	not emulated; nothing has changed
@@ -201,7 +203,7 @@ struct x86_opcode;
  * @x87: control instructions, see enum x86_emul_x87
  * @has_feature: does the guest's CPUID offer it
  * @set_nmi_mask: IRET ends, an NMI handler begins NMI blocking
- * @rsm: leave system management mode
+ * @rsm: leave system management mode; loads e->gpr[], e->rip and e->rflags
  * @vm_bugged: the emulator found itself in an impossible state
  */
 struct x86_emul_ops {
@@ -403,8 +405,11 @@ struct x86_emul {
 	u64 saved_gpr[16];
 	u64 saved_rip, saved_rflags;
 	u32 seg_valid;
+	u32 flags;
 	bool no_writeback;
 	bool no_trap;
+	bool keep_rf;
+	bool task_switched;
 	u8 fetch[X86_EMUL_INSN_MAX];
 	u8 fetch_len, fetch_pos;
 	struct kvm_segment seg[X86_NR_SEGS];

@@ -16,11 +16,6 @@ int em_nop(struct x86_emul *e)
 	return X86_EMUL_CONTINUE;
 }
 
-int em_none(struct x86_emul *e)
-{
-	return X86_EMUL_UNHANDLEABLE;
-}
-
 /* ---- moves ----------------------------------------------------------------------------- */
 
 int em_mov(struct x86_emul *e)
@@ -247,7 +242,7 @@ int em_aam(struct x86_emul *e)
 
 	e->no_writeback = true;
 	if (!by)
-		return emul_fault(e, 0);
+		return emul_fault(e, X86_VEC_DE);
 	emul_set_gpr(e, X86_GPR_RAX, (al / by) << 8 | al % by, 2);
 	ascii_flags(e, al % by);
 	return X86_EMUL_CONTINUE;
@@ -302,10 +297,9 @@ int em_popa(struct x86_emul *e)
 int em_pushf(struct x86_emul *e)
 {
 	u64 f = e->rflags & ~(u64)(X86_EFLAGS_RF | X86_EFLAGS_VM);
+	int r = emul_check_vm86(e);
 
-	if (e->mode == X86_MODE_VM86)
-		return X86_EMUL_UNHANDLEABLE;
-	return emul_push(e, f, e->d.op_bytes);
+	return r == X86_EMUL_CONTINUE ? emul_push(e, f, e->d.op_bytes) : r;
 }
 
 int em_popf(struct x86_emul *e)
@@ -318,15 +312,17 @@ int em_popf(struct x86_emul *e)
 	u64 v;
 	int r;
 
-	if (e->mode == X86_MODE_VM86)
-		return X86_EMUL_UNHANDLEABLE;
-	if (!cpl)
-		change |= X86_EFLAGS_IOPL;
-	if (cpl <= iopl)
-		change |= X86_EFLAGS_IF;
-	r = emul_pop(e, &v, e->d.op_bytes);
+	r = emul_check_vm86(e);
+	if (r == X86_EMUL_CONTINUE)
+		r = emul_pop(e, &v, e->d.op_bytes);
 	if (r != X86_EMUL_CONTINUE)
 		return r;
+	if (!cpl) {
+		change |= X86_EFLAGS_IOPL | X86_EFLAGS_VIF | X86_EFLAGS_VIP;
+		v &= ~(u64)(X86_EFLAGS_VIF | X86_EFLAGS_VIP);
+	}
+	if (cpl <= iopl)
+		change |= X86_EFLAGS_IF;
 	change &= size_mask(e->d.op_bytes);
 	e->rflags = (e->rflags & ~change) | (v & change) | X86_EFLAGS_FIXED;
 	return X86_EMUL_CONTINUE;
@@ -335,20 +331,31 @@ int em_popf(struct x86_emul *e)
 int em_enter(struct x86_emul *e)
 {
 	unsigned int n = e->d.op_bytes, width = emul_stack_bytes(e);
-	u64 frame;
-	int r;
+	unsigned int level = SRC->val & 31, i;
+	u64 link[32], frame, bp = e->gpr[X86_GPR_RBP], linear;
+	int r = X86_EMUL_CONTINUE;
 
 	e->no_writeback = true;
-	/* nested frames: nobody's compiler makes them */
-	if (SRC->val & 31)
-		return X86_EMUL_UNHANDLEABLE;
-	r = emul_push(e, e->gpr[X86_GPR_RBP], n);
+	/* the frame pointers of the levels around this one, read before anything is pushed */
+	for (i = 1; i < level && r == X86_EMUL_CONTINUE; i++) {
+		link[i] = 0;
+		r = emul_read(e, X86_SEG_SS, (bp - (u64)i * n) & size_mask(width), &link[i], n);
+	}
+	if (r == X86_EMUL_CONTINUE)
+		r = emul_push(e, bp, n);
+	frame = e->gpr[X86_GPR_RSP];
+	for (i = 1; i < level && r == X86_EMUL_CONTINUE; i++)
+		r = emul_push(e, link[i], n);
+	if (level && r == X86_EMUL_CONTINUE)
+		r = emul_push(e, frame, n);
 	if (r != X86_EMUL_CONTINUE)
 		return r;
-	frame = e->gpr[X86_GPR_RSP];
+	emul_set_gpr(e, X86_GPR_RSP, e->gpr[X86_GPR_RSP] - DST->val, width);
 	emul_set_gpr(e, X86_GPR_RBP, frame, n);
-	emul_set_gpr(e, X86_GPR_RSP, frame - DST->val, width);
-	return X86_EMUL_CONTINUE;
+	/* the new top must be there too, though nothing is written to it */
+	r = emul_address(e, X86_SEG_SS, emul_gpr(e, X86_GPR_RSP, width), n, true, &linear);
+	return r == X86_EMUL_CONTINUE ?
+		e->ops->probe_write(e, linear, n, false, &e->fault) : r;
 }
 
 int em_leave(struct x86_emul *e)
@@ -361,6 +368,24 @@ int em_leave(struct x86_emul *e)
 	if (r == X86_EMUL_CONTINUE)
 		emul_set_gpr(e, X86_GPR_RBP, v, e->d.op_bytes);
 	return r;
+}
+
+/* BOUND: is the index within two signed limits in memory */
+int em_bound(struct x86_emul *e)
+{
+	unsigned int n = e->d.op_bytes;
+	s64 index = sign_extend(DST->val, n);
+	u64 limit[2] = {};
+	u8 buf[8];
+	int r = emul_read(e, e->d.mem_seg, e->d.mem_ea, buf, 2 * n);
+
+	if (r != X86_EMUL_CONTINUE)
+		return r;
+	memcpy(&limit[0], buf, n);
+	memcpy(&limit[1], buf + n, n);
+	if (index < (s64)sign_extend(limit[0], n) || index > (s64)sign_extend(limit[1], n))
+		return emul_fault(e, X86_VEC_BR);
+	return X86_EMUL_CONTINUE;
 }
 
 /* ---- near control flow ---------------------------------------------------------------------------- */
@@ -454,7 +479,7 @@ static int check_port(struct x86_emul *e, u16 port, unsigned int bytes)
 		return X86_EMUL_CONTINUE;
 	/* the task's permission map */
 	tr = emul_seg(e, X86_SEG_TR);
-	if (!tr->present || tr->limit < 103)
+	if (tr->unusable || !tr->present || (tr->type & ~2) != 9 || tr->limit < 103)
 		return emul_gp(e, 0);
 	r = emul_read_system(e, tr->base + 102, &base, 2);
 	if (r != X86_EMUL_CONTINUE)
@@ -669,45 +694,96 @@ int em_string(struct x86_emul *e)
 	return X86_EMUL_RESTART;
 }
 
-/* ---- vectors and x87 ---------------------------------------------------------------------------------------- */
+/* ---- vectors and x87 ---------------------------------------------------------------------- */
 
-static int check_vec(struct x86_emul *e, bool mmx)
+/* What the guest's CPUID must offer. */
+static enum x86_emul_feature vec_feature(const struct x86_emul_insn *d)
 {
-	u64 cr0 = e->ops->get_cr(e, 0);
-
-	if (cr0 & X86_CR0_EM)
-		return emul_ud(e);
-	if (!mmx && !(e->ops->get_cr(e, 4) & X86_CR4_OSFXSR))
-		return emul_ud(e);
-	if (cr0 & X86_CR0_TS)
-		return emul_fault(e, 7);
-	return X86_EMUL_CONTINUE;
+	if (d->op[0].type == X86_OP_MMX || d->op[1].type == X86_OP_MMX)
+		return X86_EMUL_FEAT_MMX;
+	if (d->map == 2)
+		return X86_EMUL_FEAT_SSE41;
+	if (d->opcode == 0xf0)
+		return X86_EMUL_FEAT_SSE3;
+	if (d->opcode >= 0x60 || d->opsize || d->rep == 0xf2)
+		return X86_EMUL_FEAT_SSE2;
+	return X86_EMUL_FEAT_SSE;
 }
 
-int em_vec(struct x86_emul *e)
+/* The aligned forms insist on 16 bytes. */
+static bool vec_aligned(const struct x86_emul_insn *d)
 {
-	bool mmx = DST->type == X86_OP_MMX || SRC->type == X86_OP_MMX;
-	int r = check_vec(e, mmx);
+	if (d->mem_bytes != 16)
+		return false;
+	switch (d->opcode) {
+	case 0x28:
+	case 0x29:
+	case 0x2a:	/* 0F 38: MOVNTDQA */
+	case 0x2b:
+	case 0xe7:
+		return true;
+	case 0x6f:
+	case 0x7f:
+		return d->rep != 0xf3;
+	}
+	return false;
+}
 
-	if (r != X86_EMUL_CONTINUE)
-		return r;
-	/* the aligned forms insist */
-	if (e->d.mem_bytes == 16 && (e->d.opcode == 0x28 || e->d.opcode == 0x29 ||
-				     e->d.opcode == 0x2b || e->d.opcode == 0xe7 ||
-				     ((e->d.opcode | 0x10) == 0x7f && e->d.opsize &&
-				      !e->d.rep))) {
-		u64 linear;
+/**
+ * emul_check_vec() - may the vector move be carried out
+ * @e: context
+ *
+ * Return: CONTINUE or a fault.
+ */
+int emul_check_vec(struct x86_emul *e)
+{
+	const struct x86_emul_insn *d = &e->d;
+	enum x86_emul_feature feature = vec_feature(d);
+	u64 cr0 = e->ops->get_cr(e, 0), linear;
+	int r;
 
-		r = x86_emul_linear(e, e->d.mem_write, &linear);
+	if (!e->ops->has_feature(e, feature) || (cr0 & X86_CR0_EM))
+		return emul_ud(e);
+	if (feature != X86_EMUL_FEAT_MMX && !(e->ops->get_cr(e, 4) & X86_CR4_OSFXSR))
+		return emul_ud(e);
+	if (cr0 & X86_CR0_TS)
+		return emul_fault(e, X86_VEC_NM);
+	if (feature == X86_EMUL_FEAT_MMX) {
+		e->ops->get_fpu(e);
+		r = e->ops->x87(e, X86_EMUL_FWAIT, NULL);
+		e->ops->put_fpu(e);
+		if (r != X86_EMUL_CONTINUE)
+			return emul_fault(e, X86_VEC_MF);
+	}
+	if (vec_aligned(d)) {
+		r = x86_emul_linear(e, d->mem_write, &linear);
 		if (r != X86_EMUL_CONTINUE)
 			return r;
 		if (linear & 15)
 			return emul_gp(e, 0);
 	}
-	DST->v[0] = SRC->v[0];
-	DST->v[1] = SRC->v[1];
-	if (DST->type == X86_OP_MEM && DST->bytes < 8)
-		DST->v[0] &= size_mask(DST->bytes);
+	return X86_EMUL_CONTINUE;
+}
+
+int em_vec(struct x86_emul *e)
+{
+	struct x86_emul_insn *d = &e->d;
+
+	switch (d->map == 1 ? d->opcode : 0) {
+	case 0x12:	/* MOVLPS, MOVLPD: the other half stays */
+		DST->v[0] = SRC->v[0];
+		break;
+	case 0x16:	/* MOVHPS, MOVHPD */
+		DST->v[1] = SRC->v[0];
+		break;
+	case 0x17:
+		DST->v[0] = SRC->v[1];
+		break;
+	default:	/* a load of less than 16 bytes clears the rest */
+		DST->v[0] = SRC->v[0];
+		DST->v[1] = SRC->v[1];
+		break;
+	}
 	return X86_EMUL_CONTINUE;
 }
 
@@ -717,40 +793,40 @@ int em_fwait(struct x86_emul *e)
 	int r;
 
 	if ((cr0 & X86_CR0_MP) && (cr0 & X86_CR0_TS))
-		return emul_fault(e, 7);
+		return emul_fault(e, X86_VEC_NM);
 	e->ops->get_fpu(e);
 	r = e->ops->x87(e, X86_EMUL_FWAIT, NULL);
 	e->ops->put_fpu(e);
-	return r == X86_EMUL_CONTINUE ? r : emul_fault(e, 16);
+	return r == X86_EMUL_CONTINUE ? r : emul_fault(e, X86_VEC_MF);
 }
 
+/* Of the x87 only what boot code and context switches use: FNINIT, FNSTCW, FNSTSW. */
 int em_x87(struct x86_emul *e)
 {
 	struct x86_emul_insn *d = &e->d;
 	u64 cr0 = e->ops->get_cr(e, 0);
+	enum x86_emul_x87 what;
 	u16 v = 0;
 
 	e->no_writeback = true;
+	if (d->opcode == 0xdb && d->modrm == 0xe3)
+		what = X86_EMUL_FNINIT;
+	else if (d->opcode == 0xdf && d->modrm == 0xe0)
+		what = X86_EMUL_FNSTSW;
+	else if (d->mem && (d->modrm >> 3 & 7) == 7 && d->opcode == 0xd9)
+		what = X86_EMUL_FNSTCW;
+	else if (d->mem && (d->modrm >> 3 & 7) == 7 && d->opcode == 0xdd)
+		what = X86_EMUL_FNSTSW;
+	else
+		return X86_EMUL_UNHANDLEABLE;
 	if (cr0 & (X86_CR0_EM | X86_CR0_TS))
-		return emul_fault(e, 7);
-	if (d->opcode == 0xdb && d->modrm == 0xe3) {		/* FNINIT */
-		e->ops->get_fpu(e);
-		e->ops->x87(e, X86_EMUL_FNINIT, NULL);
-		e->ops->put_fpu(e);
-		return X86_EMUL_CONTINUE;
-	}
-	if (d->opcode == 0xdf && d->modrm == 0xe0) {		/* FNSTSW AX */
-		e->ops->get_fpu(e);
-		e->ops->x87(e, X86_EMUL_FNSTSW, &v);
-		e->ops->put_fpu(e);
-		emul_set_gpr(e, X86_GPR_RAX, v, 2);
-		return X86_EMUL_CONTINUE;
-	}
-	if (d->mem && (d->modrm >> 3 & 7) == 7 && (d->opcode == 0xd9 || d->opcode == 0xdd)) {
-		e->ops->get_fpu(e);
-		e->ops->x87(e, d->opcode == 0xd9 ? X86_EMUL_FNSTCW : X86_EMUL_FNSTSW, &v);
-		e->ops->put_fpu(e);
+		return emul_fault(e, X86_VEC_NM);
+	e->ops->get_fpu(e);
+	e->ops->x87(e, what, &v);
+	e->ops->put_fpu(e);
+	if (d->mem)
 		return emul_write(e, d->mem_seg, d->mem_ea, &v, 2);
-	}
-	return X86_EMUL_UNHANDLEABLE;
+	if (what == X86_EMUL_FNSTSW)
+		emul_set_gpr(e, X86_GPR_RAX, v, 2);
+	return X86_EMUL_CONTINUE;
 }

@@ -53,6 +53,19 @@ enum x86_op_kind {
 #define F_PROT		BIT(17)	/* not in real or virtual-8086 mode */
 #define F_VEC		BIT(18)	/* vector move: sizes depend on the prefixes */
 #define F_OP16		BIT(19)	/* 16-bit operand */
+#define F_NEAR		BIT(20)	/* near branch: Intel has no 16-bit form in 64-bit mode */
+#define F_REGFORM	BIT(21)	/* with memory it is another instruction */
+
+#define X86_VEC_DE	0
+#define X86_VEC_DB	1
+#define X86_VEC_BR	5
+#define X86_VEC_UD	6
+#define X86_VEC_NM	7
+#define X86_VEC_TS	10
+#define X86_VEC_NP	11
+#define X86_VEC_SS	12
+#define X86_VEC_GP	13
+#define X86_VEC_MF	16
 
 struct x86_opcode {
 	u32 flags;
@@ -61,15 +74,17 @@ struct x86_opcode {
 	const struct x86_opcode *group;
 };
 
-/* decode.c */
-u32 x86_emul_flags(const struct x86_emul *e);
+/* descriptor as it is in memory */
+struct x86_descriptor {
+	u32 low, high;
+};
 
 /* ---- access.c -------------------------------------------------------------------- */
 
 int emul_fault(struct x86_emul *e, u8 vector);
 int emul_fault_code(struct x86_emul *e, u8 vector, u16 code);
-#define emul_ud(e)	emul_fault((e), 6)
-#define emul_gp(e, code) emul_fault_code((e), 13, (code))
+#define emul_ud(e)	emul_fault((e), X86_VEC_UD)
+#define emul_gp(e, code) emul_fault_code((e), X86_VEC_GP, (code))
 
 static inline u64 size_mask(unsigned int bytes)
 {
@@ -109,6 +124,8 @@ int emul_push(struct x86_emul *e, u64 val, unsigned int bytes);
 int emul_pop(struct x86_emul *e, u64 *val, unsigned int bytes);
 unsigned int emul_stack_bytes(struct x86_emul *e);
 int emul_jump(struct x86_emul *e, u64 rip, unsigned int bytes);
+bool emul_canonical(struct x86_emul *e, u64 linear);
+int emul_check_vm86(struct x86_emul *e);
 
 /* ---- alu.c: arithmetic on e->rflags ------------------------------------------------- */
 
@@ -141,6 +158,7 @@ int em_xadd(struct x86_emul *e);
 int em_cmpxchg(struct x86_emul *e);
 int em_cmpxchg8b(struct x86_emul *e);
 int em_bswap(struct x86_emul *e);
+int em_crc32(struct x86_emul *e);
 void emul_sub_flags(struct x86_emul *e, u64 a, u64 b, unsigned int bytes);
 bool emul_condition(const struct x86_emul *e, unsigned int cond);
 
@@ -182,16 +200,24 @@ int em_in(struct x86_emul *e);
 int em_out(struct x86_emul *e);
 int em_string(struct x86_emul *e);
 int em_movbe(struct x86_emul *e);
+int emul_check_vec(struct x86_emul *e);
 int em_vec(struct x86_emul *e);
 int em_fwait(struct x86_emul *e);
 int em_x87(struct x86_emul *e);
-int em_none(struct x86_emul *e);
+int em_bound(struct x86_emul *e);
 int em_daa(struct x86_emul *e);
 int em_aam(struct x86_emul *e);
 int em_aad(struct x86_emul *e);
 
 /* ---- far.c --------------------------------------------------------------------------- */
 
+void emul_unpack(const struct x86_descriptor *desc, u16 selector, struct kvm_segment *s);
+bool emul_long_mode(struct x86_emul *e);
+int emul_read_descriptor(struct x86_emul *e, u16 selector, u8 vector,
+			 struct x86_descriptor *desc, unsigned int bytes, u64 *linear);
+int emul_find_data(struct x86_emul *e, u16 selector, enum x86_emul_seg seg,
+		   unsigned int cpl, u8 vector, bool null_ss, struct kvm_segment *s);
+void emul_load_real(struct x86_emul *e, u16 selector, enum x86_emul_seg seg, bool vm86);
 int emul_load_segment(struct x86_emul *e, u16 selector, enum x86_emul_seg seg);
 int em_mov_sreg(struct x86_emul *e);
 int em_mov_from_sreg(struct x86_emul *e);
@@ -206,6 +232,13 @@ int em_int(struct x86_emul *e);
 int em_lldt(struct x86_emul *e);
 int em_ltr(struct x86_emul *e);
 int em_sldt(struct x86_emul *e);
+int em_lar(struct x86_emul *e);
+int em_verr(struct x86_emul *e);
+int em_arpl(struct x86_emul *e);
+
+/* ---- task.c -------------------------------------------------------------------------- */
+
+int emul_task_switch(struct x86_emul *e, u16 selector, enum x86_emul_task_reason reason);
 
 /* ---- system.c ------------------------------------------------------------------------ */
 
@@ -228,5 +261,11 @@ int em_0f01(struct x86_emul *e);
 int em_0fae(struct x86_emul *e);
 int em_invpcid(struct x86_emul *e);
 int em_ud(struct x86_emul *e);
+int em_rdpid(struct x86_emul *e);
+int em_rsm(struct x86_emul *e);
+int em_syscall(struct x86_emul *e);
+int em_sysret(struct x86_emul *e);
+int em_sysenter(struct x86_emul *e);
+int em_sysexit(struct x86_emul *e);
 
 #endif /* KVM_OOT_EMULATE_INTERNAL_H */
