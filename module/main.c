@@ -16,6 +16,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/preempt.h>
 #include <linux/reboot.h>
 #include <linux/suspend.h>
 #include <linux/syscore_ops.h>
@@ -353,6 +354,8 @@ static int __init kvm_module_init(void)
 	r = kvm_x86_module_init();
 	if (r)
 		goto out_stats;
+	/* a static key: once, instead of patching the scheduler with each VM */
+	preempt_notifier_inc();
 	return 0;
 
 out_stats:
@@ -367,6 +370,7 @@ module_init(kvm_module_init);
 
 static void __exit kvm_module_exit(void)
 {
+	preempt_notifier_dec();
 	kvm_x86_module_exit();
 	kvm_stats_module_exit();
 	kvm_eventfd_module_exit();

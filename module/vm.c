@@ -13,7 +13,6 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/module.h>
-#include <linux/preempt.h>
 #include <linux/sched/mm.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
@@ -57,7 +56,6 @@ static void destroy_vm(struct kvm *kvm)
 	cleanup_srcu_struct(&kvm->srcu);
 	xa_destroy(&kvm->vcpu_array);
 	kvfree(kvm);
-	preempt_notifier_dec();
 	kvm_hardware_put();
 	mmdrop(mm);
 	module_put(vm_fops.owner);
@@ -169,7 +167,6 @@ static struct kvm *create_vm(unsigned long type)
 	if (r)
 		goto out_coalesced;
 
-	preempt_notifier_inc();
 	mutex_lock(&kvm_lock);
 	list_add(&kvm->vm_list, &kvm_vm_list);
 	mutex_unlock(&kvm_lock);
