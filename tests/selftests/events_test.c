@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* NMIs, interrupt windows, debugging from inside and outside, control registers, MSRs. */
+#include "events.h"
+#include "st.h"
+
+static struct vcpu *start(unsigned int flags, uint64_t test)
+{
+	struct vm *vm = vm_new(64 << 20, flags);
+	struct vcpu *v = vm_add_vcpu(vm, 0);
+
+	PAYLOAD(vm, events);
+	vcpu_set_cpuid(v);
+	vcpu_start(v, test, flags & VM_IRQCHIP, 0);
+	return v;
+}
+
+static bool nmi_masked(struct vcpu *v)
+{
+	struct kvm_vcpu_events ev;
+
+	OK(ioctl(v->fd, KVM_GET_VCPU_EVENTS, &ev));
+	return ev.nmi.masked;
+}
+
+/* let the instruction that exited finish, and nothing more */
+static void finish_exit(struct vcpu *v)
+{
+	v->run->immediate_exit = 1;
+	CHECK_EQ(vcpu_run_raw(v), -EINTR);
+	v->run->immediate_exit = 0;
+}
+
+/* the reports of one NMI; the second read of a port lies between them */
+static void expect_nmi(struct vcpu *v, uint64_t n, bool another)
+{
+	struct report rep = vcpu_run_to_report(v);
+
+	CHECK_EQ(rep.a, 10);
+	CHECK_EQ(rep.b, n);
+	CHECK(nmi_masked(v));
+	if (another)
+		OK(ioctl(v->fd, KVM_NMI));
+	vcpu_expect_exit(v, KVM_EXIT_IO);
+	CHECK_EQ(v->run->io.port, PIO_BASE);
+	rep = vcpu_run_to_report(v);
+	CHECK_EQ(rep.a, 11);
+	CHECK_EQ(rep.b, n);
+	CHECK_EQ(rep.c, 0);
+	CHECK(nmi_masked(v));
+}
+
+static void nmi(unsigned int flags)
+{
+	struct vcpu *v = start(flags, EVENTS_NMI);
+	struct report rep;
+
+	vcpu_expect_sync(v, 1);
+	CHECK(!nmi_masked(v));
+	OK(ioctl(v->fd, KVM_NMI));
+	expect_nmi(v, 1, true);		/* the second waits for IRET */
+	expect_nmi(v, 2, true);
+	expect_nmi(v, 3, false);
+	rep = vcpu_run_to_report(v);
+	CHECK_EQ(rep.a, 2);
+	CHECK_EQ(rep.b, 3);
+	CHECK(!nmi_masked(v));
+	vcpu_expect_done(v);
+}
+
+static void nmi_masked_until_iret(void)
+{
+	nmi(0);
+}
+
+static void nmi_with_irqchip(void)
+{
+	nmi(VM_IRQCHIP);
+}
+
+/* An NMI that comes in an interrupt shadow waits for one instruction. */
+static void nmi_in_shadow(void)
+{
+	struct vcpu *v = start(0, EVENTS_NMI_SHADOW);
+	struct kvm_vcpu_events ev;
+	struct kvm_regs r;
+	struct report rep;
+
+	vcpu_expect_sync(v, 1);
+	finish_exit(v);
+	vcpu_regs(v, &r);
+	OK(ioctl(v->fd, KVM_GET_VCPU_EVENTS, &ev));
+	ev.flags = KVM_VCPUEVENT_VALID_SHADOW;
+	ev.interrupt.shadow = KVM_X86_SHADOW_INT_STI;
+	OK(ioctl(v->fd, KVM_SET_VCPU_EVENTS, &ev));
+	OK(ioctl(v->fd, KVM_NMI));
+	rep = vcpu_run_to_report(v);
+	CHECK_EQ(rep.a, 10);
+	CHECK(rep.b > r.rip && rep.b <= r.rip + 15);
+	CHECK_EQ(rep.c, 0);
+	vcpu_expect_sync(v, 2);
+	vcpu_expect_done(v);
+}
+
+static void interrupt_window(void)
+{
+	struct vcpu *v = start(0, EVENTS_WINDOW);
+	struct kvm_interrupt irq = { .irq = 0x40 };
+	struct report rep;
+
+	vcpu_expect_sync(v, 1);
+	CHECK_EQ(v->run->ready_for_interrupt_injection, 0);
+	CHECK_EQ(v->run->if_flag, 0);
+	v->run->request_interrupt_window = 1;
+	vcpu_expect_exit(v, KVM_EXIT_IRQ_WINDOW_OPEN);
+	CHECK_EQ(v->run->ready_for_interrupt_injection, 1);
+	CHECK_EQ(v->run->if_flag, 1);
+	v->run->request_interrupt_window = 0;
+	OK(ioctl(v->fd, KVM_INTERRUPT, &irq));
+	rep = vcpu_run_to_report(v);
+	CHECK_EQ(rep.a, 2);
+	CHECK_EQ(rep.b, 1);
+	vcpu_expect_done(v);
+}
+
+/* An interrupt queued while IF is clear is delivered by itself when it is set. */
+static void interrupt_waits(void)
+{
+	struct vcpu *v = start(0, EVENTS_WINDOW);
+	struct kvm_interrupt irq = { .irq = 0x40 };
+	struct report rep;
+
+	vcpu_expect_sync(v, 1);
+	OK(ioctl(v->fd, KVM_INTERRUPT, &irq));
+	rep = vcpu_run_to_report(v);
+	CHECK_EQ(rep.a, 2);
+	CHECK_EQ(rep.b, 1);
+	vcpu_expect_done(v);
+}
+
+static void set_debug(struct vcpu *v, uint32_t control, uint64_t addr)
+{
+	struct kvm_guest_debug d = { .control = control };
+
+	d.arch.debugreg[0] = addr;
+	d.arch.debugreg[7] = addr ? 0x402 : 0;
+	OK(ioctl(v->fd, KVM_SET_GUEST_DEBUG, &d));
+}
+
+static void debugger_steps(void)
+{
+	/* lengths of the instructions in step(): the last RDMSR ... NOP */
+	static const uint8_t len[] = { 1, 2, 2, 2, 5, 2, 1, 1, 3, 3, 1 };
+	struct vcpu *v = start(0, EVENTS_STEP);
+	uint64_t pc, first;
+	struct report rep;
+	struct kvm_regs r;
+	unsigned int i;
+
+	vcpu_expect_sync(v, 1);
+	finish_exit(v);
+	set_debug(v, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP, 0);
+	/* the compiler may have put something before the first NOP */
+	for (i = 0; i < 16; i++) {
+		vcpu_regs(v, &r);
+		if (*(uint8_t *)vm_ptr(v->vm, r.rip) == 0x90)
+			break;
+		vcpu_expect_exit(v, KVM_EXIT_DEBUG);
+	}
+	CHECK(i < 16);
+	first = pc = r.rip;
+	for (i = 0; i < sizeof(len); i++) {
+		vcpu_expect_exit(v, KVM_EXIT_DEBUG);
+		CHECK_EQ(v->run->debug.arch.exception, 1);
+		CHECK_EQ(v->run->debug.arch.dr6 & 0x4000, 0x4000);
+		pc += len[i];
+		CHECK_EQ(v->run->debug.arch.pc - first, pc - first);
+		vcpu_regs(v, &r);
+		CHECK_EQ(r.rip, pc);
+		CHECK_EQ(r.rflags & 0x100, 0);
+	}
+	set_debug(v, 0, 0);
+	rep = vcpu_run_to_report(v);
+	CHECK_EQ(rep.a, 2);
+	vcpu_expect_done(v);
+}
+
+static void guest_breakpoints(void)
+{
+	struct vcpu *v = start(0, EVENTS_BREAKPOINTS);
+	int i;
+
+	for (i = 1; i < 4; i++)
+		vcpu_expect_sync(v, i);
+	vcpu_expect_done(v);
+}
+
+static void general_detect(void)
+{
+	struct vcpu *v = start(0, EVENTS_GENERAL_DETECT);
+
+	vcpu_expect_sync(v, 1);
+	vcpu_expect_done(v);
+}
+
+static void guest_steps_itself(void)
+{
+	struct vcpu *v = start(0, EVENTS_SELF_STEP);
+
+	vcpu_expect_exit(v, KVM_EXIT_IO);
+	CHECK_EQ(v->run->io.port, PIO_BASE);
+	vcpu_expect_sync(v, 1);
+	vcpu_expect_done(v);
+}
+
+static void debugger_int3(void)
+{
+	struct vcpu *v = start(0, EVENTS_INT3);
+	struct kvm_regs r;
+	struct report rep;
+	uint64_t pc;
+
+	vcpu_expect_sync(v, 1);
+	/* INT3 is the guest's */
+	vcpu_expect_sync(v, 2);
+	/* now the debugger's */
+	set_debug(v, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP, 0);
+	vcpu_expect_exit(v, KVM_EXIT_DEBUG);
+	CHECK_EQ(v->run->debug.arch.exception, 3);
+	pc = v->run->debug.arch.pc;
+	CHECK_EQ(*(uint8_t *)vm_ptr(v->vm, pc), 0xcc);
+	vcpu_regs(v, &r);
+	CHECK_EQ(r.rip, pc);
+
+	/* over it */
+	r.rip = pc + 1;
+	vcpu_set_regs(v, &r);
+	set_debug(v, 0, 0);
+	rep = vcpu_run_to_report(v);
+	CHECK_EQ(rep.a, 3);
+	CHECK_EQ(rep.b, 1);	/* the second INT3 did not reach the guest */
+	vcpu_expect_done(v);
+}
+
+static void debugger_breakpoint(void)
+{
+	struct vcpu *v = start(0, EVENTS_INT3);
+	struct kvm_regs r;
+	struct report rep;
+	uint64_t pc;
+
+	vcpu_expect_sync(v, 1);
+	vcpu_expect_sync(v, 2);
+	/* INT3 and its NOPs lie ahead */
+	vcpu_regs(v, &r);
+	for (pc = r.rip; memcmp(vm_ptr(v->vm, pc), "\xcc\x90\x90\x90", 4); pc++)
+		CHECK(pc < r.rip + 64);
+	set_debug(v, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP, pc + 3);
+	vcpu_expect_exit(v, KVM_EXIT_DEBUG);
+	CHECK_EQ(v->run->debug.arch.exception, 1);
+	CHECK_EQ(v->run->debug.arch.pc, pc + 3);
+	CHECK_EQ(v->run->debug.arch.dr6 & 0xf, 1);
+	set_debug(v, 0, 0);
+	rep = vcpu_run_to_report(v);
+	CHECK_EQ(rep.a, 3);
+	vcpu_expect_done(v);
+}
+
+static void canonical_addresses(void)
+{
+	vcpu_expect_done(start(0, EVENTS_CANONICAL));
+}
+
+static void control_registers(void)
+{
+	struct vcpu *v = start(0, EVENTS_CONTROL);
+
+	/* CR8 goes down: user space, which has the APIC, is told */
+	vcpu_expect_exit(v, KVM_EXIT_SET_TPR);
+	CHECK_EQ(v->run->cr8, 0);
+	vcpu_expect_sync(v, 1);
+	vcpu_expect_done(v);
+}
+
+static void control_registers_with_irqchip(void)
+{
+	struct vcpu *v = start(VM_IRQCHIP, EVENTS_CONTROL);
+
+	vcpu_expect_sync(v, 1);
+	vcpu_expect_done(v);
+}
+
+static void msrs(void)
+{
+	static const uint32_t plain[] = {
+		0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000100,
+		0xc0000101, 0xc0000102, 0x174, 0x175, 0x176,
+	};
+	struct vcpu *v = start(0, EVENTS_MSRS);
+	unsigned int i;
+
+	vcpu_expect_sync(v, 1);
+	for (i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+		CHECK_EQ(vcpu_get_msr(v, plain[i]), 0x1200 + i);
+		CHECK_EQ(vcpu_set_msr(v, plain[i], 0x5600 + i), 1);
+	}
+	vcpu_expect_sync(v, 2);
+	vcpu_expect_done(v);
+}
+
+static const struct st_test tests[] = {
+	{ "nmi_masked_until_iret", nmi_masked_until_iret },
+	{ "nmi_with_irqchip", nmi_with_irqchip },
+	{ "nmi_in_shadow", nmi_in_shadow },
+	{ "interrupt_window", interrupt_window },
+	{ "interrupt_waits", interrupt_waits },
+	{ "debugger_steps", debugger_steps },
+	{ "guest_breakpoints", guest_breakpoints },
+	{ "guest_steps_itself", guest_steps_itself },
+	{ "general_detect", general_detect },
+	{ "debugger_int3", debugger_int3 },
+	{ "debugger_breakpoint", debugger_breakpoint },
+	{ "control_registers", control_registers },
+	{ "control_registers_with_irqchip", control_registers_with_irqchip },
+	{ "msrs", msrs },
+	{ "canonical_addresses", canonical_addresses },
+	{}
+};
+
+ST_MAIN("events", tests)
