@@ -328,8 +328,13 @@ static int handle_cr(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	int r;
 
 	vcpu->stat.cr_exits++;
-	if (!exit->cr.decoded || exit->cr.cr > 15)
-		return emulate(vcpu, exit);
+	before = exit->cr.cr == 8 ? kvm_get_cr8(vcpu) : 0;
+	if (!exit->cr.decoded || exit->cr.cr > 15) {
+		r = emulate(vcpu, exit);
+		if (r > 0 && exit->cr.cr == 8)
+			r = set_cr8_exit(vcpu, before);
+		return r;
+	}
 
 	if (!exit->cr.write) {
 		val = read_cr(vcpu, exit->cr.cr);
@@ -342,7 +347,6 @@ static int handle_cr(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	val = kvm_gpr_read(vcpu, exit->cr.gpr);
 	if (!is_64_bit_mode(vcpu))
 		val = (u32)val;
-	before = exit->cr.cr == 8 ? kvm_get_cr8(vcpu) : 0;
 	if (write_cr(vcpu, exit->cr.cr, val)) {
 		kvm_inject_gp(vcpu, 0);
 		return 1;
