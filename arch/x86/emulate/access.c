@@ -356,7 +356,8 @@ static int write_operand(struct x86_emul *e, struct x86_operand *op, bool lock)
 			return r;
 		if (!lock)
 			return e->ops->write(e, linear, op->v, op->bytes, false, &e->fault);
-		r = e->ops->cmpxchg(e, linear, &op->orig, op->v, op->bytes, &e->fault);
+		/* in brackets: cmpxchg() is a macro */
+		r = (e->ops->cmpxchg)(e, linear, &op->orig, op->v, op->bytes, &e->fault);
 		return r == X86_EMUL_CMPXCHG_FAILED ? X86_EMUL_RETRY_INSTR : r;
 	case X86_OP_XMM:
 	case X86_OP_MMX:

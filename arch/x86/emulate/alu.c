@@ -590,7 +590,7 @@ int em_cmpxchg8b(struct x86_emul *e)
 		memcpy(new, mem, sizeof(new));
 	}
 	e->no_writeback = true;
-	r = e->ops->cmpxchg(e, linear, mem, new, bytes, &e->fault);
+	r = (e->ops->cmpxchg)(e, linear, mem, new, bytes, &e->fault);
 	return r == X86_EMUL_CMPXCHG_FAILED ? X86_EMUL_RETRY_INSTR : r;
 }
 
