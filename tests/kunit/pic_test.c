@@ -5,6 +5,7 @@
 #include <kunit/test.h>
 
 #include "arch/x86/irq/pic.h"
+#include "tests/kunit/suites.h"
 
 #define SRC KVM_USERSPACE_IRQ_SOURCE_ID
 

@@ -5,6 +5,7 @@
 #include <kunit/test.h>
 
 #include "arch/x86/irq/pit.h"
+#include "tests/kunit/suites.h"
 
 /* a bit more than n clocks, so that rounding does not matter */
 static u64 clocks(u64 n)

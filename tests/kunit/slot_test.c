@@ -6,6 +6,7 @@
 #include <kunit/test.h>
 
 #include "module/memslot.h"
+#include "tests/kunit/suites.h"
 
 static struct kvm_memslots *new_set(struct kunit *test)
 {

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* kvm-kunit.ko: the unit tests of kvm.ko's pure parts; runs them when loaded. */
+#include <linux/module.h>
+
+#include "tests/kunit/suites.h"
+
+kunit_test_suites(&kvm_pic_suite, &kvm_pit_suite, &kvm_slot_suite,
+		  &kvm_regs_suite, &kvm_msr_suite, &kvm_walk_suite,
+		  &kvm_decode_suite);
+
+MODULE_DESCRIPTION("Unit tests of kvm-oot");
+MODULE_LICENSE("GPL");
