@@ -89,6 +89,7 @@ bool tdp_set_entry(struct kvm *kvm, u64 *sptep, u64 old, u64 new, int level);
 bool tdp_zap_range(struct kvm *kvm, gfn_t start, gfn_t end, bool may_resched,
 		   struct tdp_page **garbage);
 void tdp_free_garbage(struct tdp_page *garbage);
+void tdp_free_root(struct kvm *kvm);
 
 /* hostpage.c */
 

@@ -141,7 +141,7 @@ void kvm_mmu_vm_destroy(struct kvm *kvm)
 
 	if (!mmu)
 		return;
-	tdp_free_page(mmu->root);
+	tdp_free_root(kvm);
 	kvm->arch.mmu = NULL;
 	kfree(mmu);
 }

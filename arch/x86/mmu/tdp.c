@@ -296,3 +296,17 @@ void tdp_free_garbage(struct tdp_page *garbage)
 		garbage = next;
 	}
 }
+
+/**
+ * tdp_free_root() - free the root and every table below it
+ * @kvm: a VM without vCPUs
+ *
+ * Zapping a range leaves the tables that cover more than 1 GiB.
+ */
+void tdp_free_root(struct kvm *kvm)
+{
+	struct tdp_page *garbage = NULL;
+
+	unlink_table(kvm, to_mmu_vm(kvm)->root, &garbage);
+	tdp_free_garbage(garbage);
+}
