@@ -136,9 +136,9 @@ static void refused(struct kunit *test)
 	/* 16 bytes: too long */
 	decode(test, L, "\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x90",
 	       15, X86_EMUL_PROPAGATE_FAULT);
-	/* PUSH ES is no instruction in 64-bit mode, UD2 is none anywhere: it decodes */
+	/* PUSH ES is no instruction in 64-bit mode, UD2 is none anywhere */
 	decode(test, L, "\x06\x90", 2, X86_EMUL_PROPAGATE_FAULT);
-	decode(test, L, "\x0f\x0b", 2, X86_EMUL_CONTINUE);
+	decode(test, L, "\x0f\x0b", 2, X86_EMUL_PROPAGATE_FAULT);
 	/* LEA with a register */
 	decode(test, L, "\x8d\xc0", 2, X86_EMUL_PROPAGATE_FAULT);
 }
