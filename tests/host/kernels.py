@@ -3,7 +3,7 @@
 
 6.1    Debian 12's own packages, as installed.
 debug  built here from Debian's linux-source-6.1 and kconfig.debug.
-6.12, 7.2  Debian's header packages, unpacked privately into the cache (build only, so far).
+6.12, 7.2  known by name; their headers are not fetched by these scripts yet (KDIR= takes any that are installed).
 """
 import glob
 import os
@@ -16,6 +16,10 @@ import cpio
 from cache import BuildError
 
 NAMES = ("6.1", "6.12", "7.2", "debug")
+
+
+class NotHere(BuildError):
+    """A kernel that these scripts cannot get."""
 
 
 class Kernel:
@@ -105,7 +109,7 @@ def get(name):
         return debian_61()
     if name == "debug":
         return debug_kernel()
-    raise BuildError(f"kernel {name}: not supported yet")
+    raise NotHere(f"the harness does not fetch Debian's {name} headers yet; with them installed: make KDIR=...")
 
 
 def with_dependencies(kernel, names):

@@ -47,8 +47,15 @@ def sync(top, to):
         os.unlink(os.path.join(to, f))
 
 
-def folder(kernel, kunit=False):
-    return cache.path("oot", f"{kernel.name}-{kernel.release}{'-kunit' if kunit else ''}-{cache.key(cache.TOP)}")
+def folder(kernel, kunit=False, what=""):
+    kind = "-kunit" if kunit else "-" + what if what else ""
+    return cache.path("oot", f"{kernel.name}-{kernel.release}{kind}-{cache.key(cache.TOP)}")
+
+
+def make(kernel, to, *args):
+    """The kernel's build in a folder that has our sources; returns the ended process, its output in stdout."""
+    return subprocess.run(["make", "-C", kernel.kdir, f"M={to}", "-j" + cache.jobs(), *args], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
 
 
 def build(kernel, kunit=False, extra=()):
@@ -58,10 +65,7 @@ def build(kernel, kunit=False, extra=()):
     log = cache.path("log", os.path.basename(to) + ".log")
     with cache.lock(to + ".lock"):
         sync(cache.TOP, to)
-        cmd = ["make", "-C", kernel.kdir, f"M={to}", "-j" + cache.jobs(), "modules", *extra]
-        if kunit:
-            cmd.append("KVM_KUNIT=1")
-        p = subprocess.run(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        p = make(kernel, to, "modules", *extra, *(["KVM_KUNIT=1"] if kunit else []))
         with open(log, "wb") as f:
             f.write(p.stdout)
         if p.returncode:
