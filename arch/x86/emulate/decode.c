@@ -873,9 +873,11 @@ static int decode(struct x86_emul *e)
 		if (vtype == X86_OP_MMX)
 			v->reg &= 7;
 	}
-	/* LOCK only where it means something */
+	/* LOCK only where it means something; MOVNTI takes no prefix */
 	if (d->lock && (!(flags & F_LOCK) || (flags & F_NOWRITE) ||
 			d->op[0].type != X86_OP_MEM))
+		return emul_ud(e);
+	if (d->map == 1 && d->opcode == 0xc3 && (d->opsize || d->rep))
 		return emul_ud(e);
 
 	d->len = e->fetch_pos;

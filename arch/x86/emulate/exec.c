@@ -67,8 +67,9 @@ int em_xchg(struct x86_emul *e)
 {
 	u64 v = DST->val;
 
-	/* 90 without REX.B is NOP: nothing is written, not even the upper half */
-	if (e->d.opcode == 0x90 && !e->d.map && DST->reg == X86_GPR_RAX) {
+	/* 90 is NOP, without REX.B, and PAUSE: nothing is written, not even the upper half */
+	if (e->d.opcode == 0x90 && !e->d.map &&
+	    (DST->reg == X86_GPR_RAX || e->d.rep == 0xf3)) {
 		e->no_writeback = true;
 		return X86_EMUL_CONTINUE;
 	}

@@ -52,6 +52,7 @@ void kvm_ioapic_rte_to_irq(u64 rte, struct kvm_lapic_irq *irq)
 		.dest_id = rte >> IOAPIC_RTE_DEST_SHIFT,
 	};
 }
+KVM_EXPORT_FOR_KUNIT(kvm_ioapic_rte_to_irq);
 
 /* Send what pin @pin has to say, if it may. lock held. */
 static int service(struct kvm_ioapic *ioapic, unsigned int pin)
@@ -111,6 +112,7 @@ int kvm_ioapic_set_irq(struct kvm_ioapic *ioapic, unsigned int pin, int source,
 	spin_unlock_irqrestore(&ioapic->lock, flags);
 	return r;
 }
+KVM_EXPORT_FOR_KUNIT(kvm_ioapic_set_irq);
 
 static void assert_again(struct work_struct *work)
 {
@@ -173,6 +175,7 @@ void kvm_ioapic_eoi(struct kvm *kvm, int vector, bool level)
 		spin_unlock_irq(&ioapic->lock);
 	}
 }
+KVM_EXPORT_FOR_KUNIT(kvm_ioapic_eoi);
 
 /**
  * kvm_ioapic_scan() - which vectors' EOI the IOAPIC wants from a vCPU
@@ -260,6 +263,8 @@ void kvm_ioapic_reg_write(struct kvm_ioapic *ioapic, u32 val)
 	if (!(new & IOAPIC_RTE_LEVEL))
 		new &= ~IOAPIC_RTE_REMOTE_IRR;
 	*rte = new;
+	/* first: whoever takes what is sent now must know to pass on its EOI */
+	kvm_make_scan_ioapic_request(ioapic->kvm);
 	if ((new & IOAPIC_RTE_LEVEL) && (ioapic->irr & BIT(pin)))
 		service(ioapic, pin);
 }
@@ -294,7 +299,6 @@ static int ioapic_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev,
 			gpa_t addr, int len, const void *val)
 {
 	struct kvm_ioapic *ioapic = to_ioapic(dev);
-	bool rescan = false;
 	u32 data = 0;
 
 	if (addr - ioapic->base >= KVM_IOAPIC_SIZE)
@@ -307,13 +311,10 @@ static int ioapic_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev,
 		ioapic->ioregsel = data & 0xff;
 		break;
 	case IOAPIC_WINDOW:
-		rescan = ioapic->ioregsel >= IOAPIC_REG_RTE;
 		kvm_ioapic_reg_write(ioapic, data);
 		break;
 	}
 	spin_unlock_irq(&ioapic->lock);
-	if (rescan)
-		kvm_make_scan_ioapic_request(vcpu->kvm);
 	return 0;
 }
 
@@ -328,6 +329,9 @@ static const struct kvm_io_device_ops ioapic_ops = {
  * kvm_ioapic_get_state() - KVM_GET_IRQCHIP
  * @ioapic: the chip
  * @s: filled
+ *
+ * An edge is sent or lost when it comes: only level-triggered pins have anything
+ * left to send, so only they are in @s->irr.
  */
 void kvm_ioapic_get_state(struct kvm_ioapic *ioapic, struct kvm_ioapic_state *s)
 {
@@ -338,16 +342,20 @@ void kvm_ioapic_get_state(struct kvm_ioapic *ioapic, struct kvm_ioapic_state *s)
 	s->base_address = ioapic->base;
 	s->ioregsel = ioapic->ioregsel;
 	s->id = ioapic->id >> 24;
-	s->irr = ioapic->irr;
-	for (pin = 0; pin < KVM_OOT_IRQCHIP_PINS; pin++)
+	for (pin = 0; pin < KVM_OOT_IRQCHIP_PINS; pin++) {
 		s->redirtbl[pin].bits = ioapic->rte[pin];
+		if (ioapic->rte[pin] & IOAPIC_RTE_LEVEL)
+			s->irr |= ioapic->irr & BIT(pin);
+	}
 	spin_unlock_irq(&ioapic->lock);
 }
+KVM_EXPORT_FOR_KUNIT(kvm_ioapic_get_state);
 
 /**
  * kvm_ioapic_set_state() - KVM_SET_IRQCHIP
  * @ioapic: the chip
- * @s: state; the address cannot be changed
+ * @s: state; the address cannot be changed, and what the chip cannot hold is
+ *	reduced to what it can
  *
  * Pins that are asserted in it send again.
  */
@@ -359,17 +367,26 @@ void kvm_ioapic_set_state(struct kvm_ioapic *ioapic, const struct kvm_ioapic_sta
 	ioapic->ioregsel = s->ioregsel & 0xff;
 	ioapic->id = (s->id & 0xf) << 24;
 	for (pin = 0; pin < KVM_OOT_IRQCHIP_PINS; pin++) {
-		ioapic->rte[pin] = s->redirtbl[pin].bits & RTE_EXISTING;
+		u64 rte = s->redirtbl[pin].bits & RTE_EXISTING & ~IOAPIC_RTE_STATUS;
+
+		/* an edge that waited for an EOI would block the pin as a level */
+		if (!(rte & IOAPIC_RTE_LEVEL))
+			rte &= ~IOAPIC_RTE_REMOTE_IRR;
+		ioapic->rte[pin] = rte;
 		ioapic->eoi_count[pin] = 0;
 	}
+	kvm_make_scan_ioapic_request(ioapic->kvm);	/* before anything is sent */
 	ioapic->irr = s->irr & (BIT(KVM_OOT_IRQCHIP_PINS) - 1);
 	for (pin = 0; pin < KVM_OOT_IRQCHIP_PINS; pin++) {
 		if (ioapic->irr & BIT(pin))
 			service(ioapic, pin);
+		else if (ioapic->lines[pin] &&
+			 !(ioapic->rte[pin] & IOAPIC_RTE_LEVEL))
+			ioapic->irr |= BIT(pin);	/* up, its edge is past */
 	}
 	spin_unlock_irq(&ioapic->lock);
-	kvm_make_scan_ioapic_request(ioapic->kvm);
 }
+KVM_EXPORT_FOR_KUNIT(kvm_ioapic_set_state);
 
 /**
  * kvm_ioapic_init() - state after RESET
