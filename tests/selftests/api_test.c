@@ -37,7 +37,7 @@ static void capabilities(void)
 	int dev = kvm_open(), vm = OK(ioctl(dev, KVM_CREATE_VM, 0UL));
 	unsigned int i;
 
-	for (i = 0; i < sizeof(need) / sizeof(need[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(need); i++) {
 		if (kvm_cap(dev, need[i].cap) <= 0)
 			st_fail(__FILE__, __LINE__, "KVM_CAP_%s on /dev/kvm", need[i].name);
 		if (kvm_cap(vm, need[i].cap) <= 0)

@@ -138,13 +138,13 @@ static void mmio(void)
 	struct vcpu *v = start(0, BASIC_MMIO, 0, 0);
 	unsigned int i;
 
-	for (i = 0; i < sizeof(first) / sizeof(first[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(first); i++)
 		expect_mmio(v, &first[i]);
 	vcpu_expect_sync(v, 1);
-	for (i = 0; i < sizeof(second) / sizeof(second[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(second); i++)
 		expect_mmio(v, &second[i]);
 	vcpu_expect_sync(v, 2);
-	for (i = 0; i < sizeof(third) / sizeof(third[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(third); i++)
 		expect_mmio(v, &third[i]);
 	vcpu_expect_sync(v, 3);
 	vcpu_expect_done(v);
@@ -213,18 +213,18 @@ static void halt_with_irqchip_is_interruptible(void)
 static void spinning_guest_is_interruptible(void)
 {
 	struct vcpu *v = start(0, BASIC_SPIN, 0, 0);
-	volatile uint64_t *count = vm_ptr(v->vm, GUEST_SHARED);
+	uint64_t *count = vm_ptr(v->vm, GUEST_SHARED);
 	struct itimerval t = { .it_value = { .tv_usec = 200000 } };
 	uint64_t seen;
 
 	OK(sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL));
 	OK(setitimer(ITIMER_REAL, &t, NULL));
 	CHECK_EQ(-vcpu_run_raw(v), EINTR);
-	seen = *count;
+	seen = READ_ONCE(*count);
 	CHECK(seen > 0);
 	v->run->immediate_exit = 1;
 	CHECK_EQ(-vcpu_run_raw(v), EINTR);
-	CHECK_EQ(*count, seen);
+	CHECK_EQ(READ_ONCE(*count), seen);
 }
 
 /* A signal that only KVM_RUN lets through ends KVM_RUN, and is pending afterwards. */
@@ -234,7 +234,7 @@ static void signal_mask(void)
 	struct {
 		struct kvm_signal_mask m;
 		uint64_t set;
-	} __attribute__((packed)) arg = { .m = { .len = 8 }, .set = 0 };
+	} __packed arg = { .m = { .len = 8 }, .set = 0 };
 	struct itimerval t = { .it_value = { .tv_usec = 200000 } };
 	sigset_t blocked, pending;
 

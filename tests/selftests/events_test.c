@@ -167,7 +167,8 @@ static void debugger_steps(void)
 		vcpu_expect_exit(v, KVM_EXIT_DEBUG);
 	}
 	CHECK(i < 16);
-	first = pc = r.rip;
+	first = r.rip;
+	pc = r.rip;
 	for (i = 0; i < sizeof(len); i++) {
 		vcpu_expect_exit(v, KVM_EXIT_DEBUG);
 		CHECK_EQ(v->run->debug.arch.exception, 1);
@@ -299,7 +300,7 @@ static void msrs(void)
 	unsigned int i;
 
 	vcpu_expect_sync(v, 1);
-	for (i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(plain); i++) {
 		CHECK_EQ(vcpu_get_msr(v, plain[i]), 0x1200 + i);
 		CHECK_EQ(vcpu_set_msr(v, plain[i], 0x5600 + i), 1);
 	}

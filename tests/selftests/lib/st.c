@@ -10,8 +10,6 @@
 #define EXIT_FAIL	1
 #define EXIT_SKIP	4
 
-extern const char known_list[];
-
 static const char *prog;
 static int say_fd = 1;
 static char why[400];
@@ -86,16 +84,16 @@ static const char *known(const char *name)
 	while (*p) {
 		const char *end = strchr(p, '\n');
 		size_t len = end ? (size_t)(end - p) : strlen(p);
-		char line[600];
+		char line[600], *plus;
 		int at = 0;
 
 		snprintf(line, sizeof(line), "%.*s", (int)len, p);
-		p += len + (end != NULL);
+		p += end ? len + 1 : len;
 		if (line[0] == '#' || sscanf(line, "%39s %199s %n", scope, key, &at) < 2)
 			continue;
 		if (strcmp(key, want))
 			continue;
-		char *plus = strstr(scope, "+tcg");
+		plus = strstr(scope, "+tcg");
 		if (plus) {
 			if (!on_tcg())
 				continue;

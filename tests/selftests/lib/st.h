@@ -23,6 +23,16 @@
 
 #include "layout.h"
 
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define BIT(n)		(1ul << (n))
+/* memory that the guest or another thread may change */
+#define READ_ONCE(x)	(*(const __volatile__ __typeof__(x) *)&(x))
+#define WRITE_ONCE(x, v) (*(__volatile__ __typeof__(x) *)&(x) = (v))
+#define __packed	__attribute__((__packed__))
+#define __aligned(n)	__attribute__((__aligned__(n)))
+#define __noreturn	__attribute__((__noreturn__))
+#define __printf(fmt, first) __attribute__((format(printf, fmt, first)))
+
 struct st_test {
 	const char *name;
 	void (*fn)(void);
@@ -34,10 +44,12 @@ int st_main(const char *program, const struct st_test *tests);
 	int main(void) { return st_main(program, tests); }
 
 /* end the subtest */
-void st_fail(const char *file, int line, const char *fmt, ...)
-	__attribute__((noreturn, format(printf, 3, 4)));
-void st_skip(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
-void st_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+__printf(3, 4) __noreturn void st_fail(const char *file, int line, const char *fmt, ...);
+__printf(1, 2) __noreturn void st_skip(const char *fmt, ...);
+__printf(1, 2) void st_note(const char *fmt, ...);
+
+/* made by the Makefile of the file KNOWN */
+extern const char known_list[];
 
 #define CHECK(cond) do {						\
 	if (!(cond))							\
@@ -128,6 +140,7 @@ struct report {
 	uint32_t kind;
 	uint64_t a, b, c;
 };
+
 /* Is the present exit a report of the payload? Failures and faults end the subtest. */
 bool vcpu_is_report(struct vcpu *vcpu, struct report *r);
 /* run until a report: REPORT_SYNC or REPORT_DONE; any other exit fails */

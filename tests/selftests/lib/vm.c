@@ -211,7 +211,10 @@ void vcpu_long_mode(struct vcpu *v)
 	OK(ioctl(v->fd, KVM_GET_SREGS, &s));
 	s.cs = segment(SEL_CODE64, 0xb, true, false);
 	s.ds = segment(SEL_DATA, 3, false, true);
-	s.es = s.fs = s.gs = s.ss = s.ds;
+	s.es = s.ds;
+	s.fs = s.ds;
+	s.gs = s.ds;
+	s.ss = s.ds;
 	s.gdt.base = GUEST_GDT;
 	s.gdt.limit = 0x7f;
 	s.tr = (struct kvm_segment) {
@@ -287,7 +290,7 @@ static const char * const names[] = {
 
 const char *exit_name(uint32_t reason)
 {
-	return reason < sizeof(names) / sizeof(names[0]) ? names[reason] : "?";
+	return reason < ARRAY_SIZE(names) ? names[reason] : "?";
 }
 
 bool vcpu_is_report(struct vcpu *v, struct report *rep)

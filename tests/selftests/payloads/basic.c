@@ -26,7 +26,7 @@ static void ports(void)
 		SYNC(i);
 }
 
-static u8 buffer[0x3000] __attribute__((aligned(4096)));
+static u8 buffer[0x3000] __aligned(4096);
 
 static void strings(void)
 {
@@ -64,14 +64,14 @@ static void mmio(void)
 {
 	u64 v;
 
-	*(volatile u8 *)(MMIO_BASE + 1) = 0x81;
-	*(volatile u16 *)(MMIO_BASE + 2) = 0x8282;
-	*(volatile u32 *)(MMIO_BASE + 4) = 0x84848484;
-	*(volatile u64 *)(MMIO_BASE + 8) = 0x8888888888888888;
-	GUEST_EQ(*(volatile u8 *)(MMIO_BASE + 1), 0xa1);
-	GUEST_EQ(*(volatile u16 *)(MMIO_BASE + 2), 0xa1a1);
-	GUEST_EQ(*(volatile u32 *)(MMIO_BASE + 4), 0xa1a1a1a1);
-	GUEST_EQ(*(volatile u64 *)(MMIO_BASE + 8), 0xa1a1a1a1a1a1a1a1);
+	WRITE_ONCE(*(u8 *)(MMIO_BASE + 1), 0x81);
+	WRITE_ONCE(*(u16 *)(MMIO_BASE + 2), 0x8282);
+	WRITE_ONCE(*(u32 *)(MMIO_BASE + 4), 0x84848484);
+	WRITE_ONCE(*(u64 *)(MMIO_BASE + 8), 0x8888888888888888);
+	GUEST_EQ(READ_ONCE(*(u8 *)(MMIO_BASE + 1)), 0xa1);
+	GUEST_EQ(READ_ONCE(*(u16 *)(MMIO_BASE + 2)), 0xa1a1);
+	GUEST_EQ(READ_ONCE(*(u32 *)(MMIO_BASE + 4)), 0xa1a1a1a1);
+	GUEST_EQ(READ_ONCE(*(u64 *)(MMIO_BASE + 8)), 0xa1a1a1a1a1a1a1a1);
 	SYNC(1);
 
 	/* forms that compilers use on device registers */
@@ -95,8 +95,8 @@ static void mmio(void)
 	SYNC(2);
 
 	/* over the end of a page, and a string */
-	*(volatile u64 *)(MMIO_BASE + 0xffc) = 0x1122334455667788;
-	GUEST_EQ(*(volatile u64 *)(MMIO_BASE + 0xffc), 0xa1a1a1a1a1a1a1a1);
+	WRITE_ONCE(*(u64 *)(MMIO_BASE + 0xffc), 0x1122334455667788);
+	GUEST_EQ(READ_ONCE(*(u64 *)(MMIO_BASE + 0xffc)), 0xa1a1a1a1a1a1a1a1);
 	{
 		u64 n = 4;
 		void *s = buffer, *d = (void *)(MMIO_BASE + 0x20);
@@ -122,11 +122,11 @@ static void faults(void)
 
 	GUEST_EQ(TRY("ud2", ARGS(), ARGS()), 6);
 	GUEST_EQ(TRY("movq $0, (%0)", ARGS(), ARGS("r"(0x100000000ul))), 14);
-	GUEST_EQ(fault_cr2, 0x100000000);
-	GUEST_EQ(fault_err, 2);
+	GUEST_EQ(READ_ONCE(fault_cr2), 0x100000000);
+	GUEST_EQ(READ_ONCE(fault_err), 2);
 	GUEST_EQ(TRY("xor %%eax, %%eax; div %%eax", ARGS(), ARGS(), "rax", "rdx"), 0);
 	GUEST_EQ(TRY("mov %0, %%ds", ARGS(), ARGS("r"(0x1000))), 13);
-	GUEST_EQ(fault_err, 0x1000);
+	GUEST_EQ(READ_ONCE(fault_err), 0x1000);
 	GUEST_EQ(TRY("movq $1, (%0)", ARGS(), ARGS("r"(1ul << 63))), 13);
 	GUEST_EQ(rdmsr_safe(0xdeadbeef, &v), 13);
 	GUEST_EQ(wrmsr_safe(0xdeadbeef, 1), 13);
@@ -144,21 +144,23 @@ static void on_0x55(struct frame *f)
 
 static void memory(u64 start, u64 bytes)
 {
-	volatile u64 *p = (u64 *)start;
+	u64 *p = (u64 *)start;
 	u64 i, n = bytes / 8;
 
 	for (i = 0; i < n; i += 512)
-		p[i] = i * 0x9e3779b97f4a7c15;
+		WRITE_ONCE(p[i], i * 0x9e3779b97f4a7c15);
 	SYNC(1);
 	for (i = 0; i < n; i += 512)
-		GUEST_EQ(p[i], i * 0x9e3779b97f4a7c15);
+		GUEST_EQ(READ_ONCE(p[i]), i * 0x9e3779b97f4a7c15);
 	SYNC(2);
 }
 
 static void spin(void)
 {
+	u64 *count = (u64 *)GUEST_SHARED;
+
 	for (;;)
-		(*(volatile u64 *)GUEST_SHARED)++;
+		WRITE_ONCE(*count, READ_ONCE(*count) + 1);
 }
 
 static void halt(void)
@@ -201,7 +203,7 @@ static void write_pages(u64 start, u64 n)
 
 	for (round = 0; ; round++) {
 		for (i = 0; i < n; i++)
-			*(volatile u64 *)(start + i * 4096) = round;
+			WRITE_ONCE(*(u64 *)(start + i * 4096), round);
 		SYNC2(round, 0, 0);
 	}
 }
@@ -241,10 +243,10 @@ void guest_main(u64 test, u64 a, u64 b)
 		write_pages(a, b);
 		break;
 	case BASIC_READ:
-		SYNC2(1, *(volatile u64 *)a, 0);
+		SYNC2(1, READ_ONCE(*(u64 *)a), 0);
 		break;
 	case BASIC_WRITE:
-		*(volatile u64 *)a = b;
+		WRITE_ONCE(*(u64 *)a, b);
 		SYNC(1);
 		break;
 	}

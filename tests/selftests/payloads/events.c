@@ -3,11 +3,11 @@
 #include "events.h"
 #include "guest.h"
 
-#define RF	(1ul << 16)
-#define TF	(1ul << 8)
-#define IF	(1ul << 9)
+#define RF	BIT(16)
+#define TF	BIT(8)
+#define IF	BIT(9)
 
-static volatile u64 depth, count;
+static u64 depth, count;
 
 static inline u64 flags(void)
 {
@@ -19,18 +19,20 @@ static inline u64 flags(void)
 
 static void on_nmi(struct frame *f)
 {
-	u64 n = ++count;
+	u64 n = READ_ONCE(count) + 1;
 	u32 a, b, c, d;
 
-	GUEST_EQ(++depth, 1);
+	WRITE_ONCE(count, n);
+	GUEST_EQ(READ_ONCE(depth), 0);
+	WRITE_ONCE(depth, 1);
 	GUEST_EQ(f->rflags & TF, 0);
 	SYNC2(10, n, f->rip);
 	/* exits of all kinds while NMIs are masked */
 	cpuid(0, 0, &a, &b, &c, &d);
 	inb(PIO_BASE);
 	SYNC2(11, n, flags() & TF);
-	GUEST_EQ(count, n);
-	depth--;
+	GUEST_EQ(READ_ONCE(count), n);
+	WRITE_ONCE(depth, 0);
 }
 
 static void nmi(void)
@@ -38,8 +40,8 @@ static void nmi(void)
 	set_handler(2, on_nmi);
 	SYNC(1);
 	GUEST_EQ(flags() & TF, 0);
-	GUEST_EQ(depth, 0);
-	SYNC2(2, count, 0);
+	GUEST_EQ(READ_ONCE(depth), 0);
+	SYNC2(2, READ_ONCE(count), 0);
 	GUEST_EQ(flags() & TF, 0);
 }
 
@@ -59,7 +61,7 @@ static void nmi_shadow(void)
 
 static void on_irq(struct frame *f)
 {
-	count++;
+	WRITE_ONCE(count, READ_ONCE(count) + 1);
 	GUEST_EQ(f->vector, 0x40);
 	GUEST_EQ(f->rflags & IF, IF);
 	GUEST_EQ(f->error, 0);
@@ -71,10 +73,10 @@ static void window(void)
 	SYNC(1);
 	sti();
 	asm volatile("nop; nop");
-	while (!count)
+	while (!READ_ONCE(count))
 		cpu_pause();
 	cli();
-	SYNC2(2, count, 0);
+	SYNC2(2, READ_ONCE(count), 0);
 }
 
 static void step(void)
@@ -98,22 +100,22 @@ static void step(void)
 
 /* ---- the guest's own breakpoints and steps --------------------------------------- */
 
-static volatile u64 db_count, db_dr6, db_rip;
-static volatile u64 watched;
+static u64 db_count, db_dr6, db_rip;
+static u64 watched;
 
 static void on_db(struct frame *f)
 {
 	u64 v;
 
 	asm volatile("mov %%dr6, %0" : "=r"(v));
-	db_dr6 = v;
-	db_rip = f->rip;
-	db_count++;
+	WRITE_ONCE(db_dr6, v);
+	WRITE_ONCE(db_rip, f->rip);
+	WRITE_ONCE(db_count, READ_ONCE(db_count) + 1);
 	asm volatile("mov %0, %%dr6" : : "r"(0xffff0ff0ul));
 	f->rflags |= RF;
 }
 
-static void __attribute__((noinline)) target(void)
+static noinline void target(void)
 {
 	asm volatile("nop");
 }
@@ -134,14 +136,14 @@ static void breakpoints(void)
 		cpuid(0, 0, &a, &b, &c, &d);
 		if (i)
 			SYNC(i);
-		db_count = 0;
+		WRITE_ONCE(db_count, 0);
 		target();
-		GUEST_EQ(db_count, 1);
-		GUEST_EQ(db_dr6, 0xffff0ff1);
-		GUEST_EQ(db_rip, target);
-		watched = i;
-		GUEST_EQ(db_count, 2);
-		GUEST_EQ(db_dr6, 0xffff0ff2);
+		GUEST_EQ(READ_ONCE(db_count), 1);
+		GUEST_EQ(READ_ONCE(db_dr6), 0xffff0ff1);
+		GUEST_EQ(READ_ONCE(db_rip), target);
+		WRITE_ONCE(watched, i);
+		GUEST_EQ(READ_ONCE(db_count), 2);
+		GUEST_EQ(READ_ONCE(db_dr6), 0xffff0ff2);
 		asm volatile("mov %%dr7, %0" : "=r"(v));
 		GUEST_EQ(v, 0x400ul | 1 | 4 | 1ul << 20 | 2ul << 22);
 	}
@@ -155,10 +157,10 @@ static void breakpoints(void)
 	GUEST_EQ(v, 0xffff4ff4);
 	asm volatile("mov %0, %%dr6" : : "r"(0xffff0ff0ul));
 	asm volatile("mov %0, %%dr7" : : "r"(0x400ul));
-	db_count = 0;
+	WRITE_ONCE(db_count, 0);
 	target();
-	watched = 9;
-	GUEST_EQ(db_count, 0);
+	WRITE_ONCE(watched, 9);
+	GUEST_EQ(READ_ONCE(db_count), 0);
 }
 
 /* DR7.GD: #DB before the access, and GD is gone in the handler */
@@ -170,8 +172,8 @@ static void general_detect(void)
 	asm volatile("mov %0, %%dr0" : : "r"((u64)target));
 	asm volatile("mov %0, %%dr7" : : "r"(0x400ul | 1ul << 13));
 	asm volatile("mov %%dr0, %0" : "=r"(v));
-	GUEST_EQ(db_count, 1);
-	GUEST_EQ(db_dr6, 0xffff2ff0);
+	GUEST_EQ(READ_ONCE(db_count), 1);
+	GUEST_EQ(READ_ONCE(db_dr6), 0xffff2ff0);
 	GUEST_EQ(v, target);
 	SYNC(1);
 }
@@ -183,7 +185,7 @@ static void on_step(struct frame *f)
 	asm volatile("mov %%dr6, %0" : "=r"(v));
 	GUEST_EQ(v, 0xffff4ff0);
 	asm volatile("mov %0, %%dr6" : : "r"(0xffff0ff0ul));
-	db_count++;
+	WRITE_ONCE(db_count, READ_ONCE(db_count) + 1);
 }
 
 static void self_step(void)
@@ -203,7 +205,7 @@ static void self_step(void)
 		     "popf\n\t"				/* 8 */
 		     "nop"
 		     : : : "rax", "rbx", "rcx", "rdx", "memory", "cc");
-	GUEST_EQ(db_count, 8);
+	GUEST_EQ(READ_ONCE(db_count), 8);
 	asm volatile("mov %%dr6, %0" : "=r"(v));
 	GUEST_EQ(v, 0xffff0ff0);
 	SYNC(1);
@@ -211,7 +213,7 @@ static void self_step(void)
 
 static void on_bp(struct frame *f)
 {
-	count++;
+	WRITE_ONCE(count, READ_ONCE(count) + 1);
 	GUEST_EQ(*(u8 *)(f->rip - 1), 0xcc);
 }
 
@@ -220,21 +222,21 @@ static void int3(void)
 	set_handler(3, on_bp);
 	SYNC(1);
 	asm volatile("int3");
-	GUEST_EQ(count, 1);
+	GUEST_EQ(READ_ONCE(count), 1);
 	SYNC(2);
 	asm volatile("int3; nop; nop; nop");
-	SYNC2(3, count, 0);
+	SYNC2(3, READ_ONCE(count), 0);
 }
 
 /* ---- registers ------------------------------------------------------------------- */
 
-#define CR0_ET	(1ul << 4)
-#define CR0_TS	(1ul << 3)
-#define CR0_NW	(1ul << 29)
-#define CR0_CD	(1ul << 30)
-#define CR4_MCE	(1ul << 6)
-#define CR4_PGE	(1ul << 7)
-#define CR4_DE	(1ul << 3)
+#define CR0_ET	BIT(4)
+#define CR0_TS	BIT(3)
+#define CR0_NW	BIT(29)
+#define CR0_CD	BIT(30)
+#define CR4_MCE	BIT(6)
+#define CR4_PGE	BIT(7)
+#define CR4_DE	BIT(3)
 
 static inline u64 read_cr0(void)
 {
@@ -317,7 +319,7 @@ static void control(bool irqchip)
 #define MSR_SYSENTER_CS	0x174
 #define MSR_VM_CR	0xc0010114
 #define MSR_VM_HSAVE	0xc0010117
-#define EFER_SVME	(1ul << 12)
+#define EFER_SVME	BIT(12)
 
 static void msrs(void)
 {
@@ -330,13 +332,13 @@ static void msrs(void)
 	u32 r[4];
 	u64 v;
 
-	for (i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(plain); i++) {
 		wrmsr(plain[i], 0x1200 + i);
 		GUEST_EQ(rdmsr(plain[i]), 0x1200 + i);
 	}
 	/* the host looks at them, and writes others */
 	SYNC(1);
-	for (i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(plain); i++)
 		GUEST_EQ(rdmsr(plain[i]), 0x5600 + i);
 	asm volatile("swapgs");
 	GUEST_EQ(rdmsr(MSR_GS_BASE), 0x5600 + 6);

@@ -7,14 +7,13 @@ struct gate {
 	u8 ist, type;
 	u16 off1;
 	u32 off2, zero;
-} __attribute__((packed));
+} __packed;
 
-static struct gate idt[256] __attribute__((aligned(16)));
+static struct gate idt[256] __aligned(16);
 static void (*handlers[256])(struct frame *f);
-extern const u8 vec_stubs[];	/* 16 bytes each */
 
-volatile u64 fault_resume;
-volatile u64 fault_vec, fault_err, fault_cr2;
+u64 fault_resume;
+u64 fault_vec, fault_err, fault_cr2;
 
 void set_handler(int vec, void (*fn)(struct frame *f))
 {
@@ -29,15 +28,15 @@ void guest_vector(struct frame *f)
 		handlers[f->vector](f);
 		return;
 	}
-	if (fault_resume && f->vector < 32) {
+	if (READ_ONCE(fault_resume) && f->vector < 32) {
 		u64 cr2;
 
 		asm volatile("mov %%cr2, %0" : "=r"(cr2));
-		fault_vec = f->vector;
-		fault_err = f->error;
-		fault_cr2 = cr2;
-		f->rip = fault_resume;
-		fault_resume = 0;
+		WRITE_ONCE(fault_vec, f->vector);
+		WRITE_ONCE(fault_err, f->error);
+		WRITE_ONCE(fault_cr2, cr2);
+		f->rip = READ_ONCE(fault_resume);
+		WRITE_ONCE(fault_resume, 0);
 		return;
 	}
 	report(REPORT_FAULT, f->vector, f->error, f->rip);
@@ -50,7 +49,7 @@ void idt_init(void)
 	struct {
 		u16 limit;
 		u64 base;
-	} __attribute__((packed)) d = { sizeof(idt) - 1, (u64)idt };
+	} __packed d = { sizeof(idt) - 1, (u64)idt };
 	int i;
 
 	for (i = 0; i < 256; i++) {

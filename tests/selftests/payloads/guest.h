@@ -3,6 +3,9 @@
 #ifndef SELFTEST_GUEST_H
 #define SELFTEST_GUEST_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "layout.h"
 
 typedef unsigned char u8;
@@ -10,10 +13,15 @@ typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long u64;
 typedef long s64;
-typedef _Bool bool;
-#define true 1
-#define false 0
-#define NULL ((void *)0)
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define BIT(n)		(1ul << (n))
+/* devices, and memory that handlers, other vCPUs or the host change */
+#define READ_ONCE(x)	(*(const __volatile__ __typeof__(x) *)&(x))
+#define WRITE_ONCE(x, v) (*(__volatile__ __typeof__(x) *)&(x) = (v))
+#define __packed	__attribute__((__packed__))
+#define __aligned(n)	__attribute__((__aligned__(n)))
+#define noinline	__attribute__((__noinline__))
 
 struct frame {
 	u64 r15, r14, r13, r12, r11, r10, r9, r8;
@@ -27,8 +35,10 @@ void idt_init(void);
 void set_handler(int vec, void (*fn)(struct frame *f));
 
 /* set by the catching form of an instruction, see TRY() */
-extern volatile u64 fault_resume;
-extern volatile u64 fault_vec, fault_err, fault_cr2;
+extern u64 fault_resume;
+extern u64 fault_vec, fault_err, fault_cr2;
+
+extern const u8 vec_stubs[];	/* start.S: 16 bytes for each vector */
 
 static inline void report(u32 kind, u64 a, u64 b, u64 c)
 {
@@ -192,12 +202,12 @@ static inline void ioapic_rte(int pin, u64 rte)
  * vector of the fault it raised, or -1.
  */
 #define TRY(insn, out, in, ...) ({					\
-	fault_vec = (u64)-1;						\
+	WRITE_ONCE(fault_vec, (u64)-1);					\
 	asm volatile("movabs $771f, %%r11; mov %%r11, fault_resume\n\t"	\
 		     insn "\n771:\n\t"					\
 		     "movq $0, fault_resume"				\
 		     : out : in : "r11", "memory", "cc", ##__VA_ARGS__);	\
-	(s64)fault_vec; })
+	(s64)READ_ONCE(fault_vec); })
 #define ARGS(...) __VA_ARGS__
 
 static inline s64 rdmsr_safe(u32 msr, u64 *v)
