@@ -12,7 +12,7 @@
  * A resampling irqfd is for level-triggered lines: the line is raised and stays
  * up; when the guest ends the interrupt, it is lowered and the resample eventfd
  * is signalled, so that the device may raise it again. All resampling irqfds of a
- * GSI share one resampler, which hears the guest's acknowledgement.
+ * GSI share one resampler, which hears the guest's acknowledgment.
  *
  * irqfds.lock: the list of irqfds; each is on it until its shutdown is queued.
  * irqfds.ioctl_lock: one KVM_IRQFD at a time.
@@ -30,7 +30,7 @@
 
 static struct workqueue_struct *shutdown_wq;
 
-/* ---- irqfd --------------------------------------------------------------------------- */
+/* ---- irqfd ---------------------------------------------------------------- */
 
 struct resampler {
 	struct kvm *kvm;
@@ -396,7 +396,7 @@ void kvm_irqfd_release(struct kvm *kvm)
 	flush_workqueue(shutdown_wq);
 }
 
-/* ---- ioeventfd -------------------------------------------------------------------------- */
+/* ---- ioeventfd ------------------------------------------------------------ */
 
 struct ioeventfd {
 	struct kvm_io_device dev;

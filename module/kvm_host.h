@@ -43,9 +43,9 @@
 
 /* What only the unit tests (kvm-kunit.ko) need from kvm.ko */
 #if IS_ENABLED(CONFIG_KUNIT)
-#define KVM_EXPORT_FOR_KUNIT(sym)	EXPORT_SYMBOL_GPL(sym)
+#define EXPORT_SYMBOL_FOR_KUNIT(sym)	EXPORT_SYMBOL_GPL(sym)
 #else
-#define KVM_EXPORT_FOR_KUNIT(sym)
+#define EXPORT_SYMBOL_FOR_KUNIT(sym)
 #endif
 
 #define KVM_OOT_ADDRESS_SPACES	1	/* SMM will add a second */
@@ -141,6 +141,7 @@ struct kvm_io_device;
  * @read: 0 when handled, -EOPNOTSUPP when it is not this device's address
  * @write: likewise
  * @destructor: called once, when the device leaves its last bus
+ * @is_ioeventfd: does not count against the limit of devices
  *
  * Called with kvm->srcu held for reading. @len is 0 for a fast MMIO event.
  */
@@ -150,7 +151,7 @@ struct kvm_io_device_ops {
 	int (*write)(struct kvm_vcpu *vcpu, struct kvm_io_device *dev,
 		     gpa_t addr, int len, const void *val);
 	void (*destructor)(struct kvm_io_device *dev);
-	bool is_ioeventfd;	/* does not count against the limit of devices */
+	bool is_ioeventfd;
 };
 
 struct kvm_io_device {
@@ -365,11 +366,11 @@ struct kvm_vcpu {
 /* ---- VM -------------------------------------------------------------------- */
 
 struct kvm {
-	rwlock_t mmu_lock;
-	struct mutex lock;
-	struct mutex slots_lock;
-	struct mutex slots_arch_lock;
-	struct mutex irq_lock;
+	rwlock_t mmu_lock;			/* (m) */
+	struct mutex lock;			/* (l) */
+	struct mutex slots_lock;		/* (s) for writing */
+	struct mutex slots_arch_lock;		/* nobody takes it yet */
+	struct mutex irq_lock;			/* (i) for writing */
 	struct srcu_struct srcu;
 	struct srcu_struct irq_srcu;
 	refcount_t users;
@@ -394,7 +395,7 @@ struct kvm {
 	struct kvm_io_bus __rcu *buses[KVM_BUS_COUNT];	/* (s) */
 
 	struct {
-		spinlock_t lock;
+		spinlock_t lock;			/* guards items */
 		struct list_head items;			/* irqfds.lock */
 		struct list_head resampler_list;	/* irqfds.resampler_lock */
 		struct mutex resampler_lock;
@@ -405,7 +406,7 @@ struct kvm {
 	struct hlist_head irq_ack_notifiers;	/* (i) */
 
 	struct kvm_coalesced_mmio_ring *coalesced_ring;	/* (c) shared page */
-	spinlock_t ring_lock;
+	spinlock_t ring_lock;			/* guards the ring's indices */
 	struct list_head coalesced_zones;	/* (s) */
 
 	unsigned int max_halt_poll_ns;		/* (a) */
@@ -517,6 +518,7 @@ static inline struct kvm_memory_slot *kvm_vcpu_gfn_to_memslot(struct kvm_vcpu *v
 {
 	return kvm_gfn_to_memslot(vcpu->kvm, gfn);
 }
+
 u64 kvm_memslots_generation(struct kvm *kvm);
 bool kvm_is_visible_gfn(struct kvm *kvm, gfn_t gfn);
 unsigned long kvm_gfn_to_hva(struct kvm *kvm, gfn_t gfn);	/* for writing */
@@ -546,7 +548,7 @@ int kvm_mmu_notifier_init(struct kvm *kvm);
 void kvm_mmu_notifier_exit(struct kvm *kvm);
 int kvm_set_memory_region(struct kvm *kvm,
 			  const struct kvm_userspace_memory_region2 *mem);
-/* internal (private) slot of @size bytes at @gpa backed by anonymous memory; size 0 deletes. (s) held */
+/* internal slot of @size bytes at @gpa with anonymous memory; size 0 deletes. (s) held */
 int kvm_set_private_slot(struct kvm *kvm, int id, gpa_t gpa, u64 size);
 int kvm_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log);
 int kvm_clear_dirty_log(struct kvm *kvm, struct kvm_clear_dirty_log *log);
@@ -604,6 +606,7 @@ enum kvm_slot_change {
 	KVM_SLOT_MOVE,
 	KVM_SLOT_FLAGS,
 };
+
 int kvm_arch_prepare_slot(struct kvm *kvm, const struct kvm_memory_slot *old,
 			  struct kvm_memory_slot *new, enum kvm_slot_change change);
 void kvm_arch_commit_slot(struct kvm *kvm, struct kvm_memory_slot *old,
@@ -624,6 +627,7 @@ struct kvm_gfn_range {
 	gfn_t end;
 	bool may_block;
 };
+
 bool kvm_arch_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range);
 bool kvm_arch_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range);
 bool kvm_arch_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range);

@@ -26,6 +26,7 @@
 #define CREATE_TRACE_POINTS
 #include "module/trace.h"
 
+/* guards kvm_vm_list */
 DEFINE_MUTEX(kvm_lock);
 LIST_HEAD(kvm_vm_list);
 

@@ -49,18 +49,15 @@ struct kvm_memory_slot *kvm_set_find_gfn(struct kvm_memslots *set, gfn_t gfn)
 
 	for (n = set->gfn_tree.rb_node; n;) {
 		slot = kvm_slot_of_node(set, n);
-		if (gfn < slot->base_gfn) {
-			n = n->rb_left;
-		} else if (gfn - slot->base_gfn < slot->npages) {
+		if (gfn - slot->base_gfn < slot->npages) {
 			WRITE_ONCE(set->last_used, slot);
 			return slot;
-		} else {
-			n = n->rb_right;
 		}
+		n = gfn < slot->base_gfn ? n->rb_left : n->rb_right;
 	}
 	return NULL;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_set_find_gfn);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_set_find_gfn);
 
 /**
  * kvm_set_find_id() - the slot with a number
@@ -84,7 +81,7 @@ struct kvm_memory_slot *kvm_set_find_id(struct kvm_memslots *set, int id)
 	}
 	return NULL;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_set_find_id);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_set_find_id);
 
 /**
  * kvm_set_overlaps() - is any frame of a range covered by a slot
@@ -118,7 +115,7 @@ bool kvm_set_overlaps(struct kvm_memslots *set, gfn_t start, gfn_t end,
 	}
 	return false;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_set_overlaps);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_set_overlaps);
 
 static void insert_gfn(struct kvm_memslots *set, struct kvm_memory_slot *slot)
 {
@@ -169,7 +166,7 @@ void kvm_set_insert(struct kvm_memslots *set, struct kvm_memory_slot *slot)
 	insert_gfn(set, slot);
 	insert_hva(set, slot);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_set_insert);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_set_insert);
 
 /**
  * kvm_set_remove() - take a slot out of a set that has no readers
@@ -181,7 +178,7 @@ void kvm_set_remove(struct kvm_memslots *set, struct kvm_memory_slot *slot)
 	remove_gfn(set, slot);
 	remove_hva(set, slot);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_set_remove);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_set_remove);
 
 /* ---- lookups ------------------------------------------------------------------ */
 
@@ -709,7 +706,7 @@ out:
 	return r;
 }
 
-/* ---- life cycle ---------------------------------------------------------------------- */
+/* ---- life cycle ----------------------------------------------------------- */
 
 /**
  * kvm_memslots_create() - give a new VM its empty sets

@@ -21,9 +21,9 @@ static struct kvm *notifier_kvm(struct mmu_notifier *mn)
 }
 
 /* Call @fn for the frames of each slot in a host range; true when any was. */
-static bool for_each_range(struct kvm *kvm, unsigned long start,
-			   unsigned long end, bool may_block,
-			   bool (*fn)(struct kvm *kvm, struct kvm_gfn_range *range))
+static bool call_on_range(struct kvm *kvm, unsigned long start,
+			  unsigned long end, bool may_block,
+			  bool (*fn)(struct kvm *kvm, struct kvm_gfn_range *range))
 {
 	bool ret = false;
 	int as_id;
@@ -70,9 +70,9 @@ static int invalidate_range_start(struct mmu_notifier *mn,
 		kvm->mmu_invalidate_end = max(kvm->mmu_invalidate_end,
 					      range->end);
 	}
-	if (for_each_range(kvm, range->start, range->end,
-			   mmu_notifier_range_blockable(range),
-			   kvm_arch_unmap_gfn_range))
+	if (call_on_range(kvm, range->start, range->end,
+			  mmu_notifier_range_blockable(range),
+			  kvm_arch_unmap_gfn_range))
 		kvm_flush_remote_tlbs(kvm);
 	write_unlock(&kvm->mmu_lock);
 	srcu_read_unlock(&kvm->srcu, idx);
@@ -90,7 +90,7 @@ static void invalidate_range_end(struct mmu_notifier *mn,
 	 * more must see that something happened (it reads them in this order).
 	 */
 	kvm->mmu_invalidate_seq++;
-	smp_wmb();
+	smp_wmb();	/* pairs with the read barrier of the fault path */
 	kvm->mmu_invalidate_in_progress--;
 	write_unlock(&kvm->mmu_lock);
 }
@@ -104,7 +104,7 @@ static bool age(struct mmu_notifier *mn, unsigned long start, unsigned long end,
 	bool young;
 
 	write_lock(&kvm->mmu_lock);
-	young = for_each_range(kvm, start, end, false, fn);
+	young = call_on_range(kvm, start, end, false, fn);
 	if (young && flush)
 		kvm_flush_remote_tlbs(kvm);
 	write_unlock(&kvm->mmu_lock);

@@ -41,7 +41,7 @@ int kvm_irq_map_gsi(struct kvm *kvm, struct kvm_route *out, u32 gsi)
 	}
 	return n;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_irq_map_gsi);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_irq_map_gsi);
 
 /**
  * kvm_irq_map_chip_pin() - the GSI that goes to a pin
@@ -58,7 +58,7 @@ int kvm_irq_map_chip_pin(struct kvm *kvm, unsigned int irqchip,
 
 	return table ? table->chip[irqchip][pin] : -1;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_irq_map_chip_pin);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_irq_map_chip_pin);
 
 /**
  * kvm_set_irq() - a source changes the level of a GSI
@@ -92,9 +92,9 @@ int kvm_set_irq(struct kvm *kvm, int source, u32 gsi, int level,
 	}
 	return ret;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_set_irq);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_set_irq);
 
-/* ---- acknowledgement ------------------------------------------------------------------ */
+/* ---- acknowledgment ------------------------------------------------------ */
 
 /**
  * kvm_notify_acked_gsi() - the guest has ended an interrupt of a GSI
@@ -130,7 +130,7 @@ void kvm_notify_acked_irq(struct kvm *kvm, unsigned int irqchip,
 		kvm_notify_acked_gsi(kvm, gsi);
 	srcu_read_unlock(&kvm->irq_srcu, idx);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_notify_acked_irq);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_notify_acked_irq);
 
 /**
  * kvm_irq_has_notifier() - does anybody wait for the end of a pin's interrupts
@@ -155,7 +155,7 @@ bool kvm_irq_has_notifier(struct kvm *kvm, unsigned int irqchip,
 	srcu_read_unlock(&kvm->irq_srcu, idx);
 	return found;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_irq_has_notifier);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_irq_has_notifier);
 
 /**
  * kvm_register_irq_ack_notifier() - begin to listen
@@ -170,7 +170,7 @@ void kvm_register_irq_ack_notifier(struct kvm *kvm,
 	mutex_unlock(&kvm->irq_lock);
 	kvm_arch_post_irq_routing_update(kvm);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_register_irq_ack_notifier);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_register_irq_ack_notifier);
 
 /**
  * kvm_unregister_irq_ack_notifier() - stop listening; it is not called any more
@@ -186,9 +186,9 @@ void kvm_unregister_irq_ack_notifier(struct kvm *kvm,
 	synchronize_srcu(&kvm->irq_srcu);
 	kvm_arch_post_irq_routing_update(kvm);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_unregister_irq_ack_notifier);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_unregister_irq_ack_notifier);
 
-/* ---- the table ----------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------ */
 
 static void free_table(struct kvm_routing_table *table)
 {
@@ -284,7 +284,7 @@ out:
 	free_table(new);
 	return r;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_set_irq_routing);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_set_irq_routing);
 
 /**
  * kvm_free_irq_routing() - free the table of a VM without users
@@ -295,7 +295,7 @@ void kvm_free_irq_routing(struct kvm *kvm)
 	free_table(rcu_dereference_protected(kvm->irq_routing, 1));
 	RCU_INIT_POINTER(kvm->irq_routing, NULL);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_free_irq_routing);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_free_irq_routing);
 
 /**
  * kvm_send_userspace_msi() - KVM_SIGNAL_MSI
@@ -320,4 +320,4 @@ int kvm_send_userspace_msi(struct kvm *kvm, struct kvm_msi *msi)
 		return -EINVAL;
 	return kvm_set_msi(&route, kvm, KVM_USERSPACE_IRQ_SOURCE_ID, 1, false);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_send_userspace_msi);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_send_userspace_msi);

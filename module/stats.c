@@ -27,6 +27,7 @@ struct stat_desc {
 	u32 bucket_size;
 	char name[NAME_SIZE];
 };
+
 static_assert(offsetof(struct stat_desc, name) == offsetof(struct kvm_stats_desc, name));
 
 #define FLAGS_C	(KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10)
@@ -61,6 +62,7 @@ static const struct stat_desc vcpu_descs[] = { KVM_VCPU_STATS(VCPU_DESC) };
 	.data_offset = sizeof(struct kvm_stats_header) + NAME_SIZE +	\
 		       sizeof(descs),					\
 }
+
 static const struct kvm_stats_header vm_header = HEADER_OF(vm_descs);
 static const struct kvm_stats_header vcpu_header = HEADER_OF(vcpu_descs);
 
@@ -197,7 +199,7 @@ void kvm_stats_set_owner(struct module *owner)
 	vcpu_stats_fops.owner = owner;
 }
 
-/* ---- debugfs ------------------------------------------------------------------------ */
+/* ---- debugfs -------------------------------------------------------------- */
 
 static struct dentry *debugfs_root;
 
@@ -234,8 +236,8 @@ static int stat_file_get(void *data, u64 *val)
 {
 	struct stat_file *f = data;
 	struct kvm *kvm;
+	u64 sum = 0;
 
-	*val = 0;
 	if (f->kvm) {
 		/* the file is removed, and readers awaited, before the VM is freed */
 		*val = vm_value(f->kvm, f);
@@ -243,8 +245,9 @@ static int stat_file_get(void *data, u64 *val)
 	}
 	mutex_lock(&kvm_lock);
 	list_for_each_entry(kvm, &kvm_vm_list, vm_list)
-		*val += vm_value(kvm, f);
+		sum += vm_value(kvm, f);
 	mutex_unlock(&kvm_lock);
+	*val = sum;
 	return 0;
 }
 

@@ -114,7 +114,7 @@ static struct preempt_ops preempt_ops = {
 	.sched_out	= sched_out,
 };
 
-/* ---- requests and kicks ------------------------------------------------------------- */
+/* ---- requests and kicks --------------------------------------------------- */
 
 static void kick_ack(void *unused)
 {
@@ -242,7 +242,7 @@ struct kvm_vcpu *kvm_get_vcpu_by_id(struct kvm *kvm, int id)
 	return NULL;
 }
 
-/* ---- waiting ---------------------------------------------------------------------------- */
+/* ---- waiting -------------------------------------------------------------- */
 
 /* 0 to go on waiting, 1 there is something for the guest, -EINTR for the host */
 static int wait_over(struct kvm_vcpu *vcpu)
@@ -381,7 +381,7 @@ out:
 	}
 }
 
-/* ---- directed yield ------------------------------------------------------------------------ */
+/* ---- directed yield ------------------------------------------------------- */
 
 /**
  * kvm_vcpu_yield_to() - give this CPU to another vCPU's thread
@@ -456,7 +456,7 @@ void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu, bool in_kernel)
 	WRITE_ONCE(vcpu->yield_eligible, false);
 }
 
-/* ---- signal mask ------------------------------------------------------------------------------ */
+/* ---- signal mask ---------------------------------------------------------- */
 
 /**
  * kvm_sigset_activate() - KVM_RUN begins: the mask of KVM_SET_SIGNAL_MASK holds
@@ -484,7 +484,7 @@ void kvm_sigset_deactivate(struct kvm_vcpu *vcpu)
 
 static void set_sigmask(struct kvm_vcpu *vcpu, const sigset_t *mask)
 {
-	vcpu->sigset_active = mask != NULL;
+	vcpu->sigset_active = !!mask;
 	if (!mask)
 		return;
 	vcpu->sigset = *mask;
@@ -511,7 +511,7 @@ static long ioctl_set_sigmask(struct kvm_vcpu *vcpu, void __user *argp)
 	return 0;
 }
 
-/* ---- ioctls ------------------------------------------------------------------------------------- */
+/* ---- ioctls --------------------------------------------------------------- */
 
 static int note_runner(struct kvm_vcpu *vcpu)
 {
@@ -662,7 +662,7 @@ static struct file_operations vcpu_fops = {
 #endif
 };
 
-/* ---- life cycle ------------------------------------------------------------------------------------ */
+/* ---- life cycle ----------------------------------------------------------- */
 
 static void free_vcpu(struct kvm_vcpu *vcpu)
 {

@@ -13,19 +13,19 @@
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
 #include <asm/msr.h>
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+#if KERNEL_VERSION(6, 16, 0) <= LINUX_VERSION_CODE
 #include <asm/cpuid/api.h>	/* cpuid() and its like have left asm/processor.h */
 #endif
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#if KERNEL_VERSION(6, 4, 0) <= LINUX_VERSION_CODE
 #include <trace/events/ipi.h>	/* smp_send_reschedule() is a macro that traces */
 #endif
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+#if KERNEL_VERSION(6, 8, 0) > LINUX_VERSION_CODE
 /* 6.8 dropped the count: it was always 1. */
 #define eventfd_signal(ctx)	((void)(eventfd_signal)((ctx), 1))
 #endif
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#if KERNEL_VERSION(6, 13, 0) > LINUX_VERSION_CODE
 static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,
 					    enum hrtimer_restart (*fn)(struct hrtimer *),
 					    clockid_t clock, enum hrtimer_mode mode)
@@ -37,13 +37,13 @@ static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,
 #define hrtimer_setup kvm_compat_hrtimer_setup
 #endif
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+#if KERNEL_VERSION(6, 10, 0) > LINUX_VERSION_CODE
 /* The kernel's own code is warned by the name that user space may change it. */
 #define immediate_exit__unsafe	immediate_exit
 #endif
 
 #ifndef rdmsrq
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
+#if KERNEL_VERSION(6, 16, 0) > LINUX_VERSION_CODE
 #define rdmsrq(msr, val)	rdmsrl(msr, val)
 #define wrmsrq(msr, val)	wrmsrl(msr, val)
 #define rdmsrq_safe(msr, p)	rdmsrl_safe(msr, p)
@@ -52,14 +52,14 @@ static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,
 #endif
 
 /* what the MMU notifier's calls about age return */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
+#if KERNEL_VERSION(7, 1, 0) > LINUX_VERSION_CODE
 #define KVM_NOTIFIER_YOUNG_T	int
 #else
 #define KVM_NOTIFIER_YOUNG_T	bool
 #endif
 
 /* The step of CPU hotplug in which no task can run on the CPU any more, or yet. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+#if KERNEL_VERSION(6, 5, 0) > LINUX_VERSION_CODE
 #define KVM_CPUHP_STATE		CPUHP_AP_KVM_STARTING
 #define KVM_CPUHP_CAN_FAIL	false
 #else
@@ -68,7 +68,7 @@ static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,
 #endif
 
 /* Suspend and resume of the last CPU; the callbacks have got an argument. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 19, 0)
+#if KERNEL_VERSION(6, 19, 0) > LINUX_VERSION_CODE
 #define KVM_SYSCORE_ARG		void
 #define KVM_SYSCORE_DEFINE(name, suspend_fn, resume_fn)			\
 	struct syscore_ops name = { .suspend = (suspend_fn), .resume = (resume_fn) }

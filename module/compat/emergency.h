@@ -9,7 +9,7 @@
 #include <linux/version.h>
 #include <asm/reboot.h>
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
+#if KERNEL_VERSION(7, 1, 0) > LINUX_VERSION_CODE
 #define kvm_emergency_register		cpu_emergency_register_virt_callback
 #define kvm_emergency_unregister	cpu_emergency_unregister_virt_callback
 #else

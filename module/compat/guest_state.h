@@ -20,7 +20,7 @@
 #include <linux/version.h>
 #include <linux/vtime.h>
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#if KERNEL_VERSION(6, 4, 0) > LINUX_VERSION_CODE
 #define kvm_rcu_virt_note_context_switch() \
 	rcu_virt_note_context_switch(smp_processor_id())
 #else

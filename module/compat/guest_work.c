@@ -12,7 +12,7 @@
 #include <linux/version.h>
 #include <linux/slab.h>
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+#if KERNEL_VERSION(6, 18, 0) > LINUX_VERSION_CODE
 #include <linux/kvm_host.h>
 #include <linux/entry-kvm.h>
 

@@ -6,7 +6,7 @@
 #define KVM_OOT_GUEST_WORK_H
 
 #include <linux/version.h>
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+#if KERNEL_VERSION(6, 18, 0) > LINUX_VERSION_CODE
 #include <linux/entry-kvm.h>
 #else
 #include <linux/entry-virt.h>

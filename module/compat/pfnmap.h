@@ -22,12 +22,12 @@
 static inline int kvm_compat_pfnmap(struct vm_area_struct *vma, unsigned long addr,
 				    bool write, unsigned long *pfn, bool *writable)
 {
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
-	spinlock_t *lock;
+#if KERNEL_VERSION(6, 12, 0) > LINUX_VERSION_CODE
+	spinlock_t *lock;	/* of the page table, taken by follow_pte() */
 	pte_t *ptep, pte;
 	int r;
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+#if KERNEL_VERSION(6, 10, 0) > LINUX_VERSION_CODE
 	r = follow_pte(vma->vm_mm, addr, &ptep, &lock);
 #else
 	r = follow_pte(vma, addr, &ptep, &lock);
