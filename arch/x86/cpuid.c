@@ -85,7 +85,7 @@ static u32 caps[NCAPINTS];
 			 XFEATURE_MASK_OPMASK | XFEATURE_MASK_ZMM_Hi256 |	\
 			 XFEATURE_MASK_Hi16_ZMM | XFEATURE_MASK_PKRU)
 
-/* ---- capabilities of the host -------------------------------------------------------- */
+/* ---- capabilities of the host --------------------------------------------- */
 
 static u32 host_reg(u32 function, u32 index, u8 reg)
 {
@@ -177,7 +177,7 @@ static u32 xsave_size(u64 features, bool compacted)
 	return size;
 }
 
-/* ---- KVM_GET_SUPPORTED_CPUID ------------------------------------------------------------ */
+/* ---- KVM_GET_SUPPORTED_CPUID ---------------------------------------------- */
 
 struct cpuid_list {
 	struct kvm_cpuid_entry2 *entries;
@@ -465,7 +465,7 @@ int kvm_get_supported_cpuid(struct kvm_cpuid2 *cpuid,
 	return r;
 }
 
-/* ---- a guest's CPUID ---------------------------------------------------------------------- */
+/* ---- a guest's CPUID ------------------------------------------------------ */
 
 /**
  * kvm_find_cpuid() - entry of a guest's CPUID

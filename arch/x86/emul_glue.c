@@ -218,7 +218,7 @@ static int op_probe_write(struct x86_emul *e, u64 linear, unsigned int bytes,
 	return translate(e, linear, bytes, PFERR_WRITE, system, &span, x);
 }
 
-/* ---- ports --------------------------------------------------------------------------- */
+/* ---- ports ---------------------------------------------------------------- */
 
 static int complete_emulated_in(struct kvm_vcpu *vcpu)
 {
@@ -249,7 +249,7 @@ static int op_pio_out(struct x86_emul *e, unsigned int size, u16 port,
 	return X86_EMUL_CONTINUE;
 }
 
-/* ---- registers ---------------------------------------------------------------------- */
+/* ---- registers ------------------------------------------------------------ */
 
 static void op_get_segment(struct x86_emul *e, enum x86_emul_seg seg,
 			   struct kvm_segment *s)
@@ -373,7 +373,7 @@ static int op_set_xcr(struct x86_emul *e, u32 index, u64 val)
 	return kvm_set_xcr(vcpu_of(e), index, val);
 }
 
-/* ---- the rest ------------------------------------------------------------------------- */
+/* ---- the rest ------------------------------------------------------------- */
 
 static void op_halt(struct x86_emul *e)
 {
@@ -432,47 +432,174 @@ static void op_put_fpu(struct x86_emul *e)
 	fpregs_unlock();
 }
 
-#define XMM_CASES(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) \
-	X(10) X(11) X(12) X(13) X(14) X(15)
-#define MMX_CASES(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+struct vec128 {
+	u64 q[2];
+};
+
+#define STORE_MM(n)	({ asm volatile("movq %%mm" #n ", %0" : "=m"(v->q[0])); })
+#define STORE_XMM(n)	({ asm volatile("movdqu %%xmm" #n ", %0" : "=m"(*v)); })
+#define LOAD_MM(n)	({ asm volatile("movq %0, %%mm" #n : : "m"(v->q[0])); })
+#define LOAD_XMM(n)	({ asm volatile("movdqu %0, %%xmm" #n : : "m"(*v)); })
 
 static void op_read_vec(struct x86_emul *e, bool mmx, unsigned int reg, void *val)
 {
-	struct { u64 q[2]; } *v = val;
+	struct vec128 *v = val;
 
-#define X(n) case n: asm volatile("movdqu %%xmm" #n ", %0" : "=m"(*v)); break;
-#define M(n) case n: asm volatile("movq %%mm" #n ", %0" : "=m"(v->q[0])); break;
-	if (mmx) {
-		switch (reg & 7) {
-		MMX_CASES(M)
-		}
-	} else {
-		switch (reg & 15) {
-		XMM_CASES(X)
-		}
+	switch (mmx ? reg & 7 : 8 + (reg & 15)) {
+	case 0:
+		STORE_MM(0);
+		break;
+	case 1:
+		STORE_MM(1);
+		break;
+	case 2:
+		STORE_MM(2);
+		break;
+	case 3:
+		STORE_MM(3);
+		break;
+	case 4:
+		STORE_MM(4);
+		break;
+	case 5:
+		STORE_MM(5);
+		break;
+	case 6:
+		STORE_MM(6);
+		break;
+	case 7:
+		STORE_MM(7);
+		break;
+	case 8 + 0:
+		STORE_XMM(0);
+		break;
+	case 8 + 1:
+		STORE_XMM(1);
+		break;
+	case 8 + 2:
+		STORE_XMM(2);
+		break;
+	case 8 + 3:
+		STORE_XMM(3);
+		break;
+	case 8 + 4:
+		STORE_XMM(4);
+		break;
+	case 8 + 5:
+		STORE_XMM(5);
+		break;
+	case 8 + 6:
+		STORE_XMM(6);
+		break;
+	case 8 + 7:
+		STORE_XMM(7);
+		break;
+	case 8 + 8:
+		STORE_XMM(8);
+		break;
+	case 8 + 9:
+		STORE_XMM(9);
+		break;
+	case 8 + 10:
+		STORE_XMM(10);
+		break;
+	case 8 + 11:
+		STORE_XMM(11);
+		break;
+	case 8 + 12:
+		STORE_XMM(12);
+		break;
+	case 8 + 13:
+		STORE_XMM(13);
+		break;
+	case 8 + 14:
+		STORE_XMM(14);
+		break;
+	case 8 + 15:
+		STORE_XMM(15);
+		break;
 	}
-#undef X
-#undef M
 }
 
 static void op_write_vec(struct x86_emul *e, bool mmx, unsigned int reg,
 			 const void *val)
 {
-	const struct { u64 q[2]; } *v = val;
+	const struct vec128 *v = val;
 
-#define X(n) case n: asm volatile("movdqu %0, %%xmm" #n : : "m"(*v)); break;
-#define M(n) case n: asm volatile("movq %0, %%mm" #n : : "m"(v->q[0])); break;
-	if (mmx) {
-		switch (reg & 7) {
-		MMX_CASES(M)
-		}
-	} else {
-		switch (reg & 15) {
-		XMM_CASES(X)
-		}
+	switch (mmx ? reg & 7 : 8 + (reg & 15)) {
+	case 0:
+		LOAD_MM(0);
+		break;
+	case 1:
+		LOAD_MM(1);
+		break;
+	case 2:
+		LOAD_MM(2);
+		break;
+	case 3:
+		LOAD_MM(3);
+		break;
+	case 4:
+		LOAD_MM(4);
+		break;
+	case 5:
+		LOAD_MM(5);
+		break;
+	case 6:
+		LOAD_MM(6);
+		break;
+	case 7:
+		LOAD_MM(7);
+		break;
+	case 8 + 0:
+		LOAD_XMM(0);
+		break;
+	case 8 + 1:
+		LOAD_XMM(1);
+		break;
+	case 8 + 2:
+		LOAD_XMM(2);
+		break;
+	case 8 + 3:
+		LOAD_XMM(3);
+		break;
+	case 8 + 4:
+		LOAD_XMM(4);
+		break;
+	case 8 + 5:
+		LOAD_XMM(5);
+		break;
+	case 8 + 6:
+		LOAD_XMM(6);
+		break;
+	case 8 + 7:
+		LOAD_XMM(7);
+		break;
+	case 8 + 8:
+		LOAD_XMM(8);
+		break;
+	case 8 + 9:
+		LOAD_XMM(9);
+		break;
+	case 8 + 10:
+		LOAD_XMM(10);
+		break;
+	case 8 + 11:
+		LOAD_XMM(11);
+		break;
+	case 8 + 12:
+		LOAD_XMM(12);
+		break;
+	case 8 + 13:
+		LOAD_XMM(13);
+		break;
+	case 8 + 14:
+		LOAD_XMM(14);
+		break;
+	case 8 + 15:
+		LOAD_XMM(15);
+		break;
 	}
-#undef X
-#undef M
 }
 
 #define X87_STATUS_ES	BIT(7)	/* an unmasked exception is pending */
@@ -600,7 +727,7 @@ static const struct x86_emul_ops emul_ops = {
 	.vm_bugged = op_vm_bugged,
 };
 
-/* ---- one instruction ---------------------------------------------------------------------- */
+/* ---- one instruction ------------------------------------------------------ */
 
 static void load_registers(struct kvm_emul *k)
 {

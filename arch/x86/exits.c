@@ -218,7 +218,7 @@ static int handle_invlpg(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	return kvm_skip_insn(vcpu, exit);
 }
 
-/* ---- instructions -------------------------------------------------------------------- */
+/* ---- instructions --------------------------------------------------------- */
 
 static int handle_cpuid(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
@@ -472,7 +472,7 @@ static int handle_invpcid(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	return emulate(vcpu, exit);
 }
 
-/* ---- hypercalls ------------------------------------------------------------------------- */
+/* ---- hypercalls ----------------------------------------------------------- */
 
 static long hc_kick_cpu(struct kvm_vcpu *vcpu, unsigned long apic_id)
 {
@@ -606,7 +606,7 @@ static int handle_hypercall(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	return kvm_emulate_hypercall(vcpu, exit);
 }
 
-/* ---- the rest -------------------------------------------------------------------------- */
+/* ---- the rest ------------------------------------------------------------- */
 
 static int handle_nothing(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {

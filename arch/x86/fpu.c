@@ -151,7 +151,7 @@ int kvm_xsave2_size(struct kvm *kvm)
 	return max_t(u32, size, sizeof(struct kvm_xsave));
 }
 
-/* ---- state for user space -------------------------------------------------------------- */
+/* ---- state for user space ------------------------------------------------- */
 
 static struct fxregs_state *fxregs(struct kvm_vcpu *vcpu)
 {

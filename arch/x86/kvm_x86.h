@@ -60,7 +60,17 @@ enum kvm_exit_kind {
  * @insn_len: bytes of the instruction, 0 when the CPU does not tell
  * @vectoring: event whose delivery was interrupted by this exit
  * @hw_reason: the hardware's own exit code, for traces and FAIL_ENTRY
- * @insn_bytes: instruction bytes that the CPU fetched, @nr_insn_bytes of them
+ * @hw_info1: details that the hardware gives with it (SVM: EXITINFO1), for traces
+ * @hw_info2: likewise (SVM: EXITINFO2)
+ * @io: port I/O
+ * @pf: nested page fault
+ * @exc: intercepted exception
+ * @cr: access to a control register
+ * @dr: access to a debug register
+ * @addr: INVLPG
+ * @task: task switch
+ * @nr_insn_bytes: how many of @insn_bytes there are
+ * @insn_bytes: instruction bytes that the CPU fetched
  */
 struct kvm_exit {
 	enum kvm_exit_kind kind;
@@ -146,8 +156,8 @@ struct kvm_msr_data {
 #define KVM_OOT_ISA_VMX		1
 #define KVM_OOT_ISA_SVM		2
 
-/**
- * struct kvm_backend_ops - a CPU vendor's virtualization extension
+/*
+ * struct kvm_backend_ops: a CPU vendor's virtualization extension
  *
  * None is NULL. "preempt" = called with preemption off and the vCPU loaded,
  * "irqoff" = also with interrupts off, "load" = vCPU loaded, may sleep.
@@ -218,7 +228,7 @@ struct kvm_backend_ops {
 
 	/* events */
 	void (*inject)(struct kvm_vcpu *vcpu, const struct kvm_event *ev);
-	/* take back what @inject set up and the hardware has not begun: into exit->vectoring form */
+	/* take back what @inject set up and the hardware has not begun, as in exit->vectoring */
 	void (*cancel_injection)(struct kvm_vcpu *vcpu, struct kvm_event *ev);
 	bool (*intr_blocked)(struct kvm_vcpu *vcpu);	/* IF, shadow */
 	bool (*nmi_blocked)(struct kvm_vcpu *vcpu);
@@ -245,23 +255,8 @@ struct kvm_backend_ops {
 
 extern struct kvm_backend_ops kvm_be;	/* copy of the loaded backend's; read-only data fields */
 
-#define KVM_BE_CALLS(X)							\
-	X(enable_cpu) X(disable_cpu) X(check_cpu) X(vm_init) X(vm_destroy)	\
-	X(vcpu_create) X(vcpu_free) X(vcpu_reset) X(vcpu_load) X(vcpu_put)	\
-	X(cpuid_changed) X(prepare_switch) X(enter) X(cache_reg)		\
-	X(get_segment) X(set_segment) X(get_cpl) X(get_dtable) X(set_dtable)	\
-	X(set_cr0) X(set_cr4) X(set_efer) X(get_rflags) X(set_rflags)		\
-	X(load_root) X(load_debugregs) X(sync_debugregs) X(update_intercepts)	\
-	X(inject) X(cancel_injection) X(intr_blocked) X(nmi_blocked)		\
-	X(request_intr_window) X(request_nmi_window) X(get_nmi_mask)		\
-	X(set_nmi_mask) X(get_int_shadow) X(set_int_shadow)			\
-	X(update_cr8_intercept) X(flush_tlb) X(get_msr) X(set_msr)		\
-	X(get_feature_msr) X(msr_filter_changed) X(write_tsc_offset)		\
-	X(write_tsc_multiplier) X(has_emulated_msr)
-
-#define KVM_BE_DECLARE(op) \
-	DECLARE_STATIC_CALL(kvm_be_##op, *(((struct kvm_backend_ops *)0)->op));
-KVM_BE_CALLS(KVM_BE_DECLARE)
+#define KVM_BE_CALL(op)		DECLARE_STATIC_CALL(kvm_be_##op, *kvm_be.op)
+#include "arch/x86/backend_calls.h"
 
 /* common code calls the backend with this: kvm_be_call(set_cr0)(vcpu, cr0) */
 #define kvm_be_call(op)		static_call(kvm_be_##op)
@@ -426,7 +421,7 @@ int kvm_pio_out(struct kvm_vcpu *vcpu, unsigned int size, u16 port,
 		const void *val, unsigned int count);
 int kvm_complete_userspace_io(struct kvm_vcpu *vcpu);
 
-/* ---- registers: arch/x86/regs.c ------------------------------------------------------ */
+/* ---- registers: arch/x86/regs.c ------------------------------------------- */
 
 int kvm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0);	/* 0, or 1: #GP */
 int kvm_set_cr3(struct kvm_vcpu *vcpu, unsigned long cr3);
@@ -447,7 +442,7 @@ long kvm_regs_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp
 void kvm_sync_regs_store(struct kvm_vcpu *vcpu);	/* kvm_run->s.regs; sync_regs */
 int kvm_sync_regs_load(struct kvm_vcpu *vcpu);
 
-/* ---- FPU: arch/x86/fpu.c ---------------------------------------------------------------- */
+/* ---- FPU: arch/x86/fpu.c -------------------------------------------------- */
 
 int kvm_fpu_vcpu_create(struct kvm_vcpu *vcpu);
 void kvm_fpu_vcpu_free(struct kvm_vcpu *vcpu);
@@ -459,7 +454,7 @@ void kvm_load_host_xsave_state(struct kvm_vcpu *vcpu);
 int kvm_xsave2_size(struct kvm *kvm);	/* bytes, KVM_CAP_XSAVE2; kvm may be NULL */
 long kvm_fpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
 
-/* ---- CPUID: arch/x86/cpuid.c ---------------------------------------------------------------- */
+/* ---- CPUID: arch/x86/cpuid.c ---------------------------------------------- */
 
 void kvm_cpuid_module_init(void);		/* capabilities of this host */
 void kvm_cpuid_clear_cap(unsigned int feature);	/* backend: X86_FEATURE_* that it cannot give */
@@ -488,7 +483,7 @@ static inline bool kvm_gpa_is_legal(struct kvm_vcpu *vcpu, gpa_t gpa)
 	return !(gpa & vcpu->arch.cpuid.reserved_gpa_bits);
 }
 
-/* ---- MSRs: arch/x86/msr.c --------------------------------------------------------------------- */
+/* ---- MSRs: arch/x86/msr.c ------------------------------------------------- */
 
 void kvm_msr_module_init(void);
 /* guest or host access incl. filter for guests: 0, 1 (#GP), KVM_MSR_RET_* */
@@ -509,7 +504,7 @@ long kvm_mce_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *
 void kvm_msr_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
 int kvm_mce_vcpu_create(struct kvm_vcpu *vcpu);
 
-/* ---- time: arch/x86/time.c ---------------------------------------------------------------------- */
+/* ---- time: arch/x86/time.c ------------------------------------------------ */
 
 int kvm_time_module_init(void);
 void kvm_time_module_exit(void);
@@ -532,15 +527,15 @@ long kvm_time_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned lon
 u64 kvm_get_kvmclock_ns(struct kvm *kvm);
 unsigned int kvm_host_tsc_khz(void);
 
-/* ---- MMU: arch/x86/mmu ---------------------------------------------------------------------------- */
+/* ---- MMU: arch/x86/mmu ---------------------------------------------------- */
 
 #include "arch/x86/mmu/mmu.h"
 
-/* ---- interrupt controllers: arch/x86/irq ------------------------------------------------------------- */
+/* ---- interrupt controllers: arch/x86/irq ---------------------------------- */
 
 #include "arch/x86/irq/irq.h"
 
-/* ---- module parameters (arch/x86/main.c) --------------------------------------------------------------- */
+/* ---- module parameters (arch/x86/main.c) ---------------------------------- */
 extern bool kvm_ignore_msrs;
 extern bool kvm_report_ignored_msrs;
 extern int kvm_lapic_timer_advance_ns;

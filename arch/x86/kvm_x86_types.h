@@ -261,7 +261,7 @@ struct kvm_arch {
 	struct kvm_pit *vpit;			/* (l) */
 	u8 nr_reserved_ioapic_pins;
 	atomic_t vapics_in_nmi_mode;
-	struct mutex apic_map_lock;
+	struct mutex apic_map_lock;		/* to replace apic_map */
 	struct kvm_apic_map __rcu *apic_map;	/* apic_map_lock; RCU */
 	atomic_t apic_map_dirty;
 	bool x2apic_format;			/* KVM_CAP_X2APIC_API */

@@ -39,16 +39,22 @@ u64 kvm_host_xss;
 struct kvm_backend_ops kvm_be __read_mostly;
 EXPORT_SYMBOL_GPL(kvm_be);
 
-#define KVM_BE_DEFINE(op)						\
-	DEFINE_STATIC_CALL_NULL(kvm_be_##op,				\
-				*(((struct kvm_backend_ops *)0)->op));	\
-	EXPORT_STATIC_CALL_GPL(kvm_be_##op);
-KVM_BE_CALLS(KVM_BE_DEFINE)
+#define KVM_BE_CALL(op)		DEFINE_STATIC_CALL_NULL(kvm_be_##op, *kvm_be.op)
+#include "arch/x86/backend_calls.h"
+#define KVM_BE_CALL(op)		EXPORT_STATIC_CALL_GPL(kvm_be_##op)
+#include "arch/x86/backend_calls.h"
 
+/* one backend loads or goes at a time */
 static DEFINE_MUTEX(backend_lock);
 
-#define KVM_BE_CHECK(op) || !ops->op
-#define KVM_BE_UPDATE(op) static_call_update(kvm_be_##op, ops->op);
+static bool backend_is_complete(const struct kvm_backend_ops *ops)
+{
+	bool complete = ops->name;
+
+#define KVM_BE_CALL(op)		(complete &= !!(*ops).op)
+#include "arch/x86/backend_calls.h"
+	return complete;
+}
 
 /**
  * kvm_x86_backend_init() - make a vendor's backend the one that is used
@@ -61,7 +67,7 @@ int kvm_x86_backend_init(const struct kvm_backend_ops *ops)
 {
 	int r;
 
-	if (!ops->name KVM_BE_CALLS(KVM_BE_CHECK))
+	if (!backend_is_complete(ops))
 		return -EINVAL;
 
 	mutex_lock(&backend_lock);
@@ -72,7 +78,8 @@ int kvm_x86_backend_init(const struct kvm_backend_ops *ops)
 	}
 
 	kvm_be = *ops;
-	KVM_BE_CALLS(KVM_BE_UPDATE)
+#define KVM_BE_CALL(op)		static_call_update(kvm_be_##op, kvm_be.op)
+#include "arch/x86/backend_calls.h"
 
 	r = kvm_init(ops->owner);
 	if (r)
@@ -560,7 +567,7 @@ bool kvm_arch_irqchip_in_kernel(struct kvm *kvm)
 	return kvm_irqchip_in_kernel(kvm);
 }
 
-/* ---- vCPU -------------------------------------------------------------------------------- */
+/* ---- vCPU ----------------------------------------------------------------- */
 
 /**
  * kvm_arch_vcpu_precreate() - may a vCPU with this id be made now

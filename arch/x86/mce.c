@@ -104,7 +104,7 @@ int kvm_mce_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 			return 1;
 		switch ((msr->index - MSR_IA32_MC0_CTL) % BANK_REGS) {
 		case 0:
-			/* Linux leaves bit 10 of bank 4 clear on some AMD CPUs, and bit 0 elsewhere */
+			/* Linux clears bit 10 of bank 4 on some AMD CPUs, else bit 0 */
 			if (data && (data | BIT(10) | 1) != ~0ull)
 				return 1;
 			break;

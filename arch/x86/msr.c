@@ -33,7 +33,7 @@
 #define HWCR_IGNORED		(BIT_ULL(3) | BIT_ULL(6) | BIT_ULL(8))
 #define HWCR_KEPT		(BIT_ULL(18) | BIT_ULL(24))
 
-/* ---- lists ---------------------------------------------------------------------------- */
+/* ---- lists ---------------------------------------------------------------- */
 
 /* What user space has to save and restore. */
 static const u32 msrs_all[] = {
@@ -101,7 +101,7 @@ static void make_list(void)
 	nr_msr_list = n;
 }
 
-/* ---- PAT and MTRRs ------------------------------------------------------------------------ */
+/* ---- PAT and MTRRs -------------------------------------------------------- */
 
 static bool memory_type_valid(u8 type, bool pat)
 {
@@ -124,7 +124,7 @@ bool kvm_types_valid(u64 value, bool pat)
 			return false;
 	return true;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_types_valid);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_types_valid);
 
 /**
  * kvm_mtrr_valid() - may an MTRR have this value
@@ -144,7 +144,7 @@ bool kvm_mtrr_valid(u32 index, u64 value, u64 reserved_gpa_bits)
 	}
 	return kvm_types_valid(value, false);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_mtrr_valid);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_mtrr_valid);
 
 static u64 *mtrr_reg(struct kvm_vcpu *vcpu, u32 index)
 {
@@ -165,7 +165,7 @@ static u64 *mtrr_reg(struct kvm_vcpu *vcpu, u32 index)
 	}
 }
 
-/* ---- one register ----------------------------------------------------------------------------- */
+/* ---- one register --------------------------------------------------------- */
 
 static int get_common(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 {
@@ -448,7 +448,7 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 data, bool host)
 	return r == KVM_MSR_RET_INVALID ? unknown(vcpu, index, data, true) : r;
 }
 
-/* ---- the guest's instructions ------------------------------------------------------------------- */
+/* ---- the guest's instructions --------------------------------------------- */
 
 /**
  * kvm_msr_user_space() - does user space want to decide
@@ -556,7 +556,7 @@ int kvm_emulate_wrmsr(struct kvm_vcpu *vcpu, const struct kvm_exit *exit)
 	return 1;
 }
 
-/* ---- filter: KVM_X86_SET_MSR_FILTER ---------------------------------------------------------------- */
+/* ---- filter: KVM_X86_SET_MSR_FILTER --------------------------------------- */
 
 struct filter_range {
 	u32 flags;
@@ -698,7 +698,7 @@ void kvm_vm_free_msr_filter(struct kvm *kvm)
 	RCU_INIT_POINTER(kvm->arch.msr_filter, NULL);
 }
 
-/* ---- ioctls ------------------------------------------------------------------------------------------- */
+/* ---- ioctls --------------------------------------------------------------- */
 
 static int get_feature(u32 index, u64 *data)
 {

@@ -65,7 +65,7 @@ bool kvm_cr0_valid(unsigned long cr0)
 		return false;
 	return !(cr0 & X86_CR0_PG) || (cr0 & X86_CR0_PE);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_cr0_valid);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_cr0_valid);
 
 /* LMA follows LME and PG. */
 static void update_lma(struct kvm_vcpu *vcpu, unsigned long cr0)
@@ -201,7 +201,7 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 	return 0;
 }
 
-/* ---- CR8, EFER, XCR0 ------------------------------------------------------------------ */
+/* ---- CR8, EFER, XCR0 ------------------------------------------------------ */
 
 /**
  * kvm_set_cr8() - set the task priority
@@ -251,7 +251,7 @@ u64 kvm_efer_bits(bool (*has)(void *ctx, unsigned int feature), void *ctx)
 		bits |= EFER_FFXSR;
 	return bits;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_efer_bits);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_efer_bits);
 
 static bool guest_has_feature(void *vcpu, unsigned int feature)
 {
@@ -315,7 +315,7 @@ bool kvm_xcr0_valid(u64 xcr0, u64 supported)
 	}
 	return true;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_xcr0_valid);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_xcr0_valid);
 
 /**
  * kvm_set_xcr() - XSETBV, CPL checked by the caller
@@ -334,7 +334,7 @@ int kvm_set_xcr(struct kvm_vcpu *vcpu, u32 index, u64 xcr)
 	return 0;
 }
 
-/* ---- RFLAGS ---------------------------------------------------------------------------- */
+/* ---- RFLAGS --------------------------------------------------------------- */
 
 /**
  * kvm_get_rflags() - RFLAGS as the guest has them
@@ -362,7 +362,7 @@ void kvm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 }
 
-/* ---- debug registers ---------------------------------------------------------------------- */
+/* ---- debug registers ------------------------------------------------------ */
 
 /**
  * kvm_update_dr7() - whose breakpoints are in force, and are any
@@ -487,7 +487,7 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void __user *argp)
 	return 0;
 }
 
-/* ---- KVM_{GET,SET}_REGS ------------------------------------------------------------------------ */
+/* ---- KVM_{GET,SET}_REGS --------------------------------------------------- */
 
 static void get_regs(struct kvm_vcpu *vcpu, struct kvm_regs *r)
 {
@@ -537,7 +537,7 @@ static void set_regs(struct kvm_vcpu *vcpu, const struct kvm_regs *r)
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 }
 
-/* ---- KVM_{GET,SET}_SREGS(2) ---------------------------------------------------------------------- */
+/* ---- KVM_{GET,SET}_SREGS(2) ----------------------------------------------- */
 
 static void get_sregs_common(struct kvm_vcpu *vcpu, struct kvm_sregs *s)
 {
@@ -684,7 +684,7 @@ static int set_sregs2(struct kvm_vcpu *vcpu, const struct kvm_sregs2 *s2)
 	return set_sregs_common(vcpu, &s);
 }
 
-/* ---- reset --------------------------------------------------------------------------------------------- */
+/* ---- reset ---------------------------------------------------------------- */
 
 static void reset_segments(struct kvm_vcpu *vcpu)
 {
@@ -758,7 +758,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 }
 
-/* ---- ioctls ----------------------------------------------------------------------------------------------- */
+/* ---- ioctls --------------------------------------------------------------- */
 
 static int translate(struct kvm_vcpu *vcpu, void __user *argp)
 {

@@ -277,6 +277,7 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 
 	/* no SRCU in the guest: a memslot change must not wait for its exit */
 	kvm_vcpu_srcu_read_unlock(vcpu);
+	/* the mode before the look at the requests, see docs/locking.md */
 	smp_store_mb(vcpu->mode, KVM_IN_GUEST);
 
 	if (must_not_enter(vcpu)) {
@@ -314,6 +315,7 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 
 	put_guest_debugregs(vcpu);
 	kvm_load_host_xsave_state(vcpu);
+	/* pairs with the sender of a request, which looks at the mode */
 	smp_store_release(&vcpu->mode, KVM_OUTSIDE_GUEST);
 
 	/*

@@ -74,7 +74,7 @@ void kvm_pvclock_scale(u32 khz, u32 *mult, s8 *shift)
 	*mult = div64_u64(target << 32, hz);
 	*shift = s;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_pvclock_scale);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pvclock_scale);
 
 static u64 host_cycles_to_ns(u64 cycles)
 {
@@ -85,7 +85,7 @@ static u64 host_cycles_to_ns(u64 cycles)
 	return pvclock_scale_delta(cycles, mult, shift);
 }
 
-/* ---- the guest's TSC ------------------------------------------------------------------ */
+/* ---- the guest's TSC ------------------------------------------------------ */
 
 static u64 scale_tsc(struct kvm_vcpu *vcpu, u64 tsc)
 {
@@ -210,7 +210,7 @@ static int set_vcpu_khz(struct kvm_vcpu *vcpu, u32 khz)
 	return 0;
 }
 
-/* ---- the VM's clock ---------------------------------------------------------------------- */
+/* ---- the VM's clock ------------------------------------------------------- */
 
 /* pvclock_sc's lock held */
 static void take_base(struct kvm *kvm, u64 clock)
@@ -325,7 +325,7 @@ static void write_pvclock(struct kvm_vcpu *vcpu)
 	smp_wmb();	/* odd, content, even: the guest's reader relies on it */
 	kvm_write_guest(kvm, pv->gpa + sizeof(version), (void *)hv + sizeof(version),
 			sizeof(*hv) - sizeof(version));
-	smp_wmb();
+	smp_wmb();	/* odd, content, even */
 	version++;
 	kvm_write_guest(kvm, pv->gpa, &version, sizeof(version));
 }
@@ -347,12 +347,12 @@ static void write_wall_clock(struct kvm *kvm, gpa_t gpa)
 	smp_wmb();	/* as above */
 	kvm_write_guest(kvm, gpa + sizeof(version), (void *)&wc + sizeof(version),
 			sizeof(wc) - sizeof(version));
-	smp_wmb();
+	smp_wmb();	/* odd, content, even */
 	version++;
 	kvm_write_guest(kvm, gpa, &version, sizeof(version));
 }
 
-/* ---- steal time ------------------------------------------------------------------------------ */
+/* ---- steal time ----------------------------------------------------------- */
 
 static bool steal_enabled(struct kvm_vcpu *vcpu)
 {
@@ -399,12 +399,12 @@ static void record_steal(struct kvm_vcpu *vcpu)
 	version = (version | 1) + (version & 1 ? 2 : 0);
 	kvm_write_guest_cached(kvm, c, &version,
 			       offsetof(struct kvm_steal_time, version), sizeof(version));
-	smp_wmb();
+	smp_wmb();	/* odd, content, even */
 	steal += delay - vcpu->arch.st.last_steal;
 	vcpu->arch.st.last_steal = delay;
 	kvm_write_guest_cached(kvm, c, &steal,
 			       offsetof(struct kvm_steal_time, steal), sizeof(steal));
-	smp_wmb();
+	smp_wmb();	/* odd, content, even */
 	version++;
 	kvm_write_guest_cached(kvm, c, &version,
 			       offsetof(struct kvm_steal_time, version), sizeof(version));
@@ -444,7 +444,7 @@ static int set_steal_msr(struct kvm_vcpu *vcpu, u64 data)
 	return 0;
 }
 
-/* ---- MSRs and requests ------------------------------------------------------------------------- */
+/* ---- MSRs and requests ---------------------------------------------------- */
 
 /**
  * kvm_time_handle_requests() - bring the guest's copies up to date
@@ -543,7 +543,7 @@ int kvm_time_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	}
 }
 
-/* ---- ioctls ------------------------------------------------------------------------------------ */
+/* ---- ioctls --------------------------------------------------------------- */
 
 static int get_clock_ioctl(struct kvm *kvm, void __user *argp)
 {
@@ -673,7 +673,7 @@ long kvm_time_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned lon
 	}
 }
 
-/* ---- life cycle ---------------------------------------------------------------------------------- */
+/* ---- life cycle ----------------------------------------------------------- */
 
 /**
  * kvm_time_module_init() - nothing is shared by all VMs

@@ -79,7 +79,7 @@ void x86_emul_init(struct x86_emul *e)
 }
 EXPORT_SYMBOL_GPL(x86_emul_init);
 
-/* ---- registers ----------------------------------------------------------------------- */
+/* ---- registers ------------------------------------------------------------ */
 
 struct kvm_segment *emul_seg(struct x86_emul *e, enum x86_emul_seg seg)
 {
@@ -112,7 +112,7 @@ void emul_set_gpr(struct x86_emul *e, unsigned int reg, u64 val, unsigned int by
 	e->gpr_dirty |= BIT(reg);
 }
 
-/* ---- addresses ----------------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------ */
 
 /**
  * emul_canonical() - is that an address the guest's paging can translate
@@ -227,7 +227,7 @@ int emul_write_system(struct x86_emul *e, u64 linear, const void *val, unsigned 
 	return e->ops->write(e, linear, val, bytes, true, &e->fault);
 }
 
-/* ---- stack and RIP ------------------------------------------------------------------- */
+/* ---- stack and RIP -------------------------------------------------------- */
 
 /**
  * emul_stack_bytes() - width of the stack pointer
@@ -296,7 +296,7 @@ int emul_check_vm86(struct x86_emul *e)
 	return e->ops->get_cr(e, 4) & X86_CR4_VME ? X86_EMUL_UNHANDLEABLE : emul_gp(e, 0);
 }
 
-/* ---- one instruction ----------------------------------------------------------------- */
+/* ---- one instruction ------------------------------------------------------ */
 
 static int read_operand(struct x86_emul *e, struct x86_operand *op)
 {

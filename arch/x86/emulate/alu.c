@@ -418,7 +418,7 @@ int em_idiv(struct x86_emul *e)
 	return X86_EMUL_CONTINUE;
 }
 
-/* ---- bits ------------------------------------------------------------------------------ */
+/* ---- bits ----------------------------------------------------------------- */
 
 /* The decoder has moved a memory operand to where a register's index says. */
 int em_bt(struct x86_emul *e)
@@ -520,7 +520,7 @@ int em_crc32(struct x86_emul *e)
 	return X86_EMUL_CONTINUE;
 }
 
-/* ---- read-modify-write ------------------------------------------------------------------- */
+/* ---- read-modify-write ---------------------------------------------------- */
 
 int em_xadd(struct x86_emul *e)
 {

@@ -12,18 +12,20 @@
 #include "arch/x86/emulate/internal.h"
 
 #define I(fl, d, s, fn)		{ .flags = (fl), .dst = (d), .src = (s), .exec = (fn) }
-#define I3(fl, d, s, s2, fn)	{ .flags = (fl), .dst = (d), .src = (s), .src2 = (s2), .exec = (fn) }
-#define G(fl, d, s, g)		{ .flags = (fl) | F_MODRM | F_GROUP, .dst = (d), .src = (s), .group = (g) }
+#define I3(fl, d, s, s2, fn)						\
+	{ .flags = (fl), .dst = (d), .src = (s), .src2 = (s2), .exec = (fn) }
+#define G(fl, d, s, g)							\
+	{ .flags = (fl) | F_MODRM | F_GROUP, .dst = (d), .src = (s), .group = (g) }
 #define N			{ .exec = NULL }
 #define UD			I(0, 0, 0, em_ud)
 
 #define ALU6(base, fl, fn)						\
-	[base + 0] = I(F_MODRM | F_BYTE | F_LOCK | (fl), K_RM, K_REG, fn),	\
-	[base + 1] = I(F_MODRM | F_LOCK | (fl), K_RM, K_REG, fn),	\
-	[base + 2] = I(F_MODRM | F_BYTE | (fl), K_REG, K_RM, fn),	\
-	[base + 3] = I(F_MODRM | (fl), K_REG, K_RM, fn),		\
-	[base + 4] = I(F_BYTE | (fl), K_ACC, K_IMM, fn),		\
-	[base + 5] = I((fl), K_ACC, K_IMM, fn)
+	[(base) + 0] = I(F_MODRM | F_BYTE | F_LOCK | (fl), K_RM, K_REG, fn),	\
+	[(base) + 1] = I(F_MODRM | F_LOCK | (fl), K_RM, K_REG, fn),	\
+	[(base) + 2] = I(F_MODRM | F_BYTE | (fl), K_REG, K_RM, fn),	\
+	[(base) + 3] = I(F_MODRM | (fl), K_REG, K_RM, fn),		\
+	[(base) + 4] = I(F_BYTE | (fl), K_ACC, K_IMM, fn),		\
+	[(base) + 5] = I((fl), K_ACC, K_IMM, fn)
 
 static const struct x86_opcode group1[8] = {
 	I(F_LOCK, 0, 0, em_add), I(F_LOCK, 0, 0, em_or), I(F_LOCK, 0, 0, em_adc),
@@ -84,19 +86,6 @@ static const struct x86_opcode group11[8] = {
 	I(F_NOREAD, K_RM, K_IMM, em_mov), UD, UD, UD, UD, UD, UD, N,
 };
 
-#define JCC8(n)	[0x70 + (n)] = I(F_D64 | F_NEAR, K_RELB, 0, em_jcc)
-#define X16(m)	m(0), m(1), m(2), m(3), m(4), m(5), m(6), m(7), m(8), m(9), \
-		m(10), m(11), m(12), m(13), m(14), m(15)
-#define X8(m)	m(0), m(1), m(2), m(3), m(4), m(5), m(6), m(7)
-#define INC(n)	[0x40 + (n)] = I(F_NO64, K_OREG, 0, em_inc)
-#define DEC(n)	[0x48 + (n)] = I(F_NO64, K_OREG, 0, em_dec)
-#define PUSH(n)	[0x50 + (n)] = I(F_D64 | F_NOWRITE, K_OREG, 0, em_push)
-#define POP(n)	[0x58 + (n)] = I(F_D64 | F_NOREAD, K_OREG, 0, em_pop)
-#define XCHGA(n) [0x90 + (n)] = I(0, K_OREG, K_ACC, em_xchg)
-#define MOVB(n)	[0xb0 + (n)] = I(F_BYTE | F_NOREAD, K_OREG, K_IMM, em_mov)
-#define MOVV(n)	[0xb8 + (n)] = I(F_NOREAD, K_OREG, K_IMM64, em_mov)
-#define FPU(n)	[0xd8 + (n)] = I(F_MODRM | F_NOACCESS, K_RM, 0, em_x87)
-
 static const struct x86_opcode one_byte[256] = {
 	ALU6(0x00, 0, em_add),
 	[0x06] = I(F_NO64, 0, 0, em_push_sreg), [0x07] = I(F_NO64, 0, 0, em_pop_sreg),
@@ -114,7 +103,10 @@ static const struct x86_opcode one_byte[256] = {
 	[0x37] = I(F_NO64, 0, 0, em_daa),
 	ALU6(0x38, F_NOWRITE, em_cmp),
 	[0x3f] = I(F_NO64, 0, 0, em_daa),
-	X8(INC), X8(DEC), X8(PUSH), X8(POP),
+	[0x40 ... 0x47] = I(F_NO64, K_OREG, 0, em_inc),
+	[0x48 ... 0x4f] = I(F_NO64, K_OREG, 0, em_dec),
+	[0x50 ... 0x57] = I(F_D64 | F_NOWRITE, K_OREG, 0, em_push),
+	[0x58 ... 0x5f] = I(F_D64 | F_NOREAD, K_OREG, 0, em_pop),
 	[0x60] = I(F_NO64, 0, 0, em_pusha), [0x61] = I(F_NO64, 0, 0, em_popa),
 	[0x62] = I(F_MODRM | F_NO64 | F_MEMONLY | F_NOACCESS | F_NOWRITE, K_REG, K_RM, em_bound),
 	[0x63] = I(F_MODRM | F_NOREAD, K_REG, K_RM, em_movsxd),
@@ -126,7 +118,7 @@ static const struct x86_opcode one_byte[256] = {
 	[0x6d] = I(F_STRING | F_IO, 0, 0, em_string),
 	[0x6e] = I(F_STRING | F_BYTE | F_IO, 0, 0, em_string),
 	[0x6f] = I(F_STRING | F_IO, 0, 0, em_string),
-	X16(JCC8),
+	[0x70 ... 0x7f] = I(F_D64 | F_NEAR, K_RELB, 0, em_jcc),
 	[0x80] = G(F_BYTE, K_RM, K_IMM, group1), [0x81] = G(0, K_RM, K_IMM, group1),
 	[0x82] = G(F_BYTE | F_NO64, K_RM, K_IMM, group1), [0x83] = G(0, K_RM, K_IMMB, group1),
 	[0x84] = I(F_MODRM | F_BYTE | F_NOWRITE, K_RM, K_REG, em_test),
@@ -141,7 +133,7 @@ static const struct x86_opcode one_byte[256] = {
 	[0x8d] = I(F_MODRM | F_NOREAD | F_NOACCESS | F_MEMONLY, K_REG, K_RM, em_lea),
 	[0x8e] = I(F_MODRM | F_NOREAD | F_SRC16, K_SREG, K_RM, em_mov_sreg),
 	[0x8f] = G(0, K_RM, 0, group1a),
-	X8(XCHGA),
+	[0x90 ... 0x97] = I(0, K_OREG, K_ACC, em_xchg),
 	[0x98] = I(0, 0, 0, em_cbw), [0x99] = I(0, 0, 0, em_cwd),
 	[0x9a] = I(F_NO64, K_FAR, 0, em_call_far),
 	[0x9b] = I(0, 0, 0, em_fwait),
@@ -158,7 +150,8 @@ static const struct x86_opcode one_byte[256] = {
 	[0xaa] = I(F_STRING | F_BYTE, 0, 0, em_string), [0xab] = I(F_STRING, 0, 0, em_string),
 	[0xac] = I(F_STRING | F_BYTE, 0, 0, em_string), [0xad] = I(F_STRING, 0, 0, em_string),
 	[0xae] = I(F_STRING | F_BYTE, 0, 0, em_string), [0xaf] = I(F_STRING, 0, 0, em_string),
-	X8(MOVB), X8(MOVV),
+	[0xb0 ... 0xb7] = I(F_BYTE | F_NOREAD, K_OREG, K_IMM, em_mov),
+	[0xb8 ... 0xbf] = I(F_NOREAD, K_OREG, K_IMM64, em_mov),
 	[0xc0] = G(F_BYTE, K_RM, K_IMMU8, group2), [0xc1] = G(0, K_RM, K_IMMU8, group2),
 	[0xc2] = I(F_D64 | F_NEAR, K_IMMU16, 0, em_ret), [0xc3] = I(F_D64 | F_NEAR, 0, 0, em_ret),
 	[0xc4] = I(F_MODRM | F_NO64 | F_NOREAD | F_MEMONLY | F_NOACCESS, K_REG, K_RM, em_lseg),
@@ -172,14 +165,17 @@ static const struct x86_opcode one_byte[256] = {
 	[0xd2] = G(F_BYTE, K_RM, K_CL, group2), [0xd3] = G(0, K_RM, K_CL, group2),
 	[0xd4] = I(F_NO64, K_IMMU8, 0, em_aam), [0xd5] = I(F_NO64, K_IMMU8, 0, em_aad),
 	[0xd6] = I(F_NO64, 0, 0, em_salc), [0xd7] = I(F_BYTE, 0, 0, em_xlat),
-	X8(FPU),
-	[0xe0] = I(F_D64 | F_NEAR, K_RELB, 0, em_loop), [0xe1] = I(F_D64 | F_NEAR, K_RELB, 0, em_loop),
-	[0xe2] = I(F_D64 | F_NEAR, K_RELB, 0, em_loop), [0xe3] = I(F_D64 | F_NEAR, K_RELB, 0, em_jcxz),
+	[0xd8 ... 0xdf] = I(F_MODRM | F_NOACCESS, K_RM, 0, em_x87),
+	[0xe0] = I(F_D64 | F_NEAR, K_RELB, 0, em_loop),
+	[0xe1] = I(F_D64 | F_NEAR, K_RELB, 0, em_loop),
+	[0xe2] = I(F_D64 | F_NEAR, K_RELB, 0, em_loop),
+	[0xe3] = I(F_D64 | F_NEAR, K_RELB, 0, em_jcxz),
 	[0xe4] = I(F_BYTE | F_NOREAD | F_IO, K_ACC, K_IMMU8, em_in),
 	[0xe5] = I(F_NOREAD | F_IO, K_ACC, K_IMMU8, em_in),
 	[0xe6] = I(F_BYTE | F_NOWRITE | F_IO, K_ACC, K_IMMU8, em_out),
 	[0xe7] = I(F_NOWRITE | F_IO, K_ACC, K_IMMU8, em_out),
-	[0xe8] = I(F_D64 | F_NEAR, K_REL, 0, em_call_rel), [0xe9] = I(F_D64 | F_NEAR, K_REL, 0, em_jmp_rel),
+	[0xe8] = I(F_D64 | F_NEAR, K_REL, 0, em_call_rel),
+	[0xe9] = I(F_D64 | F_NEAR, K_REL, 0, em_jmp_rel),
 	[0xea] = I(F_NO64, K_FAR, 0, em_jmp_far), [0xeb] = I(F_D64 | F_NEAR, K_RELB, 0, em_jmp_rel),
 	[0xec] = I(F_BYTE | F_NOREAD | F_IO, K_ACC, K_DX, em_in),
 	[0xed] = I(F_NOREAD | F_IO, K_ACC, K_DX, em_in),
@@ -194,11 +190,6 @@ static const struct x86_opcode one_byte[256] = {
 	[0xfe] = G(F_BYTE, 0, 0, group4), [0xff] = G(0, 0, 0, group5),
 };
 
-#define CMOV(n)	[0x40 + (n)] = I(F_MODRM, K_REG, K_RM, em_cmov)
-#define JCC(n)	[0x80 + (n)] = I(F_D64 | F_NEAR, K_REL, 0, em_jcc)
-#define SETCC(n) [0x90 + (n)] = I(F_MODRM | F_BYTE | F_NOREAD, K_RM, 0, em_setcc)
-#define BSWAP(n) [0xc8 + (n)] = I(0, K_OREG, 0, em_bswap)
-#define NOPRM(n) [0x18 + (n)] = I(F_MODRM | F_NOACCESS | F_NOWRITE, K_RM, 0, em_nop)
 #define VLOAD	I(F_MODRM | F_VEC | F_NOREAD, K_VREG, K_RM, em_vec)
 #define VSTORE	I(F_MODRM | F_VEC | F_NOREAD, K_RM, K_VREG, em_vec)
 
@@ -214,7 +205,7 @@ static const struct x86_opcode two_byte[256] = {
 	[0x0d] = I(F_MODRM | F_NOACCESS | F_NOWRITE, K_RM, 0, em_nop),
 	[0x10] = VLOAD, [0x11] = VSTORE, [0x12] = VLOAD, [0x13] = VSTORE,
 	[0x16] = VLOAD, [0x17] = VSTORE,
-	X8(NOPRM),
+	[0x18 ... 0x1f] = I(F_MODRM | F_NOACCESS | F_NOWRITE, K_RM, 0, em_nop),
 	[0x20] = I(F_MODRM | F_PRIV | F_OP64 | F_REGONLY | F_NOREAD, K_RM, K_CR, em_mov_cr_read),
 	[0x21] = I(F_MODRM | F_PRIV | F_OP64 | F_REGONLY | F_NOREAD, K_RM, K_DR, em_mov_dr_read),
 	[0x22] = I(F_MODRM | F_PRIV | F_OP64 | F_REGONLY | F_NOREAD, K_CR, K_RM, em_mov_cr_write),
@@ -223,9 +214,10 @@ static const struct x86_opcode two_byte[256] = {
 	[0x30] = I(F_PRIV, 0, 0, em_wrmsr), [0x31] = I(0, 0, 0, em_rdtsc),
 	[0x32] = I(F_PRIV, 0, 0, em_rdmsr), [0x33] = I(0, 0, 0, em_rdpmc),
 	[0x34] = I(0, 0, 0, em_sysenter), [0x35] = I(0, 0, 0, em_sysexit),
-	X16(CMOV),
+	[0x40 ... 0x4f] = I(F_MODRM, K_REG, K_RM, em_cmov),
 	[0x6e] = VLOAD, [0x6f] = VLOAD, [0x7e] = VSTORE, [0x7f] = VSTORE,
-	X16(JCC), X16(SETCC),
+	[0x80 ... 0x8f] = I(F_D64 | F_NEAR, K_REL, 0, em_jcc),
+	[0x90 ... 0x9f] = I(F_MODRM | F_BYTE | F_NOREAD, K_RM, 0, em_setcc),
 	[0xa0] = I(F_D64, 0, 0, em_push_sreg), [0xa1] = I(F_D64, 0, 0, em_pop_sreg),
 	[0xa2] = I(0, 0, 0, em_cpuid),
 	[0xa3] = I(F_MODRM | F_NOWRITE, K_RM, K_REG, em_bt),
@@ -257,7 +249,7 @@ static const struct x86_opcode two_byte[256] = {
 	[0xc1] = I(F_MODRM | F_LOCK, K_RM, K_REG, em_xadd),
 	[0xc3] = I(F_MODRM | F_NOREAD | F_MEMONLY, K_RM, K_REG, em_mov),
 	[0xc7] = G(0, 0, 0, group9),
-	X8(BSWAP),
+	[0xc8 ... 0xcf] = I(0, K_OREG, 0, em_bswap),
 	[0xd6] = VSTORE, [0xe7] = VSTORE, [0xf0] = VLOAD,
 	[0xff] = I(F_MODRM, 0, 0, em_ud),
 };
@@ -333,7 +325,7 @@ static int next_imm(struct x86_emul *e, unsigned int bytes, bool sign, u64 *val)
 	return r;
 }
 
-/* ---- prefixes and sizes -------------------------------------------------------------- */
+/* ---- prefixes and sizes --------------------------------------------------- */
 
 static int decode_prefixes(struct x86_emul *e, u8 *opcode)
 {
@@ -408,7 +400,7 @@ static void decode_sizes(struct x86_emul *e)
 	}
 }
 
-/* ---- ModRM ------------------------------------------------------------------------------ */
+/* ---- ModRM ---------------------------------------------------------------- */
 
 static int decode_mem16(struct x86_emul *e)
 {
@@ -507,7 +499,7 @@ static int decode_modrm(struct x86_emul *e, bool regonly)
 	return r;
 }
 
-/* ---- operands --------------------------------------------------------------------------- */
+/* ---- operands ------------------------------------------------------------- */
 
 static void set_reg(struct x86_emul *e, struct x86_operand *op, unsigned int reg,
 		    unsigned int bytes)

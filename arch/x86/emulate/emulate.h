@@ -303,8 +303,11 @@ struct x86_operand {
  * @opcode: last opcode byte
  * @map: 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A
  * @len: bytes
- * @modrm: ModRM byte, when @has_modrm; @mod, @reg and @rm are its fields with
- *	the REX extension
+ * @has_modrm: there is a ModRM byte
+ * @modrm: that byte
+ * @mod: its field
+ * @reg: its field, with the REX extension
+ * @rm: likewise
  * @sib: SIB byte, when there is one
  * @rex: REX prefix or 0
  * @rep: 0xf2, 0xf3 or 0
@@ -319,6 +322,7 @@ struct x86_operand {
  * @is_io: IN, OUT, INS, OUTS
  * @mem: has a memory operand at @mem_seg:@mem_ea of @mem_bytes (not for strings
  *	and stack accesses)
+ * @rip_relative: @mem_ea is relative to the next instruction
  * @mem_read: reads it
  * @mem_write: writes it
  * @mem_seg: segment of the memory operand
@@ -400,7 +404,7 @@ struct x86_emul {
 	bool mode_changed;
 	struct x86_emul_insn d;
 
-	/* private */
+	/* private: */
 	u64 next_rip;
 	u64 saved_gpr[16];
 	u64 saved_rip, saved_rflags;

@@ -16,7 +16,7 @@ int em_nop(struct x86_emul *e)
 	return X86_EMUL_CONTINUE;
 }
 
-/* ---- moves ----------------------------------------------------------------------------- */
+/* ---- moves ---------------------------------------------------------------- */
 
 int em_mov(struct x86_emul *e)
 {
@@ -119,7 +119,7 @@ int em_xlat(struct x86_emul *e)
 	return r;
 }
 
-/* ---- flags ------------------------------------------------------------------------------- */
+/* ---- flags ---------------------------------------------------------------- */
 
 #define FLAGS_LOW	(X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | \
 			 X86_EFLAGS_ZF | X86_EFLAGS_SF)
@@ -182,7 +182,7 @@ int em_cmov(struct x86_emul *e)
 	return X86_EMUL_CONTINUE;
 }
 
-/* ---- decimal arithmetic: DAA, DAS, AAA, AAS, AAM, AAD ----------------------------------------- */
+/* ---- decimal arithmetic: DAA, DAS, AAA, AAS, AAM, AAD --------------------- */
 
 static void ascii_flags(struct x86_emul *e, u8 al)
 {
@@ -260,7 +260,7 @@ int em_aad(struct x86_emul *e)
 	return X86_EMUL_CONTINUE;
 }
 
-/* ---- stack ------------------------------------------------------------------------------------- */
+/* ---- stack ---------------------------------------------------------------- */
 
 int em_push(struct x86_emul *e)
 {
@@ -389,7 +389,7 @@ int em_bound(struct x86_emul *e)
 	return X86_EMUL_CONTINUE;
 }
 
-/* ---- near control flow ---------------------------------------------------------------------------- */
+/* ---- near control flow ---------------------------------------------------- */
 
 static int jump_rel(struct x86_emul *e)
 {
@@ -466,7 +466,7 @@ int em_ret(struct x86_emul *e)
 	return r;
 }
 
-/* ---- ports: APM vol. 1, 3.8.3 ------------------------------------------------------------------------ */
+/* ---- ports: APM vol. 1, 3.8.3 --------------------------------------------- */
 
 static int check_port(struct x86_emul *e, u16 port, unsigned int bytes)
 {
@@ -524,7 +524,7 @@ int em_out(struct x86_emul *e)
 	return r == X86_EMUL_CONTINUE ? e->ops->pio_out(e, n, SRC->val, &v, 1) : r;
 }
 
-/* ---- strings ------------------------------------------------------------------------------------------- */
+/* ---- strings -------------------------------------------------------------- */
 
 struct string_op {
 	unsigned int bytes;
@@ -672,6 +672,7 @@ int em_string(struct x86_emul *e)
 		.down = e->rflags & X86_EFLAGS_DF,
 	};
 	bool compares = (d->opcode & 0xfe) == 0xa6 || (d->opcode & 0xfe) == 0xae;
+	bool repe = d->rep == 0xf3;
 	unsigned int done = 1;
 	u64 count;
 	int r;
@@ -690,12 +691,12 @@ int em_string(struct x86_emul *e)
 	emul_set_gpr(e, X86_GPR_RCX, count, d->ad_bytes);
 	if (!count)
 		return X86_EMUL_CONTINUE;
-	if (compares && !(e->rflags & X86_EFLAGS_ZF) == (d->rep == 0xf3))
+	if (compares && !(e->rflags & X86_EFLAGS_ZF) == repe)
 		return X86_EMUL_CONTINUE;
 	return X86_EMUL_RESTART;
 }
 
-/* ---- vectors and x87 ---------------------------------------------------------------------- */
+/* ---- vectors and x87 ------------------------------------------------------ */
 
 /* What the guest's CPUID must offer. */
 static enum x86_emul_feature vec_feature(const struct x86_emul_insn *d)

@@ -15,7 +15,7 @@
 #define DST	(&e->d.op[0])
 #define SRC	(&e->d.op[1])
 
-/* ---- descriptors ---------------------------------------------------------------------- */
+/* ---- descriptors ---------------------------------------------------------- */
 
 void emul_unpack(const struct x86_descriptor *desc, u16 selector, struct kvm_segment *s)
 {
@@ -56,19 +56,17 @@ static u64 descriptor_address(struct x86_emul *e, u16 selector, unsigned int byt
 			      bool *found)
 {
 	u32 index = selector & ~7u;
+	struct kvm_dtable gdt;
 
 	if (selector & 4) {
 		const struct kvm_segment *ldt = emul_seg(e, X86_SEG_LDTR);
 
 		*found = !ldt->unusable && ldt->present && index + bytes - 1 <= ldt->limit;
 		return ldt->base + index;
-	} else {
-		struct kvm_dtable gdt;
-
-		e->ops->get_gdt(e, &gdt);
-		*found = index + bytes - 1 <= gdt.limit;
-		return gdt.base + index;
 	}
+	e->ops->get_gdt(e, &gdt);
+	*found = index + bytes - 1 <= gdt.limit;
+	return gdt.base + index;
 }
 
 /**
@@ -290,7 +288,7 @@ int emul_load_segment(struct x86_emul *e, u16 selector, enum x86_emul_seg seg)
 	return r;
 }
 
-/* ---- call gates ----------------------------------------------------------------------- */
+/* ---- call gates ----------------------------------------------------------- */
 
 /* SS:RSP of an inner level from the task state segment */
 static int inner_stack(struct x86_emul *e, unsigned int level, u16 *ss, u64 *sp)
@@ -455,7 +453,7 @@ static int through_gate(struct x86_emul *e, u16 selector, unsigned int type, boo
 	return X86_EMUL_CONTINUE;
 }
 
-/* ---- far JMP, CALL, RET --------------------------------------------------------------- */
+/* ---- far JMP, CALL, RET --------------------------------------------------- */
 
 static int far_pointer(struct x86_emul *e, u64 *rip, u16 *selector)
 {
@@ -643,13 +641,7 @@ int em_ret_far(struct x86_emul *e)
 		r = emul_pop(e, &cs, n);
 	if (r != X86_EMUL_CONTINUE)
 		return r;
-	if (emul_real(e)) {
-		if (rip > emul_seg(e, X86_SEG_CS)->limit)
-			return emul_gp(e, 0);
-		load_real(e, cs, X86_SEG_CS);
-		e->next_rip = rip;
-		e->mode_changed = true;
-	} else if ((cs & 3) > e->ops->get_cpl(e)) {
+	if (!emul_real(e) && (cs & 3) > e->ops->get_cpl(e)) {
 		emul_set_gpr(e, X86_GPR_RSP, e->gpr[X86_GPR_RSP] + drop, width);
 		r = emul_pop(e, &sp, n);
 		if (r == X86_EMUL_CONTINUE)
@@ -657,6 +649,13 @@ int em_ret_far(struct x86_emul *e)
 		if (r != X86_EMUL_CONTINUE)
 			return r;
 		return return_with_stack(e, cs, rip, ss, sp, drop);
+	}
+	if (emul_real(e)) {
+		if (rip > emul_seg(e, X86_SEG_CS)->limit)
+			return emul_gp(e, 0);
+		load_real(e, cs, X86_SEG_CS);
+		e->next_rip = rip;
+		e->mode_changed = true;
 	} else {
 		r = find_code(e, cs, e->ops->get_cpl(e), BY_RETURN, &s);
 		if (r == X86_EMUL_CONTINUE)
@@ -669,7 +668,7 @@ int em_ret_far(struct x86_emul *e)
 	return X86_EMUL_CONTINUE;
 }
 
-/* ---- IRET ------------------------------------------------------------------------------- */
+/* ---- IRET ----------------------------------------------------------------- */
 
 #define IRET_FLAGS	(X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF | \
 			 X86_EFLAGS_SF | X86_EFLAGS_TF | X86_EFLAGS_DF | X86_EFLAGS_OF | \
@@ -795,7 +794,7 @@ int em_iret(struct x86_emul *e)
 	return X86_EMUL_CONTINUE;
 }
 
-/* ---- INT -------------------------------------------------------------------------------- */
+/* ---- INT ------------------------------------------------------------------ */
 
 /* Through the vector table of real mode; the frame says to go on at @back. */
 static int int_real(struct x86_emul *e, u8 vector, u64 back)
@@ -887,7 +886,7 @@ int em_int(struct x86_emul *e)
 	return X86_EMUL_CONTINUE;
 }
 
-/* ---- moves of segment registers --------------------------------------------------------- */
+/* ---- moves of segment registers ------------------------------------------- */
 
 static void after_ss(struct x86_emul *e)
 {
@@ -973,7 +972,7 @@ int em_lseg(struct x86_emul *e)
 	return r;
 }
 
-/* ---- LDTR, TR and what tells of descriptors ----------------------------------------------- */
+/* ---- LDTR, TR and what tells of descriptors ------------------------------- */
 
 int em_sldt(struct x86_emul *e)
 {

@@ -127,7 +127,7 @@ int emul_jump(struct x86_emul *e, u64 rip, unsigned int bytes);
 bool emul_canonical(struct x86_emul *e, u64 linear);
 int emul_check_vm86(struct x86_emul *e);
 
-/* ---- alu.c: arithmetic on e->rflags ------------------------------------------------- */
+/* ---- alu.c: arithmetic on e->rflags --------------------------------------- */
 
 int em_add(struct x86_emul *e);
 int em_or(struct x86_emul *e);
@@ -162,7 +162,7 @@ int em_crc32(struct x86_emul *e);
 void emul_sub_flags(struct x86_emul *e, u64 a, u64 b, unsigned int bytes);
 bool emul_condition(const struct x86_emul *e, unsigned int cond);
 
-/* ---- exec.c -------------------------------------------------------------------------- */
+/* ---- exec.c --------------------------------------------------------------- */
 
 int em_mov(struct x86_emul *e);
 int em_movzx(struct x86_emul *e);
@@ -209,7 +209,7 @@ int em_daa(struct x86_emul *e);
 int em_aam(struct x86_emul *e);
 int em_aad(struct x86_emul *e);
 
-/* ---- far.c --------------------------------------------------------------------------- */
+/* ---- far.c ---------------------------------------------------------------- */
 
 void emul_unpack(const struct x86_descriptor *desc, u16 selector, struct kvm_segment *s);
 bool emul_long_mode(struct x86_emul *e);
@@ -236,11 +236,11 @@ int em_lar(struct x86_emul *e);
 int em_verr(struct x86_emul *e);
 int em_arpl(struct x86_emul *e);
 
-/* ---- task.c -------------------------------------------------------------------------- */
+/* ---- task.c --------------------------------------------------------------- */
 
 int emul_task_switch(struct x86_emul *e, u16 selector, enum x86_emul_task_reason reason);
 
-/* ---- system.c ------------------------------------------------------------------------ */
+/* ---- system.c ------------------------------------------------------------- */
 
 int em_hlt(struct x86_emul *e);
 int em_cli(struct x86_emul *e);

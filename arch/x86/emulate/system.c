@@ -146,7 +146,7 @@ int em_rdpmc(struct x86_emul *e)
 	return r;
 }
 
-/* ---- control and debug registers ------------------------------------------------------- */
+/* ---- control and debug registers ------------------------------------------ */
 
 int em_mov_cr_read(struct x86_emul *e)
 {
@@ -214,7 +214,7 @@ int em_wbinvd(struct x86_emul *e)
 	return X86_EMUL_CONTINUE;
 }
 
-/* ---- 0F 01 --------------------------------------------------------------------------------- */
+/* ---- 0F 01 ---------------------------------------------------------------- */
 
 static int store_dtable(struct x86_emul *e, bool idt)
 {
@@ -517,7 +517,7 @@ int em_rsm(struct x86_emul *e)
 	return r;
 }
 
-/* ---- fast system calls ------------------------------------------------------------------- */
+/* ---- fast system calls ---------------------------------------------------- */
 
 /* Flat segments at a level; SS first, as it carries the level. */
 static void flat_segments(struct x86_emul *e, u16 cs, u16 ss, unsigned int cpl, bool wide)

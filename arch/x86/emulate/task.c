@@ -127,7 +127,7 @@ static int set_busy(struct x86_emul *e, u64 linear, const struct x86_descriptor 
 	return emul_write_system(e, linear + 5, &access, 1);
 }
 
-/* ---- the new task's segments: faults are its own ------------------------------------------- */
+/* ---- the new task's segments: faults are its own -------------------------- */
 
 static int load_ldt(struct x86_emul *e, u16 selector)
 {
@@ -217,7 +217,7 @@ static int load_segments(struct x86_emul *e, const struct task *t)
 	return r;
 }
 
-/* ---- the switch ---------------------------------------------------------------------------- */
+/* ---- the switch ----------------------------------------------------------- */
 
 static int enter_task(struct x86_emul *e, const struct task *t, bool tss32,
 		      bool has_error_code, u32 error_code)

@@ -52,7 +52,7 @@ void kvm_ioapic_rte_to_irq(u64 rte, struct kvm_lapic_irq *irq)
 		.dest_id = rte >> IOAPIC_RTE_DEST_SHIFT,
 	};
 }
-KVM_EXPORT_FOR_KUNIT(kvm_ioapic_rte_to_irq);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_ioapic_rte_to_irq);
 
 /* Send what pin @pin has to say, if it may. lock held. */
 static int service(struct kvm_ioapic *ioapic, unsigned int pin)
@@ -112,7 +112,7 @@ int kvm_ioapic_set_irq(struct kvm_ioapic *ioapic, unsigned int pin, int source,
 	spin_unlock_irqrestore(&ioapic->lock, flags);
 	return r;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_ioapic_set_irq);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_ioapic_set_irq);
 
 static void assert_again(struct work_struct *work)
 {
@@ -175,7 +175,7 @@ void kvm_ioapic_eoi(struct kvm *kvm, int vector, bool level)
 		spin_unlock_irq(&ioapic->lock);
 	}
 }
-KVM_EXPORT_FOR_KUNIT(kvm_ioapic_eoi);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_ioapic_eoi);
 
 /**
  * kvm_ioapic_scan() - which vectors' EOI the IOAPIC wants from a vCPU
@@ -232,7 +232,7 @@ u32 kvm_ioapic_reg_read(struct kvm_ioapic *ioapic)
 		return sel & 1 ? ioapic->rte[i] >> 32 : (u32)ioapic->rte[i];
 	}
 }
-KVM_EXPORT_FOR_KUNIT(kvm_ioapic_reg_read);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_ioapic_reg_read);
 
 /**
  * kvm_ioapic_reg_write() - write the selected register
@@ -268,7 +268,7 @@ void kvm_ioapic_reg_write(struct kvm_ioapic *ioapic, u32 val)
 	if ((new & IOAPIC_RTE_LEVEL) && (ioapic->irr & BIT(pin)))
 		service(ioapic, pin);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_ioapic_reg_write);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_ioapic_reg_write);
 
 static int ioapic_read(struct kvm_vcpu *vcpu, struct kvm_io_device *dev,
 		       gpa_t addr, int len, void *val)
@@ -323,7 +323,7 @@ static const struct kvm_io_device_ops ioapic_ops = {
 	.write = ioapic_write,
 };
 
-/* ---- state and life cycle ------------------------------------------------------------ */
+/* ---- state and life cycle ------------------------------------------------- */
 
 /**
  * kvm_ioapic_get_state() - KVM_GET_IRQCHIP
@@ -349,7 +349,7 @@ void kvm_ioapic_get_state(struct kvm_ioapic *ioapic, struct kvm_ioapic_state *s)
 	}
 	spin_unlock_irq(&ioapic->lock);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_ioapic_get_state);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_ioapic_get_state);
 
 /**
  * kvm_ioapic_set_state() - KVM_SET_IRQCHIP
@@ -386,7 +386,7 @@ void kvm_ioapic_set_state(struct kvm_ioapic *ioapic, const struct kvm_ioapic_sta
 	}
 	spin_unlock_irq(&ioapic->lock);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_ioapic_set_state);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_ioapic_set_state);
 
 /**
  * kvm_ioapic_init() - state after RESET
@@ -401,7 +401,7 @@ void kvm_ioapic_init(struct kvm_ioapic *ioapic)
 	for (pin = 0; pin < KVM_OOT_IRQCHIP_PINS; pin++)
 		ioapic->rte[pin] = IOAPIC_RTE_MASKED;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_ioapic_init);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_ioapic_init);
 
 /**
  * kvm_ioapic_create() - give a VM its IOAPIC

@@ -40,7 +40,7 @@
 struct kvm_ioapic {
 	struct kvm_io_device dev;
 	struct kvm *kvm;
-	spinlock_t lock;
+	spinlock_t lock;	/* guards the registers and lines below */
 	u64 base;
 	u32 ioregsel;
 	u32 id;

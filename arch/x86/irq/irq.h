@@ -66,7 +66,7 @@ int kvm_lapic_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, int len, void *val);
 int kvm_lapic_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, int len, const void *val);
 
 /* interrupts to the vCPU: PIC (ExtINT), KVM_INTERRUPT or LAPIC */
-bool kvm_cpu_has_interrupt(struct kvm_vcpu *vcpu);	/* any deliverable vector, IF not considered */
+bool kvm_cpu_has_interrupt(struct kvm_vcpu *vcpu);	/* deliverable; whatever IF is */
 bool kvm_cpu_has_injectable_intr(struct kvm_vcpu *vcpu);
 bool kvm_cpu_has_extint(struct kvm_vcpu *vcpu);
 int kvm_cpu_get_interrupt(struct kvm_vcpu *vcpu);	/* acknowledge; -1 none */
@@ -80,7 +80,7 @@ bool kvm_lapic_has_init_or_sipi(struct kvm_vcpu *vcpu);
 void kvm_lapic_vcpu_load(struct kvm_vcpu *vcpu);	/* timer follows the CPU */
 void kvm_lapic_sync_from_vapic(struct kvm_vcpu *vcpu);	/* PV EOI before/after entry */
 void kvm_lapic_sync_to_vapic(struct kvm_vcpu *vcpu);
-void kvm_lapic_cpuid_changed(struct kvm_vcpu *vcpu);	/* timer mode mask, x2APIC broadcast, version */
+void kvm_lapic_cpuid_changed(struct kvm_vcpu *vcpu);	/* timer modes, version */
 void kvm_scan_ioapic(struct kvm_vcpu *vcpu);		/* KVM_REQ_SCAN_IOAPIC */
 void kvm_make_scan_ioapic_request(struct kvm *kvm);
 void kvm_recalculate_apic_map(struct kvm *kvm);

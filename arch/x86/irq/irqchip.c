@@ -155,7 +155,7 @@ static int set_default_routing(struct kvm *kvm)
 	return r;
 }
 
-/* ---- EOIs somebody wants to hear of -------------------------------------------------- */
+/* ---- EOIs somebody wants to hear of --------------------------------------- */
 
 /**
  * kvm_make_scan_ioapic_request() - what the EOIs are for has changed
@@ -232,7 +232,7 @@ void kvm_pic_output_changed(struct kvm *kvm)
 	}
 }
 
-/* ---- creation ---------------------------------------------------------------------------- */
+/* ---- creation ------------------------------------------------------------- */
 
 static int create_irqchip(struct kvm *kvm)
 {
@@ -318,7 +318,7 @@ out:
 	return r;
 }
 
-/* ---- ioctls --------------------------------------------------------------------------------- */
+/* ---- ioctls --------------------------------------------------------------- */
 
 static long irq_line(struct kvm *kvm, void __user *argp, bool want_status)
 {
@@ -491,7 +491,7 @@ long kvm_irq_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 	}
 }
 
-/* ---- life cycle ------------------------------------------------------------------------------- */
+/* ---- life cycle ----------------------------------------------------------- */
 
 /**
  * kvm_irq_module_init() - set up what all VMs share

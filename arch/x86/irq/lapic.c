@@ -96,7 +96,7 @@ bool kvm_lapic_enabled(struct kvm_vcpu *vcpu)
 	return apic && kvm_lapic_hw_enabled(apic) && READ_ONCE(apic->sw_enabled);
 }
 
-/* ---- priorities ----------------------------------------------------------------------- */
+/* ---- priorities ----------------------------------------------------------- */
 
 /**
  * kvm_lapic_highest() - highest bit of a 256-bit register
@@ -117,7 +117,7 @@ int kvm_lapic_highest(struct kvm_lapic *apic, unsigned int reg)
 	}
 	return -1;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_lapic_highest);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_highest);
 
 /**
  * kvm_lapic_find_highest_irr() - highest vector that waits
@@ -152,7 +152,7 @@ void kvm_lapic_update_ppr(struct kvm_lapic *apic)
 	if (ppr < old)
 		kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_lapic_update_ppr);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_update_ppr);
 
 /* The vector that may be delivered now, or -1. */
 static int deliverable(struct kvm_lapic *apic)
@@ -187,7 +187,7 @@ void kvm_lapic_set_tpr(struct kvm_vcpu *vcpu, unsigned long cr8)
 	kvm_lapic_update_ppr(apic);
 }
 
-/* ---- acceptance --------------------------------------------------------------------------- */
+/* ---- acceptance ----------------------------------------------------------- */
 
 /**
  * kvm_lapic_accept() - a message has arrived
@@ -244,7 +244,7 @@ int kvm_lapic_accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq)
 		return 0;
 	}
 }
-KVM_EXPORT_FOR_KUNIT(kvm_lapic_accept);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_accept);
 
 /**
  * kvm_lapic_local_deliver() - one of its own sources fires
@@ -284,7 +284,7 @@ bool kvm_lapic_accepts_pic(struct kvm_lapic *apic)
 	return !(lvt0 & LVT_MASKED) && (lvt0 & APIC_MODE_MASK) == APIC_DM_EXTINT;
 }
 
-/* ---- to the guest ------------------------------------------------------------------------------ */
+/* ---- to the guest --------------------------------------------------------- */
 
 /**
  * kvm_cpu_has_extint() - does the PIC, or user space in its place, have one
@@ -355,7 +355,7 @@ int kvm_cpu_get_interrupt(struct kvm_vcpu *vcpu)
 	return vec;
 }
 
-/* ---- EOI -------------------------------------------------------------------------------------------- */
+/* ---- EOI ------------------------------------------------------------------ */
 
 static void tell_ioapic(struct kvm_lapic *apic, int vec)
 {
@@ -390,9 +390,9 @@ void kvm_lapic_eoi(struct kvm_lapic *apic)
 	tell_ioapic(apic, vec);
 	kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_lapic_eoi);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_eoi);
 
-/* ---- PV EOI: Documentation/virt/kvm/x86/msr.rst, MSR_KVM_PV_EOI_EN ------------------------------------- */
+/* ---- PV EOI: Documentation/virt/kvm/x86/msr.rst, MSR_KVM_PV_EOI_EN -------- */
 
 /**
  * kvm_pv_eoi_set() - MSR_KVM_PV_EOI_EN is written
@@ -509,7 +509,7 @@ void kvm_lapic_sync_from_vapic(struct kvm_vcpu *vcpu)
 	kvm_lapic_update_ppr(apic);
 }
 
-/* ---- registers --------------------------------------------------------------------------------------------- */
+/* ---- registers ------------------------------------------------------------ */
 
 static bool reg_readable(struct kvm_lapic *apic, u32 reg)
 {
@@ -568,7 +568,7 @@ u32 kvm_lapic_reg_read(struct kvm_lapic *apic, u32 reg)
 	}
 	return kvm_lapic_reg(apic, reg);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_lapic_reg_read);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_reg_read);
 
 static void set_spiv(struct kvm_lapic *apic, u32 val)
 {
@@ -721,9 +721,9 @@ int kvm_lapic_reg_write(struct kvm_lapic *apic, u32 reg, u32 val)
 	kvm_recalculate_apic_map(kvm);
 	return 0;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_lapic_reg_write);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_reg_write);
 
-/* ---- xAPIC: memory-mapped -------------------------------------------------------------------------------------- */
+/* ---- xAPIC: memory-mapped ------------------------------------------------- */
 
 /* 0 it answers, 1 the hole of the quirk answers, -EOPNOTSUPP not its address */
 static int mmio_target(struct kvm_lapic *apic, gpa_t gpa)
@@ -792,7 +792,7 @@ int kvm_lapic_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, int len, const void *
 	return 0;
 }
 
-/* ---- x2APIC: MSRs 0x800 to 0x8ff ------------------------------------------------------------------------------------ */
+/* ---- x2APIC: MSRs 0x800 to 0x8ff ------------------------------------------ */
 
 /**
  * kvm_x2apic_read() - RDMSR of the APIC's range
@@ -838,7 +838,7 @@ int kvm_x2apic_write(struct kvm_vcpu *vcpu, u32 msr, u64 data)
 	return kvm_lapic_reg_write(apic, reg, data);
 }
 
-/* ---- IA32_APIC_BASE ----------------------------------------------------------------------------------------------------- */
+/* ---- IA32_APIC_BASE ------------------------------------------------------- */
 
 /**
  * kvm_lapic_get_base() - value of IA32_APIC_BASE
@@ -896,7 +896,7 @@ int kvm_lapic_set_base(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	return 0;
 }
 
-/* ---- INIT and SIPI ----------------------------------------------------------------------------------------------------------- */
+/* ---- INIT and SIPI -------------------------------------------------------- */
 
 /**
  * kvm_lapic_has_init_or_sipi() - does one wait to be taken
@@ -946,7 +946,7 @@ int kvm_lapic_accept_events(struct kvm_vcpu *vcpu)
 	return 0;
 }
 
-/* ---- life cycle, and state for user space --------------------------------------------------------------------------------------- */
+/* ---- life cycle, and state for user space --------------------------------- */
 
 /**
  * kvm_lapic_cpuid_changed() - what the guest's CPUID says of the APIC

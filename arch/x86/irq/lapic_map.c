@@ -93,7 +93,7 @@ bool kvm_lapic_match(struct kvm_lapic *apic, const struct kvm_lapic *src,
 		match_logical(apic, irq->dest_id) :
 		match_physical(apic, irq->dest_id);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_lapic_match);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_match);
 
 /* The APIC with a physical id when that is all there is to it; else -1. */
 static int deliver_by_map(struct kvm *kvm, struct kvm_lapic *src,

@@ -244,7 +244,7 @@ u32 kvm_lapic_timer_count(struct kvm_lapic *apic)
 	}
 	return min_t(u64, div64_u64(left, unit), U32_MAX);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_lapic_timer_count);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_timer_count);
 
 /**
  * kvm_lapic_get_tscdeadline() - RDMSR of IA32_TSC_DEADLINE

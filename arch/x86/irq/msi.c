@@ -49,7 +49,7 @@ void kvm_msi_to_irq(struct kvm *kvm, const struct kvm_route *e,
 	if (kvm->arch.x2apic_format)
 		irq->dest_id |= e->msi.address_hi & ~0xffu;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_msi_to_irq);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_msi_to_irq);
 
 /**
  * kvm_set_msi() - send it

@@ -150,7 +150,7 @@ int kvm_pic_set_irq(struct kvm_pic *pic, unsigned int pin, int source, int level
 	pic_unlock(pic);
 	return ret;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_pic_set_irq);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pic_set_irq);
 
 static void pic_accept(struct kvm_pic *pic, unsigned int chip, unsigned int pin)
 {
@@ -198,7 +198,7 @@ int kvm_pic_intack(struct kvm_pic *pic)
 	pic_unlock(pic);
 	return vector;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_pic_intack);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pic_intack);
 
 /* ICW1: start of an initialization sequence */
 static void pic_reset(struct kvm_pic *pic, unsigned int chip)
@@ -328,7 +328,7 @@ void kvm_pic_port_write(struct kvm_pic *pic, u16 port, u8 val)
 	pic_update(pic);
 	pic_unlock(pic);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_pic_port_write);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pic_port_write);
 
 static u8 pic_poll(struct kvm_pic *pic, unsigned int chip)
 {
@@ -376,7 +376,7 @@ u8 kvm_pic_port_read(struct kvm_pic *pic, u16 port)
 	pic_unlock(pic);
 	return val;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_pic_port_read);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pic_port_read);
 
 /**
  * kvm_pic_get_state() - state of a chip for KVM_GET_IRQCHIP
@@ -391,7 +391,7 @@ void kvm_pic_get_state(struct kvm_pic *pic, unsigned int chip,
 	*out = pic->chip[chip];
 	spin_unlock(&pic->lock);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_pic_get_state);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pic_get_state);
 
 /**
  * kvm_pic_set_state() - state of a chip from KVM_SET_IRQCHIP
@@ -427,7 +427,7 @@ int kvm_pic_set_state(struct kvm_pic *pic, unsigned int chip,
 	pic_unlock(pic);
 	return 0;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_pic_set_state);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pic_set_state);
 
 /**
  * kvm_pic_init() - power-up state
@@ -441,7 +441,7 @@ void kvm_pic_init(struct kvm_pic *pic, const struct kvm_pic_ops *ops)
 	pic->chip[PIC_MASTER].elcr_mask = elcr_mask[PIC_MASTER];
 	pic->chip[PIC_SLAVE].elcr_mask = elcr_mask[PIC_SLAVE];
 }
-KVM_EXPORT_FOR_KUNIT(kvm_pic_init);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pic_init);
 
 /* ---- in a VM ------------------------------------------------------------------- */
 

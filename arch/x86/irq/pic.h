@@ -43,7 +43,7 @@ struct kvm_pic_port {
 struct kvm_pic {
 	struct kvm *kvm;
 	const struct kvm_pic_ops *ops;
-	spinlock_t lock;
+	spinlock_t lock;	/* guards chip and lines */
 	struct kvm_pic_state chip[2];
 	u8 lines[KVM_PIC_PINS];
 	bool output;

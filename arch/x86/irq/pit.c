@@ -106,7 +106,7 @@ bool kvm_pit_out(const struct kvm_pit_channel_state *c, u64 now)
 		return d != c->count;
 	}
 }
-KVM_EXPORT_FOR_KUNIT(kvm_pit_out);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pit_out);
 
 static void pit_load(struct kvm_pit_regs *regs, unsigned int n, u16 val, u64 now)
 {
@@ -207,7 +207,7 @@ void kvm_pit_regs_write(struct kvm_pit_regs *regs, unsigned int reg, u8 val,
 		break;
 	}
 }
-KVM_EXPORT_FOR_KUNIT(kvm_pit_regs_write);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pit_regs_write);
 
 /**
  * kvm_pit_regs_read() - read a port of the chip
@@ -255,7 +255,7 @@ u8 kvm_pit_regs_read(struct kvm_pit_regs *regs, unsigned int reg, u64 now)
 		return count;
 	}
 }
-KVM_EXPORT_FOR_KUNIT(kvm_pit_regs_read);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pit_regs_read);
 
 /**
  * kvm_pit_speaker_write() - write port 61h
@@ -274,7 +274,7 @@ void kvm_pit_speaker_write(struct kvm_pit_regs *regs, u8 val, u64 now)
 	c->gate = gate;
 	regs->speaker_on = val & SPEAKER_DATA;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_pit_speaker_write);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pit_speaker_write);
 
 /**
  * kvm_pit_speaker_read() - read port 61h
@@ -292,7 +292,7 @@ u8 kvm_pit_speaker_read(const struct kvm_pit_regs *regs, u64 now)
 	       (div_u64(now, REFRESH_NS) & 1 ? SPEAKER_REFRESH : 0) |
 	       (kvm_pit_out(c, now) ? SPEAKER_OUT2 : 0);
 }
-KVM_EXPORT_FOR_KUNIT(kvm_pit_speaker_read);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pit_speaker_read);
 
 /**
  * kvm_pit_regs_init() - power-up state
@@ -312,7 +312,7 @@ void kvm_pit_regs_init(struct kvm_pit_regs *regs, u64 now)
 	}
 	regs->reloaded = false;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_pit_regs_init);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pit_regs_init);
 
 /* ---- in a VM ------------------------------------------------------------------- */
 

@@ -45,10 +45,11 @@ struct kvm_pit_regs {
  * @notifier: tells that end
  * @port: 40h to 43h
  * @speaker: 61h
+ * @has_speaker: @speaker is on the bus (no KVM_PIT_SPEAKER_DUMMY: it is not)
  */
 struct kvm_pit {
 	struct kvm *kvm;
-	struct mutex lock;
+	struct mutex lock;	/* guards regs, flags, period and the timer's start */
 	struct kvm_pit_regs regs;
 	u32 flags;
 	struct hrtimer timer;

@@ -76,7 +76,7 @@ int tdp_fill_cache(struct kvm_mmu *mmu, unsigned int n)
 	return 0;
 }
 
-/* ---- module, VM, vCPU --------------------------------------------------------------- */
+/* ---- module, VM, vCPU ----------------------------------------------------- */
 
 /**
  * kvm_mmu_module_init() - set up what all VMs share
@@ -262,7 +262,7 @@ long kvm_mmu_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 	}
 }
 
-/* ---- what slots and the MMU notifier ask ------------------------------------------------ */
+/* ---- what slots and the MMU notifier ask ---------------------------------- */
 
 static void zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end)
 {

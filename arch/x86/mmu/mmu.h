@@ -42,19 +42,25 @@ enum kvm_pf_result {
 	KVM_PF_RETRY,	/* mapped, or raced: re-enter */
 	KVM_PF_EMULATE,	/* MMIO or a write that must be emulated */
 };
+
 /**
  * kvm_mmu_tdp_fault() - handle a nested page fault
+ * @vcpu: the vCPU
  * @gpa: faulting guest physical address
  * @error_code: PFERR_*
+ *
  * Return: enum kvm_pf_result, or -errno (-EFAULT: no host memory there; user space is told)
  */
 int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code);
 
 /**
  * kvm_mmu_gva_to_gpa() - walk the guest's page tables in its current mode
+ * @vcpu: the vCPU
+ * @gva: linear address
  * @access: PFERR_WRITE, PFERR_USER, PFERR_FETCH as wanted; CPL is the caller's
  *	business (pass PFERR_USER for CPL 3 accesses)
  * @fault: filled with the #PF on failure; may be NULL
+ *
  * Return: the guest physical address, or KVM_INVALID_GPA
  */
 gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access,
@@ -63,6 +69,7 @@ gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access,
 bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3);
 /* whether @gpa is known to be MMIO (no memslot) */
 bool kvm_mmu_gpa_is_mmio(struct kvm_vcpu *vcpu, gpa_t gpa);
-long kvm_mmu_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg); /* (SET|GET)_NR_MMU_PAGES */
+/* KVM_SET_NR_MMU_PAGES, KVM_GET_NR_MMU_PAGES */
+long kvm_mmu_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg);
 
 #endif /* KVM_OOT_MMU_H */

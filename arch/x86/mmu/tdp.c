@@ -178,7 +178,7 @@ int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, u64 spte)
 	}
 }
 
-/* ---- taking away: mmu_lock held for writing --------------------------------------------- */
+/* ---- taking away: mmu_lock held for writing ------------------------------- */
 
 static u64 clear_entry(u64 *sptep)
 {

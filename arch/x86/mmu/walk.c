@@ -111,7 +111,7 @@ u64 kvm_walk_reserved_bits(const struct guest_walk *w, int level, u64 pte)
 		rsvd |= PTE_PS;
 	return pte & rsvd;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_walk_reserved_bits);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_walk_reserved_bits);
 
 /**
  * kvm_walk_permits() - may an access be made, given the accumulated rights
@@ -152,7 +152,7 @@ bool kvm_walk_permits(const struct guest_walk *w, u64 access, bool user_page,
 	}
 	return true;
 }
-KVM_EXPORT_FOR_KUNIT(kvm_walk_permits);
+EXPORT_SYMBOL_FOR_KUNIT(kvm_walk_permits);
 
 static void set_fault(const struct guest_walk *w, struct kvm_fault *fault,
 		      gva_t gva, u64 access, u64 code)

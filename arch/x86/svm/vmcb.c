@@ -158,7 +158,7 @@ void svm_update_intercepts(struct kvm_vcpu *vcpu)
 	}
 }
 
-/* ---- life cycle ---------------------------------------------------------------------- */
+/* ---- life cycle ----------------------------------------------------------- */
 
 /**
  * svm_vcpu_create() - allocate what a vCPU needs
@@ -235,7 +235,7 @@ void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	c->clean = 0;
 }
 
-/* ---- registers --------------------------------------------------------------------------- */
+/* ---- registers ------------------------------------------------------------ */
 
 /**
  * svm_cache_reg() - bring a register from the VMCB to vcpu->arch.regs

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The functions of struct kvm_backend_ops, all of which a backend must have. Who
+ * includes this defines what KVM_BE_CALL() makes of each; it is undefined again
+ * at the end, and there is no guard.
+ */
+KVM_BE_CALL(enable_cpu);
+KVM_BE_CALL(disable_cpu);
+KVM_BE_CALL(check_cpu);
+KVM_BE_CALL(vm_init);
+KVM_BE_CALL(vm_destroy);
+KVM_BE_CALL(vcpu_create);
+KVM_BE_CALL(vcpu_free);
+KVM_BE_CALL(vcpu_reset);
+KVM_BE_CALL(vcpu_load);
+KVM_BE_CALL(vcpu_put);
+KVM_BE_CALL(cpuid_changed);
+KVM_BE_CALL(prepare_switch);
+KVM_BE_CALL(enter);
+KVM_BE_CALL(cache_reg);
+KVM_BE_CALL(get_segment);
+KVM_BE_CALL(set_segment);
+KVM_BE_CALL(get_cpl);
+KVM_BE_CALL(get_dtable);
+KVM_BE_CALL(set_dtable);
+KVM_BE_CALL(set_cr0);
+KVM_BE_CALL(set_cr4);
+KVM_BE_CALL(set_efer);
+KVM_BE_CALL(get_rflags);
+KVM_BE_CALL(set_rflags);
+KVM_BE_CALL(load_root);
+KVM_BE_CALL(load_debugregs);
+KVM_BE_CALL(sync_debugregs);
+KVM_BE_CALL(update_intercepts);
+KVM_BE_CALL(inject);
+KVM_BE_CALL(cancel_injection);
+KVM_BE_CALL(intr_blocked);
+KVM_BE_CALL(nmi_blocked);
+KVM_BE_CALL(request_intr_window);
+KVM_BE_CALL(request_nmi_window);
+KVM_BE_CALL(get_nmi_mask);
+KVM_BE_CALL(set_nmi_mask);
+KVM_BE_CALL(get_int_shadow);
+KVM_BE_CALL(set_int_shadow);
+KVM_BE_CALL(update_cr8_intercept);
+KVM_BE_CALL(flush_tlb);
+KVM_BE_CALL(get_msr);
+KVM_BE_CALL(set_msr);
+KVM_BE_CALL(get_feature_msr);
+KVM_BE_CALL(msr_filter_changed);
+KVM_BE_CALL(write_tsc_offset);
+KVM_BE_CALL(write_tsc_multiplier);
+KVM_BE_CALL(has_emulated_msr);
+#undef KVM_BE_CALL
