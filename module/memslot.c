@@ -619,7 +619,7 @@ static bool harvest(struct kvm *kvm, struct kvm_memory_slot *slot,
 int kvm_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log)
 {
 	struct kvm_memory_slot *slot;
-	unsigned long *from, bytes;
+	unsigned long *from, bytes, i;
 	int r;
 
 	mutex_lock(&kvm->slots_lock);
@@ -635,8 +635,14 @@ int kvm_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log)
 		if (harvest(kvm, slot, from))
 			kvm_flush_remote_tlbs(kvm);
 	}
-	if (copy_to_user(log->dirty_bitmap, from, bytes))
+	if (copy_to_user(log->dirty_bitmap, from, bytes)) {
 		r = -EFAULT;
+		/* what was not told is told the next time */
+		if (from != slot->dirty_bitmap)
+			for (i = 0; i < bytes / sizeof(long); i++)
+				atomic_long_or(from[i],
+					       (atomic_long_t *)&slot->dirty_bitmap[i]);
+	}
 out:
 	mutex_unlock(&kvm->slots_lock);
 	return r;
