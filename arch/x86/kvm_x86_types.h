@@ -259,7 +259,7 @@ struct kvm_arch {
 	struct kvm_pic *vpic;			/* (l) */
 	struct kvm_ioapic *vioapic;		/* (l) */
 	struct kvm_pit *vpit;			/* (l) */
-	u8 nr_reserved_ioapic_pins;
+	u16 nr_reserved_ioapic_pins;
 	atomic_t vapics_in_nmi_mode;
 	struct mutex apic_map_lock;		/* to replace apic_map */
 	struct kvm_apic_map __rcu *apic_map;	/* apic_map_lock; RCU */

@@ -277,19 +277,17 @@ out:
 /**
  * kvm_irq_enable_split() - KVM_CAP_SPLIT_IRQCHIP
  * @kvm: the VM; kvm->lock is held
- * @nr_pins: GSIs that are pins of user space's IOAPIC
+ * @nr_pins: GSIs that are pins of user space's IOAPIC, checked
  *
- * Return: 0; -EEXIST when there is an irqchip; -EINVAL when there is a vCPU.
+ * Return: 0; -EEXIST when there is an irqchip, or a vCPU; -ENOMEM.
  */
 int kvm_irq_enable_split(struct kvm *kvm, unsigned int nr_pins)
 {
 	int r;
 
 	lockdep_assert_held(&kvm->lock);
-	if (kvm_irqchip_in_kernel(kvm))
+	if (kvm_irqchip_in_kernel(kvm) || kvm->created_vcpus)
 		return -EEXIST;
-	if (kvm->created_vcpus || nr_pins > U8_MAX)
-		return -EINVAL;
 	r = kvm_set_irq_routing(kvm, NULL, 0, 0);
 	if (r)
 		return r;
