@@ -404,13 +404,16 @@ EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_eoi);
 int kvm_pv_eoi_set(struct kvm_vcpu *vcpu, u64 data)
 {
 	gpa_t gpa = data & ~KVM_MSR_ENABLED;
+	struct kvm_hva_cache cache = {};
 
 	if (data & 2)
 		return 1;
 	if (data & KVM_MSR_ENABLED) {
+		/* a refused address leaves the old one in force */
 		if (!kvm_lapic_in_kernel(vcpu) ||
-		    kvm_hva_cache_init(vcpu->kvm, &vcpu->arch.pv_eoi.data, gpa, 1))
+		    kvm_hva_cache_init(vcpu->kvm, &cache, gpa, 1))
 			return 1;
+		vcpu->arch.pv_eoi.data = cache;
 	}
 	vcpu->arch.pv_eoi.msr_val = data;
 	if (vcpu->arch.apic)
@@ -1124,13 +1127,16 @@ static int set_lapic(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 static long set_vapic_addr(struct kvm_vcpu *vcpu, void __user *argp)
 {
 	struct kvm_lapic *apic = vcpu->arch.apic;
+	struct kvm_hva_cache cache = {};
 	struct kvm_vapic_addr va;
 
 	if (copy_from_user(&va, argp, sizeof(va)))
 		return -EFAULT;
-	if (va.vapic_addr &&
-	    kvm_hva_cache_init(vcpu->kvm, &apic->vapic, va.vapic_addr, sizeof(u32)))
-		return -EINVAL;
+	if (va.vapic_addr) {
+		if (kvm_hva_cache_init(vcpu->kvm, &cache, va.vapic_addr, sizeof(u32)))
+			return -EINVAL;
+		apic->vapic = cache;
+	}
 	apic->vapic_addr = va.vapic_addr;
 	return 0;
 }
