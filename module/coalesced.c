@@ -27,11 +27,11 @@ static struct kvm_coalesced_zone *to_zone(struct kvm_io_device *dev)
 	return container_of(dev, struct kvm_coalesced_zone, dev);
 }
 
-static bool zone_holds(const struct kvm_coalesced_zone *z, gpa_t addr, int len)
+static bool zone_holds(const struct kvm_coalesced_zone *z, gpa_t addr, u32 len)
 {
 	gpa_t start = z->zone.addr;
 
-	return len > 0 && addr >= start && addr + len >= addr &&
+	return addr >= start && addr + len >= addr &&
 	       addr + len <= start + z->zone.size;
 }
 
@@ -49,7 +49,7 @@ static int coalesced_write(struct kvm_vcpu *vcpu, struct kvm_io_device *dev,
 	struct kvm_coalesced_mmio *e;
 	u32 first, last, next;
 
-	if (!zone_holds(z, addr, len) || len > sizeof(e->data))
+	if (len <= 0 || len > sizeof(e->data) || !zone_holds(z, addr, len))
 		return -EOPNOTSUPP;
 
 	spin_lock(&z->kvm->ring_lock);
