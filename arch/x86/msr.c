@@ -618,7 +618,7 @@ static int add_filter_range(struct kvm_oot_msr_filter *f,
 
 	if (!user->nmsrs)
 		return 0;
-	if (user->flags & ~(KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE))
+	if (!user->flags || user->flags & ~(KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE))
 		return -EINVAL;
 	bytes = BITS_TO_LONGS((u64)user->nmsrs) * sizeof(long);
 	if (bytes > FILTER_BITMAP_BYTES)
