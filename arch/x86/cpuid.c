@@ -760,6 +760,8 @@ static int install(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, int 
 
 		if (!same) {
 			*c = old;
+			/* what else it set goes back too */
+			kvm_update_cpuid_runtime(vcpu);
 			return -EINVAL;
 		}
 	}
