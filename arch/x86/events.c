@@ -555,8 +555,9 @@ int kvm_set_vcpu_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *ev)
 	if (ev->flags & KVM_VCPUEVENT_VALID_PAYLOAD) {
 		pending = ev->exception.pending;
 		has_payload = pending && ev->exception_has_payload;
-		if (injected && pending)
-			return -EINVAL;
+		/* it cannot be both: the hardware has not seen one that is pending */
+		if (pending)
+			injected = false;
 	} else {
 		pending = false;
 		has_payload = false;
