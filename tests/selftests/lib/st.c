@@ -59,7 +59,7 @@ void st_note(const char *fmt, ...)
 	dprintf(say_fd, "# %s\n", msg);
 }
 
-static bool on_tcg(void)
+bool st_on_tcg(void)
 {
 	char line[256];
 	bool found = false;
@@ -95,7 +95,7 @@ static const char *known(const char *name)
 			continue;
 		plus = strstr(scope, "+tcg");
 		if (plus) {
-			if (!on_tcg())
+			if (!st_on_tcg())
 				continue;
 			*plus = 0;
 		}

@@ -99,6 +99,7 @@ struct vm {
 int kvm_open(void);
 int kvm_cap(int fd, long cap);
 bool kvm_is_oot(void);	/* ours, not the kernel's own */
+bool st_on_tcg(void);	/* the host's CPU is QEMU's emulation */
 
 #define VM_IRQCHIP	1	/* in-kernel PIC, IOAPIC, LAPIC */
 #define VM_SPLIT	2	/* LAPIC in the kernel only */
