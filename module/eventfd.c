@@ -616,6 +616,7 @@ void kvm_eventfd_init(struct kvm *kvm)
 	INIT_LIST_HEAD(&kvm->irqfds.resampler_list);
 	INIT_LIST_HEAD(&kvm->ioeventfds);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_eventfd_init);
 
 /**
  * kvm_eventfd_module_init() - the queue on which irqfds are taken down

@@ -287,6 +287,7 @@ void kvm_io_bus_init(struct kvm *kvm)
 	for (id = 0; id < KVM_BUS_COUNT; id++)
 		RCU_INIT_POINTER(kvm->buses[id], &empty_bus);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_io_bus_init);
 
 /**
  * kvm_io_bus_destroy() - destroy the buses and the devices still on them
@@ -314,3 +315,4 @@ void kvm_io_bus_destroy(struct kvm *kvm)
 		bus_free(bus);
 	}
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_io_bus_destroy);

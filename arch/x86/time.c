@@ -103,6 +103,7 @@ u64 kvm_read_guest_tsc(struct kvm_vcpu *vcpu, u64 host_tsc)
 {
 	return scale_tsc(vcpu, host_tsc) + vcpu->arch.tsc_offset;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_read_guest_tsc);
 
 static void set_offset(struct kvm_vcpu *vcpu, u64 offset)
 {

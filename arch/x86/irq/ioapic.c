@@ -429,6 +429,7 @@ int kvm_ioapic_create(struct kvm *kvm)
 	kvm->arch.vioapic = ioapic;
 	return 0;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_ioapic_create);
 
 /**
  * kvm_ioapic_stop() - no work of it runs after this
@@ -455,3 +456,4 @@ void kvm_ioapic_destroy(struct kvm *kvm)
 	kvm->arch.vioapic = NULL;
 	kfree(ioapic);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_ioapic_destroy);

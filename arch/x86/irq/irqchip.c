@@ -214,6 +214,7 @@ void kvm_scan_ioapic(struct kvm_vcpu *vcpu)
 	else
 		kvm_ioapic_scan(vcpu);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_scan_ioapic);
 
 /**
  * kvm_pic_output_changed() - the PIC's INTR rose

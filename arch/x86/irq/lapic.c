@@ -129,6 +129,7 @@ int kvm_lapic_find_highest_irr(struct kvm_vcpu *vcpu)
 {
 	return kvm_lapic_highest(vcpu->arch.apic, APIC_IRR);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_find_highest_irr);
 
 /**
  * kvm_lapic_update_ppr() - compute the processor priority, SDM 11.8.3.1
@@ -173,6 +174,7 @@ u64 kvm_lapic_get_cr8(struct kvm_vcpu *vcpu)
 {
 	return (kvm_lapic_reg(vcpu->arch.apic, APIC_TASKPRI) & 0xf0) >> 4;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_get_cr8);
 
 /**
  * kvm_lapic_set_tpr() - set the task priority through CR8
@@ -186,6 +188,7 @@ void kvm_lapic_set_tpr(struct kvm_vcpu *vcpu, unsigned long cr8)
 	kvm_lapic_set_reg(apic, APIC_TASKPRI, (cr8 & 0xf) << 4);
 	kvm_lapic_update_ppr(apic);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_set_tpr);
 
 /* ---- acceptance ----------------------------------------------------------- */
 
@@ -314,6 +317,7 @@ bool kvm_cpu_has_interrupt(struct kvm_vcpu *vcpu)
 	       kvm_lapic_hw_enabled(vcpu->arch.apic) &&
 	       deliverable(vcpu->arch.apic) >= 0;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_cpu_has_interrupt);
 
 /**
  * kvm_cpu_has_injectable_intr() - is there one that must be injected by software
@@ -354,6 +358,7 @@ int kvm_cpu_get_interrupt(struct kvm_vcpu *vcpu)
 	kvm_lapic_update_ppr(apic);
 	return vec;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_cpu_get_interrupt);
 
 /* ---- EOI ------------------------------------------------------------------ */
 
@@ -769,6 +774,7 @@ int kvm_lapic_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, int len, void *val)
 	memcpy(val, (u8 *)&data + at, len);
 	return 0;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_mmio_read);
 
 /**
  * kvm_lapic_mmio_write() - the guest writes to the APIC page
@@ -794,6 +800,7 @@ int kvm_lapic_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, int len, const void *
 	kvm_lapic_reg_write(apic, gpa & 0xff0, data);
 	return 0;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_mmio_write);
 
 /* ---- x2APIC: MSRs 0x800 to 0x8ff ------------------------------------------ */
 
@@ -818,6 +825,7 @@ int kvm_x2apic_read(struct kvm_vcpu *vcpu, u32 msr, u64 *data)
 		*data |= (u64)kvm_lapic_reg(apic, APIC_ICR2) << 32;
 	return 0;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_x2apic_read);
 
 /**
  * kvm_x2apic_write() - WRMSR of the APIC's range
@@ -840,6 +848,7 @@ int kvm_x2apic_write(struct kvm_vcpu *vcpu, u32 msr, u64 data)
 		return 1;
 	return kvm_lapic_reg_write(apic, reg, data);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_x2apic_write);
 
 /* ---- IA32_APIC_BASE ------------------------------------------------------- */
 
@@ -851,6 +860,7 @@ u64 kvm_lapic_get_base(struct kvm_vcpu *vcpu)
 {
 	return vcpu->arch.apic_base;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_get_base);
 
 static void apply_base(struct kvm_vcpu *vcpu, u64 data)
 {
@@ -898,6 +908,7 @@ int kvm_lapic_set_base(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	apply_base(vcpu, msr->data);
 	return 0;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_set_base);
 
 /* ---- INIT and SIPI -------------------------------------------------------- */
 
@@ -909,6 +920,7 @@ bool kvm_lapic_has_init_or_sipi(struct kvm_vcpu *vcpu)
 {
 	return vcpu->arch.apic && READ_ONCE(vcpu->arch.pending_sipi);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_has_init_or_sipi);
 
 static void start_at(struct kvm_vcpu *vcpu, u8 vector)
 {
@@ -1022,6 +1034,7 @@ void kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init)
 	atomic_set(&vcpu->kvm->arch.apic_map_dirty, 1);
 	kvm_recalculate_apic_map(vcpu->kvm);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_reset);
 
 /**
  * kvm_lapic_create() - give a vCPU its APIC
@@ -1045,6 +1058,7 @@ int kvm_lapic_create(struct kvm_vcpu *vcpu)
 	vcpu->arch.apic = apic;
 	return 0;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_create);
 
 /**
  * kvm_lapic_free() - take it away
@@ -1061,6 +1075,7 @@ void kvm_lapic_free(struct kvm_vcpu *vcpu)
 	free_page((unsigned long)apic->regs);
 	kfree(apic);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_free);
 
 /* In x2APIC mode the id is 32 bits wide, but user space may know 8 only. */
 static bool state_id(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s, bool set)
@@ -1078,7 +1093,14 @@ static bool state_id(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s, bool set)
 	return true;
 }
 
-static int get_lapic(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
+/**
+ * kvm_lapic_get_state() - KVM_GET_LAPIC
+ * @vcpu: the vCPU, with a LAPIC in the kernel
+ * @s: filled
+ *
+ * Return: 0.
+ */
+int kvm_lapic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 {
 	struct kvm_lapic *apic = vcpu->arch.apic;
 
@@ -1088,8 +1110,16 @@ static int get_lapic(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 	state_id(vcpu, s, false);
 	return 0;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_get_state);
 
-static int set_lapic(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
+/**
+ * kvm_lapic_set_state() - KVM_SET_LAPIC
+ * @vcpu: the vCPU, with a LAPIC in the kernel
+ * @s: state; what the chip cannot hold is reduced to what it can
+ *
+ * Return: 0, or -EINVAL for another vCPU's id in x2APIC mode.
+ */
+int kvm_lapic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 {
 	struct kvm_lapic *apic = vcpu->arch.apic;
 	u32 reg;
@@ -1123,6 +1153,7 @@ static int set_lapic(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 	kvm_make_request(KVM_REQ_SCAN_IOAPIC, vcpu);
 	return 0;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_set_state);
 
 static long set_vapic_addr(struct kvm_vcpu *vcpu, void __user *argp)
 {
@@ -1166,12 +1197,12 @@ long kvm_lapic_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user
 		s = memdup_user(argp, sizeof(*s));
 		if (IS_ERR(s))
 			return PTR_ERR(s);
-		r = set_lapic(vcpu, s);
+		r = kvm_lapic_set_state(vcpu, s);
 	} else {
 		s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
 		if (!s)
 			return -ENOMEM;
-		r = get_lapic(vcpu, s);
+		r = kvm_lapic_get_state(vcpu, s);
 		if (!r && copy_to_user(argp, s, sizeof(*s)))
 			r = -EFAULT;
 	}

@@ -136,6 +136,8 @@ bool kvm_lapic_accepts_pic(struct kvm_lapic *apic);
 int kvm_lapic_reg_write(struct kvm_lapic *apic, u32 reg, u32 val);
 u32 kvm_lapic_reg_read(struct kvm_lapic *apic, u32 reg);
 void kvm_lapic_eoi(struct kvm_lapic *apic);
+int kvm_lapic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s);
+int kvm_lapic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s);
 
 /* lapic_timer.c */
 void kvm_lapic_timer_init(struct kvm_lapic *apic);

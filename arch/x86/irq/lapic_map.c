@@ -189,6 +189,7 @@ int kvm_irq_deliver(struct kvm *kvm, struct kvm_lapic *src, struct kvm_lapic_irq
 	}
 	return r;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_irq_deliver);
 
 /**
  * kvm_recalculate_apic_map() - rebuild the array if something changed
@@ -252,3 +253,4 @@ void kvm_lapic_map_free(struct kvm *kvm)
 	RCU_INIT_POINTER(kvm->arch.apic_map, NULL);
 	kvfree(map);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_map_free);

@@ -260,6 +260,7 @@ int kvm_lapic_get_tscdeadline(struct kvm_vcpu *vcpu, u64 *data)
 	*data = apic && is_deadline(apic) ? apic->timer.tscdeadline : 0;
 	return 0;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_get_tscdeadline);
 
 /**
  * kvm_lapic_set_tscdeadline() - WRMSR of IA32_TSC_DEADLINE
@@ -276,6 +277,7 @@ void kvm_lapic_set_tscdeadline(struct kvm_vcpu *vcpu, u64 data)
 	apic->timer.tscdeadline = data;
 	kvm_lapic_timer_start(apic);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_set_tscdeadline);
 
 /**
  * kvm_lapic_has_pending_timer() - has it fired, undelivered
@@ -289,6 +291,7 @@ bool kvm_lapic_has_pending_timer(struct kvm_vcpu *vcpu)
 	       !(kvm_lapic_reg(apic, APIC_LVTT) & APIC_LVT_MASKED) &&
 	       kvm_lapic_enabled(vcpu);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_has_pending_timer);
 
 /**
  * kvm_lapic_inject_timer_irqs() - deliver LVTT if it has
@@ -304,6 +307,7 @@ void kvm_lapic_inject_timer_irqs(struct kvm_vcpu *vcpu)
 	if (is_deadline(apic))
 		apic->timer.tscdeadline = 0;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_inject_timer_irqs);
 
 /**
  * kvm_lapic_vcpu_load() - the vCPU came to this CPU: so does its timer

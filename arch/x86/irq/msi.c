@@ -73,3 +73,4 @@ int kvm_set_msi(struct kvm_route *e, struct kvm *kvm, int source, int level,
 	kvm_msi_to_irq(kvm, e, &irq);
 	return kvm_irq_deliver(kvm, NULL, &irq);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_set_msi);

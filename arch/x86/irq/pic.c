@@ -524,6 +524,7 @@ fail:
 	kfree(pic);
 	return r;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pic_create);
 
 /**
  * kvm_pic_destroy() - take the PICs from a VM
@@ -541,6 +542,7 @@ void kvm_pic_destroy(struct kvm *kvm)
 	kvm->arch.vpic = NULL;
 	kfree(pic);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pic_destroy);
 
 /**
  * kvm_pic_read_irq() - acknowledge the PICs' interrupt for a vCPU
