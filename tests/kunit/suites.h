@@ -15,5 +15,6 @@ extern struct kunit_suite kvm_decode_suite;
 extern struct kunit_suite kvm_emul_alu_suite;
 extern struct kunit_suite kvm_emul_exec_suite;
 extern struct kunit_suite kvm_lapic_suite;
+extern struct kunit_suite kvm_ioapic_suite;
 
 #endif /* KVM_OOT_KUNIT_SUITES_H */

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The I/O APIC against the 82093AA data sheet: registers, edges and levels, remote IRR and
+ * EOI, and the state that user space saves and restores.
+ */
+#include <kunit/test.h>
+
+#include "tests/kunit/suites.h"
+#include "tests/kunit/vm_mock.h"
+
+#define SRC	KVM_USERSPACE_IRQ_SOURCE_ID
+#define SRC2	KVM_IRQFD_RESAMPLE_IRQ_SOURCE_ID
+
+#define MASKED	0x10000
+#define LEVEL	0x8000
+#define REMOTE	0x4000
+
+static int ioapic_init(struct kunit *test)
+{
+	int r = vm_mock_create(test, KVM_IRQCHIP_KERNEL, NULL), i;
+	struct vm_mock *vm = test->priv;
+
+	for (i = 0; !r && i < MOCK_VCPUS; i++)
+		kvm_lapic_reg_write(vm->vcpu[i]->arch.apic, APIC_SPIV, 0x1ff);
+	return r;
+}
+
+static struct kvm_ioapic *chip(struct kunit *test)
+{
+	struct vm_mock *vm = test->priv;
+
+	return vm->kvm.arch.vioapic;
+}
+
+/* as the guest does it: through the bus */
+static int bus_write(struct kunit *test, gpa_t at, int len, u64 v)
+{
+	struct vm_mock *vm = test->priv;
+	int idx = srcu_read_lock(&vm->kvm.srcu), r;
+
+	r = kvm_io_bus_write(vm->vcpu[0], KVM_BUS_MMIO, at, len, &v);
+	srcu_read_unlock(&vm->kvm.srcu, idx);
+	return r;
+}
+
+static int bus_read(struct kunit *test, gpa_t at, int len, u64 *v)
+{
+	struct vm_mock *vm = test->priv;
+	int idx = srcu_read_lock(&vm->kvm.srcu), r;
+
+	r = kvm_io_bus_read(vm->vcpu[0], KVM_BUS_MMIO, at, len, v);
+	srcu_read_unlock(&vm->kvm.srcu, idx);
+	return r;
+}
+
+static u32 rd(struct kunit *test, u8 reg)
+{
+	u64 v = 0;
+
+	bus_write(test, 0xfec00000, 4, reg);
+	bus_read(test, 0xfec00010, 4, &v);
+	return v;
+}
+
+static void wr(struct kunit *test, u8 reg, u32 v)
+{
+	bus_write(test, 0xfec00000, 4, reg);
+	bus_write(test, 0xfec00010, 4, v);
+}
+
+static void set_rte(struct kunit *test, unsigned int pin, u32 low, u8 dest)
+{
+	wr(test, 0x10 + 2 * pin, MASKED);
+	wr(test, 0x11 + 2 * pin, (u32)dest << 24);
+	wr(test, 0x10 + 2 * pin, low);
+}
+
+static int line(struct kunit *test, unsigned int pin, int level)
+{
+	return kvm_ioapic_set_irq(chip(test), pin, SRC, level);
+}
+
+/* Take a vector that waits in a vCPU's IRR; false when it does not. */
+static bool took(struct kunit *test, int cpu, u8 vector)
+{
+	struct vm_mock *vm = test->priv;
+	struct kvm_lapic *a = vm->vcpu[cpu]->arch.apic;
+	bool was = kvm_lapic_test_vec(a, vector, APIC_IRR);
+
+	clear_bit(vector & 31, kvm_lapic_vec_word(a, vector, APIC_IRR));
+	return was;
+}
+
+static void eoi(struct kunit *test, u8 vector, bool level)
+{
+	struct vm_mock *vm = test->priv;
+
+	kvm_ioapic_eoi(&vm->kvm, vector, level);
+}
+
+/* ---- registers ------------------------------------------------------------------------- */
+
+static void registers(struct kunit *test)
+{
+	unsigned int reg;
+
+	KUNIT_EXPECT_EQ(test, rd(test, 0), 0u);
+	KUNIT_EXPECT_EQ(test, rd(test, 1), 0x170011u);
+	for (reg = 0x10; reg < 0x40; reg++)
+		KUNIT_EXPECT_EQ(test, rd(test, reg), reg & 1 ? 0u : (u32)MASKED);
+	/* four bits of id; arbitration shows it, and is read-only like the version */
+	wr(test, 0, 0xffffffff);
+	KUNIT_EXPECT_EQ(test, rd(test, 0), 0x0f000000u);
+	KUNIT_EXPECT_EQ(test, rd(test, 2), 0x0f000000u);
+	wr(test, 1, 0);
+	wr(test, 2, 0);
+	KUNIT_EXPECT_EQ(test, rd(test, 1), 0x170011u);
+	KUNIT_EXPECT_EQ(test, rd(test, 0), 0x0f000000u);
+	/* status and remote IRR are read-only, what is reserved is 0 */
+	for (reg = 0x10; reg < 0x40; reg++) {
+		wr(test, reg, reg & 1 ? 0xffffffff : 0xffffffff & ~LEVEL);
+		KUNIT_EXPECT_EQ_MSG(test, rd(test, reg), reg & 1 ? 0xff000000 : 0x12fffu & ~LEVEL,
+				    "%x", reg);
+		wr(test, reg, 0xffffffff);
+		KUNIT_EXPECT_EQ_MSG(test, rd(test, reg), reg & 1 ? 0xff000000 : 0x1afffu, "%x",
+				    reg);
+	}
+	/* nothing there */
+	for (reg = 3; reg < 256; reg++) {
+		if (reg >= 0x10 && reg < 0x40)
+			continue;
+		KUNIT_EXPECT_EQ_MSG(test, rd(test, reg), 0xffffffffu, "%x", reg);
+		wr(test, reg, 0);
+	}
+	KUNIT_EXPECT_EQ(test, rd(test, 0x10), 0x1afffu);
+	KUNIT_EXPECT_EQ(test, rd(test, 0x3f), 0xff000000u);
+}
+
+static void widths(struct kunit *test)
+{
+	u64 v;
+
+	/* the index has 8 bits whatever is written */
+	bus_write(test, 0xfec00000, 4, 0xabcdef01);
+	v = 0;
+	KUNIT_EXPECT_EQ(test, bus_read(test, 0xfec00000, 4, &v), 0);
+	KUNIT_EXPECT_EQ(test, v, 1);
+	v = ~0ull;
+	KUNIT_EXPECT_EQ(test, bus_read(test, 0xfec00010, 1, &v), 0);
+	KUNIT_EXPECT_EQ(test, v & 0xff, 0x11);
+	KUNIT_EXPECT_EQ(test, v >> 8, ~0ull >> 8);
+	v = ~0ull;
+	KUNIT_EXPECT_EQ(test, bus_read(test, 0xfec00010, 8, &v), 0);
+	KUNIT_EXPECT_EQ(test, v, 0x170011);
+	bus_write(test, 0xfec00000, 1, 0x11);
+	bus_write(test, 0xfec00010, 8, 0x1122334455667788);
+	KUNIT_EXPECT_EQ(test, rd(test, 0x11), 0x55000000u);
+	/* other addresses of the page read as 0 and take nothing */
+	v = ~0ull;
+	KUNIT_EXPECT_EQ(test, bus_read(test, 0xfec00020, 4, &v), 0);
+	KUNIT_EXPECT_EQ(test, (u32)v, 0u);
+	KUNIT_EXPECT_EQ(test, bus_write(test, 0xfec00040, 4, 0x30), 0);	/* no EOI register */
+	KUNIT_EXPECT_EQ(test, bus_read(test, 0xfec00100, 4, &v), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, bus_write(test, 0xfebffffc, 4, 0), -EOPNOTSUPP);
+}
+
+static void messages(struct kunit *test)
+{
+	static const struct {
+		u64 rte;
+		struct kvm_lapic_irq irq;
+	} c[] = {
+		{ 0x0000000000000030, { .vector = 0x30, .level = true } },
+		{ 0xff000000000089ff, { .vector = 0xff, .delivery_mode = 0x100, .level = true,
+		  .dest_mode = 0x800, .trig_mode = 1, .dest_id = 255 } },
+		{ 0x0300000000010400, { .delivery_mode = 0x400, .level = true, .dest_id = 3 } },
+		{ 0x800000000000e744, { .vector = 0x44, .delivery_mode = 0x700, .level = true,
+		  .trig_mode = 1, .dest_id = 0x80 } },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(c); i++) {
+		struct kvm_lapic_irq irq;
+
+		kvm_ioapic_rte_to_irq(c[i].rte, &irq);
+		KUNIT_EXPECT_EQ(test, irq.vector, c[i].irq.vector);
+		KUNIT_EXPECT_EQ(test, irq.delivery_mode, c[i].irq.delivery_mode);
+		KUNIT_EXPECT_EQ(test, irq.dest_mode, c[i].irq.dest_mode);
+		KUNIT_EXPECT_EQ(test, irq.level, c[i].irq.level);
+		KUNIT_EXPECT_EQ(test, irq.trig_mode, c[i].irq.trig_mode);
+		KUNIT_EXPECT_EQ(test, irq.dest_id, c[i].irq.dest_id);
+		KUNIT_EXPECT_EQ(test, irq.shorthand, 0u);
+	}
+}
+
+/* ---- edges ------------------------------------------------------------------------------ */
+
+static void edges(struct kunit *test)
+{
+	unsigned int pin;
+
+	for (pin = 0; pin < KVM_OOT_IRQCHIP_PINS; pin++) {
+		u8 vector = 0x40 + pin, cpu = pin % MOCK_VCPUS;
+
+		set_rte(test, pin, vector, cpu);
+		KUNIT_EXPECT_EQ(test, line(test, pin, 1), 1);
+		KUNIT_EXPECT_TRUE(test, took(test, cpu, vector));
+		KUNIT_EXPECT_EQ(test, line(test, pin, 1), 0);	/* no rise */
+		KUNIT_EXPECT_FALSE(test, took(test, cpu, vector));
+		line(test, pin, 0);
+		KUNIT_EXPECT_FALSE(test, took(test, cpu, vector));
+		KUNIT_EXPECT_EQ(test, line(test, pin, 1), 1);
+		KUNIT_EXPECT_TRUE(test, took(test, cpu, vector));
+		KUNIT_EXPECT_EQ(test, rd(test, 0x10 + 2 * pin), (u32)vector);
+		line(test, pin, 0);
+	}
+	/* an edge at a masked pin is lost */
+	set_rte(test, 3, MASKED | 0x50, 0);
+	KUNIT_EXPECT_LT(test, line(test, 3, 1), 0);
+	wr(test, 0x16, 0x50);
+	KUNIT_EXPECT_FALSE(test, took(test, 0, 0x50));
+	/* nobody there, or one that takes nothing */
+	set_rte(test, 4, 0x51, 0x77);
+	KUNIT_EXPECT_LT(test, line(test, 4, 1), 0);
+	line(test, 4, 0);
+	set_rte(test, 4, 0x0f, 1);
+	KUNIT_EXPECT_EQ(test, line(test, 4, 1), 0);
+	line(test, 4, 0);
+	/* 255 is everybody */
+	set_rte(test, 4, 0x52, 0xff);
+	KUNIT_EXPECT_EQ(test, line(test, 4, 1), MOCK_VCPUS);
+	for (pin = 0; pin < MOCK_VCPUS; pin++)
+		KUNIT_EXPECT_TRUE(test, took(test, pin, 0x52));
+	line(test, 4, 0);
+	/* two that hold one line: the first rise counts */
+	KUNIT_EXPECT_EQ(test, kvm_ioapic_set_irq(chip(test), 4, SRC, 1), MOCK_VCPUS);
+	KUNIT_EXPECT_EQ(test, kvm_ioapic_set_irq(chip(test), 4, SRC2, 1), 0);
+	kvm_ioapic_set_irq(chip(test), 4, SRC, 0);
+	KUNIT_EXPECT_EQ(test, kvm_ioapic_set_irq(chip(test), 4, SRC, 1), 0);
+	/* an EOI is nothing to an edge */
+	took(test, 0, 0x52);
+	eoi(test, 0x52, false);
+	KUNIT_EXPECT_FALSE(test, took(test, 0, 0x52));
+}
+
+/* ---- levels -------------------------------------------------------------------------------- */
+
+static void levels(struct kunit *test)
+{
+	set_rte(test, 10, LEVEL | 0x60, 1);
+	KUNIT_EXPECT_EQ(test, line(test, 10, 1), 1);
+	KUNIT_EXPECT_TRUE(test, took(test, 1, 0x60));
+	KUNIT_EXPECT_EQ(test, rd(test, 0x24), (u32)(LEVEL | REMOTE | 0x60));
+	KUNIT_EXPECT_EQ(test, line(test, 10, 1), 0);		/* not before the EOI */
+	KUNIT_EXPECT_FALSE(test, took(test, 1, 0x60));
+	/* still up at EOI: again; an EOI of another vector or of an edge is not it */
+	eoi(test, 0x61, true);
+	eoi(test, 0x60, false);
+	KUNIT_EXPECT_TRUE(test, rd(test, 0x24) & REMOTE);
+	eoi(test, 0x60, true);
+	KUNIT_EXPECT_TRUE(test, took(test, 1, 0x60));
+	KUNIT_EXPECT_TRUE(test, rd(test, 0x24) & REMOTE);
+	line(test, 10, 0);
+	KUNIT_EXPECT_TRUE(test, rd(test, 0x24) & REMOTE);
+	eoi(test, 0x60, true);
+	KUNIT_EXPECT_FALSE(test, took(test, 1, 0x60));
+	KUNIT_EXPECT_EQ(test, rd(test, 0x24), (u32)(LEVEL | 0x60));
+
+	/* masked, it waits until it may */
+	set_rte(test, 10, LEVEL | MASKED | 0x60, 1);
+	KUNIT_EXPECT_LT(test, line(test, 10, 1), 0);
+	KUNIT_EXPECT_FALSE(test, took(test, 1, 0x60));
+	wr(test, 0x24, LEVEL | 0x60);
+	KUNIT_EXPECT_TRUE(test, took(test, 1, 0x60));
+	/* masked while it is in service: the EOI does not send it again */
+	wr(test, 0x24, LEVEL | MASKED | 0x60);
+	KUNIT_EXPECT_TRUE(test, rd(test, 0x24) & REMOTE);
+	eoi(test, 0x60, true);
+	KUNIT_EXPECT_FALSE(test, took(test, 1, 0x60));
+	wr(test, 0x24, LEVEL | 0x60);
+	KUNIT_EXPECT_TRUE(test, took(test, 1, 0x60));
+	/* made an edge it forgets that it waits */
+	wr(test, 0x24, 0x60);
+	KUNIT_EXPECT_EQ(test, rd(test, 0x24), 0x60u);
+	line(test, 10, 0);
+
+	/* two pins of one vector and two sources of one pin */
+	set_rte(test, 11, LEVEL | 0x63, 2);
+	set_rte(test, 12, LEVEL | 0x63, 2);
+	kvm_ioapic_set_irq(chip(test), 11, SRC, 1);
+	kvm_ioapic_set_irq(chip(test), 11, SRC2, 1);
+	kvm_ioapic_set_irq(chip(test), 12, SRC, 1);
+	took(test, 2, 0x63);
+	kvm_ioapic_set_irq(chip(test), 11, SRC, 0);
+	kvm_ioapic_set_irq(chip(test), 12, SRC, 0);
+	eoi(test, 0x63, true);
+	KUNIT_EXPECT_TRUE(test, took(test, 2, 0x63));		/* the second source of 11 */
+	KUNIT_EXPECT_TRUE(test, rd(test, 0x26) & REMOTE);
+	KUNIT_EXPECT_FALSE(test, rd(test, 0x28) & REMOTE);
+	kvm_ioapic_set_irq(chip(test), 11, SRC2, 0);
+	eoi(test, 0x63, true);
+	KUNIT_EXPECT_FALSE(test, took(test, 2, 0x63));
+
+	/* nobody takes it: it does not wait for an EOI that cannot come */
+	set_rte(test, 13, LEVEL | 0x64, 0x55);
+	KUNIT_EXPECT_LT(test, line(test, 13, 1), 0);
+	KUNIT_EXPECT_FALSE(test, rd(test, 0x2a) & REMOTE);
+	wr(test, 0x2b, 3u << 24);
+	KUNIT_EXPECT_TRUE(test, took(test, 3, 0x64));
+	line(test, 13, 0);
+}
+
+/* From the pin through IRR and ISR to the EOI register and back. */
+static void eoi_from_the_lapic(struct kunit *test)
+{
+	struct vm_mock *vm = test->priv;
+	struct kvm_vcpu *vcpu = vm->vcpu[1];
+	struct kvm_lapic *a = vcpu->arch.apic;
+
+	vm_mock_requests_done(vm);
+	set_rte(test, 9, LEVEL | 0x70, 1);
+	set_rte(test, 8, 0x71, 1);
+	/* the entries are looked at anew before the next entry of any vCPU */
+	KUNIT_EXPECT_TRUE(test, kvm_test_request(KVM_REQ_SCAN_IOAPIC, vcpu));
+	kvm_scan_ioapic(vcpu);
+	KUNIT_EXPECT_TRUE(test, test_bit(0x70, vcpu->arch.ioapic_handled_vectors));
+	KUNIT_EXPECT_FALSE(test, test_bit(0x71, vcpu->arch.ioapic_handled_vectors));
+	kvm_scan_ioapic(vm->vcpu[2]);
+	KUNIT_EXPECT_FALSE(test, test_bit(0x70, vm->vcpu[2]->arch.ioapic_handled_vectors));
+
+	line(test, 9, 1);
+	KUNIT_EXPECT_EQ(test, kvm_cpu_get_interrupt(vcpu), 0x70);
+	line(test, 9, 0);
+	kvm_lapic_reg_write(a, APIC_EOI, 0);
+	KUNIT_EXPECT_FALSE(test, rd(test, 0x22) & REMOTE);
+	/* moved away while it is in service: its EOI is still wanted */
+	line(test, 9, 1);
+	KUNIT_EXPECT_EQ(test, kvm_cpu_get_interrupt(vcpu), 0x70);
+	wr(test, 0x23, 2u << 24);
+	kvm_scan_ioapic(vcpu);
+	KUNIT_EXPECT_TRUE(test, test_bit(0x70, vcpu->arch.ioapic_handled_vectors));
+	kvm_lapic_reg_write(a, APIC_EOI, 0);
+	KUNIT_EXPECT_TRUE(test, took(test, 2, 0x70));
+	kvm_scan_ioapic(vcpu);
+	KUNIT_EXPECT_FALSE(test, test_bit(0x70, vcpu->arch.ioapic_handled_vectors));
+	line(test, 9, 0);
+	/* there is no EOI register that a directed EOI could be written to */
+	KUNIT_EXPECT_EQ(test, kvm_lapic_reg_read(a, APIC_LVR) & BIT(24), 0u);
+}
+
+/* ---- state ----------------------------------------------------------------------------------- */
+
+static void state(struct kunit *test)
+{
+	struct kvm_ioapic_state s, t;
+	unsigned int pin;
+
+	set_rte(test, 5, LEVEL | 0x80, 1);
+	set_rte(test, 6, LEVEL | MASKED | 0x81, 2);
+	set_rte(test, 7, 0x82, 3);
+	wr(test, 0, 0x05000000);
+	line(test, 5, 1);
+	line(test, 6, 1);
+	line(test, 7, 1);
+	took(test, 1, 0x80);
+	took(test, 3, 0x82);
+	kvm_ioapic_get_state(chip(test), &s);
+	KUNIT_EXPECT_EQ(test, s.base_address, 0xfec00000);
+	KUNIT_EXPECT_EQ(test, s.id, 5u);
+	KUNIT_EXPECT_EQ(test, s.irr, 0x60u);
+	KUNIT_EXPECT_EQ(test, s.redirtbl[5].bits, 0x010000000000c080ull);
+	KUNIT_EXPECT_EQ(test, s.redirtbl[6].bits, 0x0200000000018081ull);
+	KUNIT_EXPECT_EQ(test, s.redirtbl[7].bits, 0x0300000000000082ull);
+
+	/* the same again; what waits for its EOI is not sent twice */
+	kvm_ioapic_set_state(chip(test), &s);
+	KUNIT_EXPECT_FALSE(test, took(test, 1, 0x80));
+	KUNIT_EXPECT_FALSE(test, took(test, 3, 0x82));
+	kvm_ioapic_get_state(chip(test), &t);
+	KUNIT_EXPECT_EQ(test, memcmp(&s, &t, sizeof(s)), 0);
+	KUNIT_EXPECT_EQ(test, line(test, 7, 1), 0);		/* no second rise */
+	eoi(test, 0x80, true);
+	KUNIT_EXPECT_TRUE(test, took(test, 1, 0x80));
+
+	/* a level that nobody has taken yet is sent */
+	s.redirtbl[5].bits &= ~(u64)REMOTE;
+	kvm_ioapic_set_state(chip(test), &s);
+	KUNIT_EXPECT_TRUE(test, took(test, 1, 0x80));
+
+	/* what no chip holds */
+	memset(&s, 0xff, sizeof(s));
+	for (pin = 0; pin < KVM_OOT_IRQCHIP_PINS; pin++)
+		s.redirtbl[pin].bits &= ~(u64)LEVEL;
+	kvm_ioapic_set_state(chip(test), &s);
+	kvm_ioapic_get_state(chip(test), &t);
+	KUNIT_EXPECT_EQ(test, t.base_address, 0xfec00000);
+	KUNIT_EXPECT_EQ(test, t.id, 15u);
+	KUNIT_EXPECT_EQ(test, t.ioregsel, 0xffu);
+	KUNIT_EXPECT_EQ(test, t.irr & 0xff000000, 0u);
+	for (pin = 0; pin < KVM_OOT_IRQCHIP_PINS; pin++)
+		KUNIT_EXPECT_EQ(test, t.redirtbl[pin].bits, 0xff00000000012fffull);
+}
+
+static struct kunit_case ioapic_cases[] = {
+	KUNIT_CASE(registers),
+	KUNIT_CASE(widths),
+	KUNIT_CASE(messages),
+	KUNIT_CASE(edges),
+	KUNIT_CASE(levels),
+	KUNIT_CASE(eoi_from_the_lapic),
+	KUNIT_CASE(state),
+	{}
+};
+
+struct kunit_suite kvm_ioapic_suite = {
+	.name = "kvm-ioapic",
+	.init = ioapic_init,
+	.exit = vm_mock_destroy,
+	.test_cases = ioapic_cases,
+};
