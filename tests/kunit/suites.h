@@ -16,5 +16,7 @@ extern struct kunit_suite kvm_emul_alu_suite;
 extern struct kunit_suite kvm_emul_exec_suite;
 extern struct kunit_suite kvm_lapic_suite;
 extern struct kunit_suite kvm_ioapic_suite;
+extern struct kunit_suite kvm_route_suite;
+extern struct kunit_suite kvm_iobus_suite;
 
 #endif /* KVM_OOT_KUNIT_SUITES_H */
