@@ -429,6 +429,32 @@ static int add_emulated(struct cpuid_list *l)
 }
 
 /**
+ * kvm_cpuid_supported() - the entries of KVM_GET_{SUPPORTED,EMULATED}_CPUID
+ * @entries: filled
+ * @max: how many there is room for
+ * @emulated: which of the two
+ *
+ * Return: how many were filled; -E2BIG when there is not enough room.
+ */
+int kvm_cpuid_supported(struct kvm_cpuid_entry2 *entries, int max, bool emulated)
+{
+	struct cpuid_list l = { .entries = entries, .max = max };
+	int r;
+
+	if (emulated) {
+		r = add_emulated(&l);
+	} else {
+		r = add_class(&l, 0);
+		if (!r)
+			r = add_class(&l, 0x80000000);
+		if (!r)
+			r = add_class(&l, 0x40000000);
+	}
+	return r ?: l.nent;
+}
+EXPORT_SYMBOL_FOR_KUNIT(kvm_cpuid_supported);
+
+/**
  * kvm_get_supported_cpuid() - KVM_GET_{SUPPORTED,EMULATED}_CPUID
  * @cpuid: header; nent is the room there is, and then what was filled
  * @entries: user's array
@@ -439,29 +465,21 @@ static int add_emulated(struct cpuid_list *l)
 int kvm_get_supported_cpuid(struct kvm_cpuid2 *cpuid,
 			    struct kvm_cpuid_entry2 __user *entries, bool emulated)
 {
-	struct cpuid_list l = {};
-	int r;
+	struct kvm_cpuid_entry2 *list;
+	int max, r;
 
 	if (cpuid->nent < 1)
 		return -E2BIG;
-	l.max = min_t(u32, cpuid->nent, MAX_ENTRIES);
-	l.entries = kvcalloc(l.max, sizeof(*l.entries), GFP_KERNEL_ACCOUNT);
-	if (!l.entries)
+	max = min_t(u32, cpuid->nent, MAX_ENTRIES);
+	list = kvcalloc(max, sizeof(*list), GFP_KERNEL_ACCOUNT);
+	if (!list)
 		return -ENOMEM;
-	if (emulated) {
-		r = add_emulated(&l);
-	} else {
-		r = add_class(&l, 0);
-		if (!r)
-			r = add_class(&l, 0x80000000);
-		if (!r)
-			r = add_class(&l, 0x40000000);
+	r = kvm_cpuid_supported(list, max, emulated);
+	if (r >= 0) {
+		cpuid->nent = r;
+		r = copy_to_user(entries, list, r * sizeof(*list)) ? -EFAULT : 0;
 	}
-	if (!r && copy_to_user(entries, l.entries, l.nent * sizeof(*l.entries)))
-		r = -EFAULT;
-	if (!r)
-		cpuid->nent = l.nent;
-	kvfree(l.entries);
+	kvfree(list);
 	return r;
 }
 
@@ -489,6 +507,7 @@ struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 function,
 	}
 	return NULL;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_find_cpuid);
 
 static u32 *entry_reg(struct kvm_cpuid_entry2 *e, u8 reg)
 {
@@ -533,6 +552,7 @@ bool kvm_pv_has(struct kvm_vcpu *vcpu, unsigned int feature)
 	return !vcpu->arch.pv_cpuid.enforce ||
 	       (vcpu->arch.pv_cpuid.features & BIT(feature));
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pv_has);
 
 static bool is_intel_like(struct kvm_vcpu *vcpu)
 {
@@ -600,6 +620,7 @@ bool kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx,
 	}
 	return false;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_cpuid);
 
 /**
  * kvm_emulate_cpuid() - carry out CPUID; the caller steps over it
@@ -657,6 +678,7 @@ void kvm_update_cpuid_runtime(struct kvm_vcpu *vcpu)
 		vcpu->arch.pv_cpuid.features = e->eax;
 	}
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_update_cpuid_runtime);
 
 static u64 cr4_reserved(bool (*has)(struct kvm_vcpu *vcpu, unsigned int feature),
 			struct kvm_vcpu *vcpu)
@@ -724,6 +746,7 @@ void kvm_cpuid_vcpu_init(struct kvm_vcpu *vcpu)
 {
 	update_cache(vcpu);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_cpuid_vcpu_init);
 
 /**
  * kvm_cpuid_vcpu_free() - free it

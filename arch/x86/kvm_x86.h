@@ -460,6 +460,7 @@ void kvm_cpuid_module_init(void);		/* capabilities of this host */
 void kvm_cpuid_clear_cap(unsigned int feature);	/* backend: X86_FEATURE_* that it cannot give */
 void kvm_cpuid_set_cap(unsigned int feature);	/* ... or emulates without host support */
 bool kvm_cpuid_host_cap(unsigned int feature);	/* offered to guests? */
+int kvm_cpuid_supported(struct kvm_cpuid_entry2 *entries, int max, bool emulated);
 int kvm_get_supported_cpuid(struct kvm_cpuid2 *cpuid,
 			    struct kvm_cpuid_entry2 __user *entries, bool emulated);
 struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 function,

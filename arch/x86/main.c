@@ -32,6 +32,7 @@ module_param_named(report_ignored_msrs, kvm_report_ignored_msrs, bool, 0644);
 MODULE_PARM_DESC(report_ignored_msrs, "Log what ignore_msrs hides");
 
 u64 kvm_supported_xcr0;
+EXPORT_SYMBOL_FOR_KUNIT(kvm_supported_xcr0);
 u64 kvm_supported_xss;
 u64 kvm_host_xcr0;
 u64 kvm_host_xss;
