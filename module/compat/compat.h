@@ -67,8 +67,8 @@ static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,
 #define KVM_CPUHP_CAN_FAIL	true
 #endif
 
-/* Suspend and resume of the last CPU; the callbacks have got an argument. */
-#if KERNEL_VERSION(6, 19, 0) > LINUX_VERSION_CODE
+/* Suspend and resume of the last CPU; the callbacks have got an argument (see Kbuild.inc). */
+#ifndef KVM_HAVE_SYSCORE_DATA
 #define KVM_SYSCORE_ARG		void
 #define KVM_SYSCORE_DEFINE(name, suspend_fn, resume_fn)			\
 	struct syscore_ops name = { .suspend = (suspend_fn), .resume = (resume_fn) }

@@ -3,7 +3,8 @@
 
 6.1    Debian 12's own packages, as installed.
 debug  built here from Debian's linux-source-6.1 and kconfig.debug.
-6.12, 7.2  known by name; their headers are not fetched by these scripts yet (KDIR= takes any that are installed).
+6.12   for building only: Debian 12's newer kernel, from its security updates or backports; its headers, unpacked here.
+7.2    for building only: from Debian sid, with the compiler that it is built with, see debs.py.
 """
 import glob
 import os
@@ -13,6 +14,7 @@ import subprocess
 
 import cache
 import cpio
+import debs
 from cache import BuildError
 
 NAMES = ("6.1", "6.12", "7.2", "debug")
@@ -104,12 +106,64 @@ def debug_kernel():
     return Kernel("debug", release, f"{d}/build", f"{d}/build/arch/x86/boot/bzImage", f"{d}/lib/modules/{release}")
 
 
+# Of the closure of sid's compiler and kernel headers: what building a module never starts or opens.
+WITHOUT = r"lib(asan|tsan|lsan|hwasan|ubsan|itm|quadmath|gomp|atomic)\d.*|debconf|libc-gconv.*|linux-base.*|openssl.*|perl.*"
+
+
+def at_home(root, final):
+    """Debian's headers name each other by absolute paths: let them find each other below `final`."""
+    for f in glob.glob(f"{root}/usr/src/linux-headers-*/Makefile") + glob.glob(f"{root}/usr/src/linux-headers-*/.kernelvariables"):
+        text = cache.read(f).decode()
+        with open(f, "w", encoding="utf-8") as out:
+            out.write(re.sub(r"(?<![\w./])/usr/(src|lib)/linux-", rf"{final}/usr/\1/linux-", text))
+
+
+def headers(name, suites, foreign):
+    """Debian's headers of kernel series `name` from the suites, unpacked in the cache; what is there stays as it is."""
+    def choose(apt):
+        series = re.escape(name)
+        found = version_sort(apt.names(rf"linux-headers-{series}\.\d+\+deb\d+-amd64"))
+        if not found:
+            raise debs.NotThere(f"Debian's archive has no {name} headers in {' or '.join(suites)}")
+        if foreign:
+            return apt.with_dependencies([found[-1], "binutils"], WITHOUT)
+        stem = found[-1][len("linux-headers-"):-len("-amd64")]
+        return [found[-1], f"linux-headers-{stem}-common", f"linux-kbuild-{stem}"]
+
+    def make(tmp, final):
+        debs.fetch(suites, f"{tmp}/root", choose)
+        if foreign:
+            tools = f"{tmp}/root/usr/x86_64-linux-gnu/bin"
+            os.makedirs(tools, exist_ok=True)
+            for t in ("as", "ld"):
+                os.symlink(f"../../bin/x86_64-linux-gnu-{t}", f"{tools}/{t}")
+            debs.wrap(f"{tmp}/root", f"{final}/root")
+            kv = glob.glob(f"{tmp}/root/usr/src/linux-headers-*-amd64/.kernelvariables")[0]
+            with open(kv, "a", encoding="utf-8") as f:
+                f.write(f"override CROSS_COMPILE = {final}/root/usr/bin/x86_64-linux-gnu-\n"
+                        f"override PAHOLE = {final}/root/usr/bin/pahole\n")
+        else:
+            # The BTF of our modules would need a pahole on this machine; without vmlinux the build leaves it out.
+            for f in glob.glob(f"{tmp}/root/usr/src/linux-headers-*-amd64/vmlinux"):
+                os.unlink(f)
+        at_home(f"{tmp}/root", f"{final}/root")
+
+    try:
+        d = cache.entry(f"headers/{name}", make, f"fetching Debian's {name} headers (once)")
+    except debs.NotThere as e:
+        raise NotHere(str(e)) from None
+    kdir = glob.glob(f"{d}/root/usr/src/linux-headers-{name}*-amd64")[0]
+    return Kernel(name, os.path.basename(kdir)[len("linux-headers-"):], kdir)
+
+
 def get(name):
     if name == "6.1":
         return debian_61()
     if name == "debug":
         return debug_kernel()
-    raise NotHere(f"the harness does not fetch Debian's {name} headers yet; with them installed: make KDIR=...")
+    if name == "6.12":
+        return headers(name, ("bookworm-security", "bookworm-backports"), foreign=False)
+    return headers(name, ("sid",), foreign=True)
 
 
 def with_dependencies(kernel, names):

@@ -11,7 +11,6 @@
 #include <linux/gfp.h>
 #include <linux/mem_encrypt.h>
 #include <linux/percpu.h>
-#include <asm/asm.h>
 #include <asm/cpu_device_id.h>
 #include <asm/desc.h>
 #include <asm/io.h>
@@ -20,6 +19,7 @@
 #include <asm/processor.h>
 
 #include "arch/x86/svm/svm.h"
+#include "module/compat/virt.h"
 
 #define pr_prefix "kvm_amd: "
 
@@ -94,18 +94,18 @@ bad:
 /**
  * svm_enable_cpu() - take SVM on this CPU; interrupts off
  *
- * Return: 0, or -EBUSY when EFER.SVME is set already.
+ * Return: 0, or -EBUSY when another hypervisor has set EFER.SVME already.
  */
 int svm_enable_cpu(void)
 {
 	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
-	u64 efer, val;
+	int r = x86_virt_get_ref(X86_FEATURE_SVM);
+	u64 val;
 
-	rdmsrq(MSR_EFER, efer);
-	if (efer & EFER_SVME) {
+	if (r) {
 		pr_err_ratelimited(pr_prefix "CPU %d: SVM is in use by another hypervisor\n",
 				   smp_processor_id());
-		return -EBUSY;
+		return r;
 	}
 
 	/* a vCPU that was here before SVM was last turned off must not match */
@@ -115,7 +115,6 @@ int svm_enable_cpu(void)
 	sc->next_asid = sc->max_asid + 1;
 	sc->last_vmcb = NULL;
 
-	wrmsrq(MSR_EFER, efer | EFER_SVME);
 	wrmsrq(MSR_VM_HSAVE_PA, __sme_set(page_to_phys(sc->hsave)));
 
 	if (svm_feat.tsc_scaling) {
@@ -132,25 +131,6 @@ int svm_enable_cpu(void)
 	return 0;
 }
 
-/*
- * GIF must be set before SVM goes: NMI and INIT would stay blocked. STGI
- * faults when SVM is off already, and then GIF is set.
- */
-static void svm_off(void)
-{
-	u64 efer;
-
-	wrmsrq(MSR_VM_HSAVE_PA, 0);
-	rdmsrq(MSR_EFER, efer);
-	if (!(efer & EFER_SVME))
-		return;
-	asm goto("1: stgi\n\t"
-		 _ASM_EXTABLE(1b, %l[fault])
-		 : : : "memory" : fault);
-fault:
-	wrmsrq(MSR_EFER, efer & ~EFER_SVME);
-}
-
 /**
  * svm_disable_cpu() - give SVM back on this CPU; interrupts off
  *
@@ -165,19 +145,23 @@ void svm_disable_cpu(void)
 	sc->enabled = false;
 	if (svm_feat.tsc_scaling && sc->tsc_ratio != SVM_TSC_RATIO_ONE)
 		wrmsrq(MSR_AMD64_TSC_RATIO, SVM_TSC_RATIO_ONE);
-	svm_off();
+	wrmsrq(MSR_VM_HSAVE_PA, 0);
+	x86_virt_put_ref(X86_FEATURE_SVM);
 	amd_pmu_disable_virt();
 }
 
 /**
  * svm_emergency_disable() - the host crashes or reboots: INIT must get through
  *
- * Called on each CPU, possibly from NMI; nothing may be waited for.
+ * Called on each CPU, possibly from NMI; nothing may be waited for. The newest
+ * kernels do this themselves.
  */
 void svm_emergency_disable(void)
 {
-	if (this_cpu_read(svm_cpu.enabled))
-		svm_off();
+	if (this_cpu_read(svm_cpu.enabled)) {
+		wrmsrq(MSR_VM_HSAVE_PA, 0);
+		x86_virt_put_ref(X86_FEATURE_SVM);
+	}
 }
 
 /**

@@ -17,7 +17,7 @@
 #include <asm/spec-ctrl.h>
 
 #include "arch/x86/svm/svm.h"
-#include "module/compat/emergency.h"
+#include "module/compat/virt.h"
 
 #define pr_prefix "kvm_amd: "
 
