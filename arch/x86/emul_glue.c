@@ -349,7 +349,7 @@ static int op_set_msr(struct x86_emul *e, u32 index, u64 val, bool implicit)
 		X86_EMUL_PROPAGATE_FAULT : X86_EMUL_CONTINUE;
 }
 
-static int op_rdpmc(struct x86_emul *e, u32 counter, u64 *val)
+static int op_read_pmc(struct x86_emul *e, u32 counter, u64 *val)
 {
 	return X86_EMUL_PROPAGATE_FAULT;	/* the guest has no PMU */
 }
@@ -706,7 +706,7 @@ static const struct x86_emul_ops emul_ops = {
 	.get_cpl = op_get_cpl,
 	.get_msr = op_get_msr,
 	.set_msr = op_set_msr,
-	.rdpmc = op_rdpmc,
+	.read_pmc = op_read_pmc,
 	.cpuid = op_cpuid,
 	.get_xcr = op_get_xcr,
 	.set_xcr = op_set_xcr,

@@ -13,7 +13,7 @@
 #include <asm/reboot.h>
 #include "module/compat/compat.h"
 
-#if __has_include(<asm/virt.h>)
+#ifdef KVM_HAVE_ASM_VIRT
 #include <asm/virt.h>
 
 static inline void kvm_emergency_register(void (*off)(void))

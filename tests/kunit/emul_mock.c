@@ -222,7 +222,7 @@ static int set_msr(struct x86_emul *e, u32 index, u64 val, bool implicit)
 	return X86_EMUL_CONTINUE;
 }
 
-static int do_rdpmc(struct x86_emul *e, u32 counter, u64 *val)
+static int do_read_pmc(struct x86_emul *e, u32 counter, u64 *val)
 {
 	return X86_EMUL_PROPAGATE_FAULT;
 }
@@ -320,7 +320,7 @@ static const struct x86_emul_ops mock_ops = {
 	.get_segment = get_segment, .set_segment = set_segment,
 	.get_gdt = get_gdt, .get_idt = get_idt, .set_gdt = set_gdt, .set_idt = set_idt,
 	.get_cr = get_cr, .set_cr = set_cr, .get_dr = get_dr, .set_dr = set_dr,
-	.get_cpl = get_cpl, .get_msr = get_msr, .set_msr = set_msr, .rdpmc = do_rdpmc,
+	.get_cpl = get_cpl, .get_msr = get_msr, .set_msr = set_msr, .read_pmc = do_read_pmc,
 	.cpuid = do_cpuid, .get_xcr = get_xcr, .set_xcr = set_xcr, .halt = do_halt,
 	.wbinvd = do_wbinvd, .invlpg = invlpg, .invpcid = invpcid,
 	.fix_hypercall = fix_hypercall, .intercept = intercept,

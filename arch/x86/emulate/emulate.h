@@ -182,7 +182,7 @@ struct x86_opcode;
  *	CONTINUE, IO_NEEDED or PROPAGATE_FAULT (the emulator raises #GP(0)). With
  *	X86_EMUL_RESTART the value is ignored and rip stays
  * @set_msr: likewise
- * @rdpmc: likewise; PMU permission (CR4.PCE) has been checked
+ * @read_pmc: likewise; PMU permission (CR4.PCE) has been checked
  * @cpuid: fills the four registers from eax and ecx; PROPAGATE_FAULT gives
  *	#GP(0) (CPUID faulting)
  * @get_xcr: 0, or nonzero for #GP(0)
@@ -239,7 +239,7 @@ struct x86_emul_ops {
 	unsigned int (*get_cpl)(struct x86_emul *e);
 	int (*get_msr)(struct x86_emul *e, u32 index, u64 *val, bool implicit);
 	int (*set_msr)(struct x86_emul *e, u32 index, u64 val, bool implicit);
-	int (*rdpmc)(struct x86_emul *e, u32 counter, u64 *val);
+	int (*read_pmc)(struct x86_emul *e, u32 counter, u64 *val);
 	int (*cpuid)(struct x86_emul *e, u32 *eax, u32 *ebx, u32 *ecx,
 		     u32 *edx);
 	int (*get_xcr)(struct x86_emul *e, u32 index, u64 *val);

@@ -140,8 +140,7 @@ int em_rdpmc(struct x86_emul *e)
 
 	if (!(e->ops->get_cr(e, 4) & X86_CR4_PCE) && e->ops->get_cpl(e))
 		return emul_gp(e, 0);
-	/* in brackets: rdpmc() is a macro in some kernels */
-	r = gp_if(e, (e->ops->rdpmc)(e, e->gpr[X86_GPR_RCX], &v));
+	r = gp_if(e, e->ops->read_pmc(e, e->gpr[X86_GPR_RCX], &v));
 	if (r == X86_EMUL_CONTINUE)
 		set_edx_eax(e, v);
 	return r;

@@ -13,8 +13,8 @@ static int probe_suspend(void *data)
 static const struct syscore_ops probe_ops = { .suspend = probe_suspend };
 static struct syscore probe = { .ops = &probe_ops };
 
-void kvm_probe_syscore(void);
-void kvm_probe_syscore(void)
+static int __used probe_register(void)
 {
 	register_syscore(&probe);
+	return 0;
 }
