@@ -14,6 +14,7 @@
  */
 #include <linux/bitmap.h>
 
+#include "arch/x86/irq/lapic.h"
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/run.h"
 #include <asm/debugreg.h>
@@ -430,10 +431,10 @@ bool kvm_vcpu_ready_for_interrupt_injection(struct kvm_vcpu *vcpu)
 	    vcpu->arch.nmi_injected || vcpu->arch.interrupt.injected ||
 	    vcpu->arch.pending_external_vector >= 0)
 		return false;
-	if (!kvm_intr_allowed(vcpu))
-		return false;
 	/* with an in-kernel LAPIC the vector comes in through LVT0 as ExtINT */
-	return true;
+	if (kvm_lapic_in_kernel(vcpu) && !kvm_lapic_accepts_pic(vcpu->arch.apic))
+		return false;
+	return kvm_intr_allowed(vcpu);
 }
 
 /**
