@@ -52,7 +52,10 @@ check: setup
 check-upstream: setup
 	@tests/kselftests/run
 
-sparse checkpatch kernel-doc: setup
+sparse: setup
+	@tests/check --only build-6.1
+
+checkpatch kernel-doc: setup
 	@tests/check --only $@
 
 clean:
