@@ -67,9 +67,11 @@ def debian_13():
                 raise BuildError(f"QEMU 10: {line.strip()}")
         shutil.copy(loader, f"{tmp}/q10/ld.so")
         shutil.copy(qemu, f"{tmp}/q10/qemu")
-        for f in glob.glob(f"{root}/usr/share/seabios/*.bin") + glob.glob(f"{root}/usr/share/qemu/*.bin") + \
-                glob.glob(f"{root}/usr/lib/ipxe/qemu/efi-virtio.rom"):
-            shutil.copy(f, f"{tmp}/q10/share")
+        for name in ("bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin", "efi-virtio.rom"):
+            found = [f for f in glob.glob(f"{root}/usr/**/{name}", recursive=True) if os.path.isfile(f)]
+            if not found:
+                raise BuildError(f"QEMU 10: no {name} in its packages")
+            shutil.copy(found[0], f"{tmp}/q10/share")
         with open(f"{tmp}/q10/run", "w", encoding="utf-8") as f:
             f.write(RUN)
         version = cache.run([loader, "--library-path", f"{tmp}/q10/lib", qemu, "--version"]).split()[3].split("(")[0]
@@ -77,7 +79,7 @@ def debian_13():
             f.write(version)
         shutil.rmtree(root)
 
-    d = cache.entry("qemu/10", make, "fetching QEMU 10 of Debian 13 (once)")
+    d = cache.entry("qemu/10-" + cache.key(cache.read(__file__)), make, "fetching QEMU 10 of Debian 13 (once)")
     files, args = ovmf()
     return Qemu(cache.read(f"{d}/version").decode(), [f"{d}/q10:/add/q10"] + files, "sh /add/q10/run", args)
 

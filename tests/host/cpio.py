@@ -38,7 +38,10 @@ class Archive:
         self._put(name, stat.S_IFREG | stat.S_IMODE(os.stat(src).st_mode), src)
 
     def tree(self, src, name):
-        """A file or a whole folder (links inside are kept), with the shared libraries that its programs need."""
+        """A file or a whole folder (links inside are kept), with the shared libraries that its programs need.
+
+        A folder that holds a loader of its own, ld.so, holds its libraries too.
+        """
         found = []
         if os.path.isdir(src):
             self.folder(name)
@@ -56,6 +59,8 @@ class Archive:
         else:
             self.file(src, name)
             found.append(src)
+        if os.path.exists(os.path.join(src, "ld.so")):
+            return
         for p in found:
             for lib in libraries(p):
                 if lib.lstrip("/") not in self.items:
