@@ -224,6 +224,18 @@ bool svm_nmi_blocked(struct kvm_vcpu *vcpu)
 	       (svm->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
 }
 
+/*
+ * A write to CR8 matters while an interrupt waits for a lower priority, and to
+ * user space without a LAPIC in the kernel. It is intercepted for an open window
+ * too, which lasts a moment only: QEMU's emulation of SVM aborts itself when CR8
+ * is written with V_IRQ pending (docs/emulator-faults.md).
+ */
+static void update_cr8_intercept(struct svm_vcpu *svm)
+{
+	svm_set_intercept(svm, INTERCEPT_CR8_WRITE, svm->cr8_intercept || svm->intr_window ||
+			  !kvm_lapic_in_kernel(svm->vcpu));
+}
+
 /**
  * svm_request_intr_window() - exit as soon as the guest can take an interrupt
  * @vcpu: the vCPU, loaded
@@ -241,6 +253,7 @@ void svm_request_intr_window(struct kvm_vcpu *vcpu, bool on)
 		return;
 	svm->intr_window = on;
 	svm_set_intercept(svm, INTERCEPT_VINTR, on);
+	update_cr8_intercept(svm);
 	c->int_ctl &= ~V_IRQ_INJECTION_BITS_MASK;
 	if (on)
 		c->int_ctl |= V_IRQ_MASK | V_INTR_PRIO_MASK | V_IGN_TPR_MASK;
@@ -320,8 +333,7 @@ void svm_update_cr8_intercept(struct kvm_vcpu *vcpu, int tpr, int irr)
 	struct svm_vcpu *svm = to_svm(vcpu);
 
 	svm->cr8_intercept = irr >= 0 && tpr >= irr;
-	svm_set_intercept(svm, INTERCEPT_CR8_WRITE,
-			  svm->cr8_intercept || !kvm_lapic_in_kernel(vcpu));
+	update_cr8_intercept(svm);
 }
 
 /**
