@@ -226,15 +226,17 @@ static int complete_emulated_in(struct kvm_vcpu *vcpu)
 }
 
 static int op_pio_in(struct x86_emul *e, unsigned int size, u16 port, void *val,
-		     unsigned int count)
+		     unsigned int *count)
 {
 	struct kvm_vcpu *vcpu = vcpu_of(e);
-	int r = kvm_pio_in(vcpu, size, port, val, count);
+	int r = kvm_pio_in(vcpu, size, port, val, *count);
 
 	if (r < 0)
 		return X86_EMUL_UNHANDLEABLE;
-	if (r)
+	if (r) {
+		*count = r;
 		return X86_EMUL_CONTINUE;
+	}
 	vcpu->arch.complete_userspace_io = complete_emulated_in;
 	return X86_EMUL_IO_NEEDED;
 }

@@ -60,9 +60,10 @@ static void exit_pio(struct kvm_vcpu *vcpu, unsigned int size, u16 port,
  * @val: @count elements
  * @count: elements, together at most a page
  *
- * Called again when user space has answered, it finds the answer.
- * Return: 1 with @val filled; 0 when user space must answer first; -EINVAL
- * when the answer is for another access.
+ * Called again when user space has answered, it finds the answer. Should user
+ * space have changed the guest's count meanwhile, that is for fewer elements.
+ * Return: how many elements were read into @val; 0 when user space must answer
+ * first; -EINVAL when the answer is for another access.
  */
 int kvm_pio_in(struct kvm_vcpu *vcpu, unsigned int size, u16 port, void *val,
 	       unsigned int count)
@@ -73,20 +74,21 @@ int kvm_pio_in(struct kvm_vcpu *vcpu, unsigned int size, u16 port, void *val,
 
 	if (vcpu->arch.pio.count) {
 		if (!vcpu->arch.pio.in || vcpu->arch.pio.size != size ||
-		    vcpu->arch.pio.port != port || vcpu->arch.pio.count != count)
+		    vcpu->arch.pio.port != port)
 			return -EINVAL;
+		count = min_t(unsigned int, count, vcpu->arch.pio.count);
 		memcpy(val, vcpu->arch.pio.data, size * count);
 		vcpu->arch.pio.count = 0;
-		return 1;
+		return count;
 	}
 
 	done = kernel_pio(vcpu, size, port, val, count, true);
 	if (done == count)
-		return 1;
+		return count;
 	if (done) {
 		/* the device vanished meanwhile: floating bus for the rest */
 		memset(val + done * size, 0xff, (count - done) * size);
-		return 1;
+		return count;
 	}
 	exit_pio(vcpu, size, port, count, true);
 	return 0;

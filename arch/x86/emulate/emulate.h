@@ -163,7 +163,8 @@ struct x86_opcode;
  * @cmpxchg: atomically replace @bytes (1, 2, 4, 8, 16) at @linear by @new when
  *	they are equal to @old, else CMPXCHG_FAILED
  * @probe_write: would a write of that range fault? Changes nothing
- * @pio_in: read @count elements of @size from @port (permissions are checked)
+ * @pio_in: read at most @count elements of @size from @port (permissions are
+ *	checked); @count becomes how many, at least one
  * @pio_out: write likewise. When it returns IO_NEEDED the instruction is
  *	repeated later; a glue that exits after the instruction returns CONTINUE
  * @get_segment: cached descriptor; limit in bytes, as in KVM_GET_SREGS
@@ -221,7 +222,7 @@ struct x86_emul_ops {
 	int (*probe_write)(struct x86_emul *e, u64 linear, unsigned int bytes,
 			   bool system, struct x86_exception *fault);
 	int (*pio_in)(struct x86_emul *e, unsigned int size, u16 port,
-		      void *val, unsigned int count);
+		      void *val, unsigned int *count);
 	int (*pio_out)(struct x86_emul *e, unsigned int size, u16 port,
 		       const void *val, unsigned int count);
 	void (*get_segment)(struct x86_emul *e, enum x86_emul_seg seg,

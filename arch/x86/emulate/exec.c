@@ -503,12 +503,12 @@ static unsigned int port_bytes(struct x86_emul *e)
 
 int em_in(struct x86_emul *e)
 {
-	unsigned int n = port_bytes(e);
+	unsigned int n = port_bytes(e), count = 1;
 	u32 v = 0;
 	int r = check_port(e, SRC->val, n);
 
 	if (r == X86_EMUL_CONTINUE)
-		r = e->ops->pio_in(e, n, SRC->val, &v, 1);
+		r = e->ops->pio_in(e, n, SRC->val, &v, &count);
 	if (r == X86_EMUL_CONTINUE)
 		emul_set_gpr(e, X86_GPR_RAX, v, n);
 	e->no_writeback = true;
@@ -577,7 +577,7 @@ static int ins(struct x86_emul *e, const struct string_op *s, unsigned int *done
 	if (r == X86_EMUL_CONTINUE)
 		r = e->ops->probe_write(e, linear, n * s->bytes, false, &e->fault);
 	if (r == X86_EMUL_CONTINUE)
-		r = e->ops->pio_in(e, s->bytes, port, e->buf, n);
+		r = e->ops->pio_in(e, s->bytes, port, e->buf, &n);
 	if (r == X86_EMUL_CONTINUE)
 		r = e->ops->write(e, linear, e->buf, n * s->bytes, false, &e->fault);
 	if (r == X86_EMUL_CONTINUE)
