@@ -623,6 +623,18 @@ bool kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx,
 EXPORT_SYMBOL_FOR_KUNIT(kvm_cpuid);
 
 /**
+ * kvm_cpuid_faults() - has the guest asked for #GP at CPUID outside of ring 0
+ * @vcpu: the vCPU, loaded
+ *
+ * Return: true when it has, and is there.
+ */
+bool kvm_cpuid_faults(struct kvm_vcpu *vcpu)
+{
+	return (vcpu->arch.msr_misc_features & MSR_MISC_FEATURES_ENABLES_CPUID_FAULT) &&
+	       kvm_be_call(get_cpl)(vcpu);
+}
+
+/**
  * kvm_emulate_cpuid() - carry out CPUID; the caller steps over it
  * @vcpu: the vCPU
  *
@@ -657,6 +669,11 @@ void kvm_update_cpuid_runtime(struct kvm_vcpu *vcpu)
 		e->edx &= ~B(APIC);
 		if (vcpu->arch.apic_base & MSR_IA32_APICBASE_ENABLE)
 			e->edx |= B(APIC);
+		if (!kvm_quirk(vcpu->kvm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT)) {
+			e->ecx &= ~B(MWAIT);
+			if (vcpu->arch.ia32_misc_enable_msr & MSR_IA32_MISC_ENABLE_MWAIT)
+				e->ecx |= B(MWAIT);
+		}
 	}
 	e = kvm_find_cpuid(vcpu, 7, 0);
 	if (e) {

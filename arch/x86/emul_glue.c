@@ -358,6 +358,8 @@ static int op_read_pmc(struct x86_emul *e, u32 counter, u64 *val)
 
 static int op_cpuid(struct x86_emul *e, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 {
+	if (kvm_cpuid_faults(vcpu_of(e)))
+		return X86_EMUL_PROPAGATE_FAULT;
 	kvm_cpuid(vcpu_of(e), eax, ebx, ecx, edx, false);
 	return X86_EMUL_CONTINUE;
 }

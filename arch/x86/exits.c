@@ -223,6 +223,10 @@ static int handle_invlpg(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 static int handle_cpuid(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
 	vcpu->stat.cpuid_exits++;
+	if (kvm_cpuid_faults(vcpu)) {
+		kvm_inject_gp(vcpu, 0);
+		return 1;
+	}
 	kvm_emulate_cpuid(vcpu);
 	return kvm_skip_insn(vcpu, exit);
 }
@@ -746,6 +750,8 @@ bool kvm_exit_fastpath(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 
 	switch (exit->kind) {
 	case KVM_XK_CPUID:
+		if (kvm_cpuid_faults(vcpu))
+			return false;
 		vcpu->stat.cpuid_exits++;
 		kvm_emulate_cpuid(vcpu);
 		break;

@@ -468,6 +468,7 @@ struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 function,
 bool guest_has(struct kvm_vcpu *vcpu, unsigned int feature);	/* X86_FEATURE_*, from its CPUID */
 bool kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx,
 	       bool exact);
+bool kvm_cpuid_faults(struct kvm_vcpu *vcpu);
 int kvm_emulate_cpuid(struct kvm_vcpu *vcpu);	/* registers only; caller skips */
 void kvm_update_cpuid_runtime(struct kvm_vcpu *vcpu);	/* OSXSAVE, APIC bit, PV ... */
 void kvm_cpuid_vcpu_init(struct kvm_vcpu *vcpu);

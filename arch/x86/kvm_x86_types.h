@@ -128,6 +128,8 @@ struct kvm_vcpu_arch {
 	u64 ia32_misc_enable_msr;
 	u64 microcode_version;
 	u64 msr_platform_info;
+	u64 msr_misc_features;
+	u64 msr_power_ctl;
 	u64 msr_hwcr;
 	u64 sysenter_cs, sysenter_esp, sysenter_eip;
 	u64 tsc_aux;

@@ -17,6 +17,7 @@
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/mce.h"
 #include "arch/x86/msr.h"
+#include "arch/x86/run.h"
 
 #define MAX_IO_MSRS		256
 #define FILTER_RANGES		KVM_MSR_FILTER_MAX_RANGES
@@ -46,6 +47,7 @@ static const u32 msrs_all[] = {
 	MSR_KVM_POLL_CONTROL,
 	MSR_IA32_TSC_ADJUST, MSR_IA32_TSC_DEADLINE, MSR_IA32_MISC_ENABLE,
 	MSR_IA32_MCG_STATUS, MSR_IA32_MCG_CTL, MSR_PLATFORM_INFO,
+	MSR_MISC_FEATURES_ENABLES, MSR_IA32_POWER_CTL,
 	MSR_IA32_UCODE_REV, MSR_IA32_XSS, MSR_K7_HWCR, MSR_AMD_OSVW_ID_LENGTH,
 	MSR_AMD_OSVW_STATUS, MSR_MTRRcap, MSR_MTRRdefType,
 	MSR_MTRRfix64K_00000, MSR_MTRRfix16K_80000, MSR_MTRRfix16K_A0000,
@@ -58,7 +60,7 @@ static const u32 msrs_all[] = {
 
 /* What the host itself has to tell. */
 static const u32 msrs_feature[] = {
-	MSR_IA32_UCODE_REV, MSR_AMD64_DE_CFG,
+	MSR_IA32_UCODE_REV, MSR_AMD64_DE_CFG, MSR_IA32_PERF_CAPABILITIES,
 };
 
 static u32 msr_list[ARRAY_SIZE(msrs_all)];
@@ -204,7 +206,10 @@ static int get_common(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 		msr->data = vcpu->arch.msr_platform_info;
 		return 0;
 	case MSR_MISC_FEATURES_ENABLES:
-		msr->data = 0;
+		msr->data = vcpu->arch.msr_misc_features;
+		return 0;
+	case MSR_IA32_POWER_CTL:
+		msr->data = vcpu->arch.msr_power_ctl;
 		return 0;
 	case MSR_IA32_UCODE_REV:
 		msr->data = vcpu->arch.microcode_version;
@@ -263,6 +268,24 @@ static int get_common(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 	return r;
 }
 
+/* KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT in api.rst: CPUID follows only without it. */
+static int set_misc_enable(struct kvm_vcpu *vcpu, u64 data)
+{
+	u64 changed = vcpu->arch.ia32_misc_enable_msr ^ data;
+
+	if ((changed & MSR_IA32_MISC_ENABLE_MWAIT) &&
+	    !kvm_quirk(vcpu->kvm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT)) {
+		/* SDM vol. 4: the bit is there only with SSE3 */
+		if (!guest_has(vcpu, X86_FEATURE_XMM3))
+			return 1;
+		vcpu->arch.ia32_misc_enable_msr = data;
+		kvm_update_cpuid_runtime(vcpu);
+		return 0;
+	}
+	vcpu->arch.ia32_misc_enable_msr = data;
+	return 0;
+}
+
 static int set_common(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 {
 	bool host = msr->host_initiated;
@@ -298,16 +321,24 @@ static int set_common(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	case MSR_MTRRcap:
 		return host && data == MTRR_CAP ? 0 : 1;
 	case MSR_IA32_MISC_ENABLE:
-		vcpu->arch.ia32_misc_enable_msr = data;
-		return 0;
+		return set_misc_enable(vcpu, data);
 	case MSR_PLATFORM_INFO:
-		/* CPUID faulting, all that is in it, is not there */
-		if (!host || data)
+		/* what is switched on must be there */
+		if (!host || (vcpu->arch.msr_misc_features &&
+			      !(data & MSR_PLATFORM_INFO_CPUID_FAULT)))
 			return 1;
 		vcpu->arch.msr_platform_info = data;
 		return 0;
 	case MSR_MISC_FEATURES_ENABLES:
-		return data ? 1 : 0;
+		if ((data & ~MSR_MISC_FEATURES_ENABLES_CPUID_FAULT) ||
+		    (data && !(vcpu->arch.msr_platform_info & MSR_PLATFORM_INFO_CPUID_FAULT)))
+			return 1;
+		vcpu->arch.msr_misc_features = data;
+		return 0;
+	case MSR_IA32_POWER_CTL:
+		/* kept for the guest; power is the host's business */
+		vcpu->arch.msr_power_ctl = data;
+		return 0;
 	case MSR_IA32_UCODE_REV:
 		if (host)
 			vcpu->arch.microcode_version = data;
@@ -704,6 +735,10 @@ static int get_feature(u32 index, u64 *data)
 {
 	if (index == MSR_IA32_UCODE_REV)
 		return rdmsrq_safe(MSR_IA32_UCODE_REV, data) ? 1 : 0;
+	if (index == MSR_IA32_PERF_CAPABILITIES) {
+		*data = 0;	/* there are no counters */
+		return 0;
+	}
 	return kvm_be_call(get_feature_msr)(index, data);
 }
 
@@ -831,7 +866,9 @@ void kvm_msr_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	a->pat = PAT_DEFAULT;
 	a->ia32_misc_enable_msr = MSR_IA32_MISC_ENABLE_FAST_STRING;
 	a->microcode_version = 0x01000065;
-	a->msr_platform_info = 0;
+	a->msr_platform_info = MSR_PLATFORM_INFO_CPUID_FAULT;
+	a->msr_misc_features = 0;
+	a->msr_power_ctl = 0;
 	a->msr_hwcr = 0;
 	a->spec_ctrl = 0;
 	a->virt_spec_ctrl = 0;

@@ -308,6 +308,85 @@ static void msrs(void)
 	vcpu_expect_done(v);
 }
 
+#define MSR_PLATFORM_INFO	0xce
+#define MSR_MISC_FEATURES	0x140
+#define MSR_MISC_ENABLE		0x1a0
+#define MSR_POWER_CTL		0x1fc
+#define PLATFORM_CPUID_FAULT	BIT(31)
+
+/* A vCPU that executes CPUID, then OUT, in ring 3 or 0; there is no IDT. */
+static int cpuid_in_ring(unsigned int ring, uint64_t features)
+{
+	static const uint8_t code[] = { 0x0f, 0xa2, 0xe6, 0x10 };
+	struct kvm_regs regs = { .rip = GUEST_CODE, .rflags = 0x3002 };
+	struct vm *vm = vm_new(64 << 20, 0);
+	struct vcpu *v = vm_add_vcpu(vm, 0);
+	struct kvm_sregs s;
+	int reason;
+
+	vcpu_set_cpuid(v);
+	vcpu_long_mode(v);
+	memcpy(vm_ptr(vm, GUEST_CODE), code, sizeof(code));
+	OK(ioctl(v->fd, KVM_GET_SREGS, &s));
+	s.cs.dpl = ring;
+	s.ss.dpl = ring;
+	s.cs.selector |= ring;
+	s.ss.selector |= ring;
+	s.idt.limit = 0;
+	OK(ioctl(v->fd, KVM_SET_SREGS, &s));
+	OK(ioctl(v->fd, KVM_SET_REGS, &regs));
+	CHECK_EQ(vcpu_set_msr(v, MSR_MISC_FEATURES, features), 1);
+	reason = vcpu_run(v);
+	vm_free(vm);
+	return reason;
+}
+
+static void cpuid_faulting(void)
+{
+	struct vcpu *v = vm_add_vcpu(vm_new(64 << 20, 0), 0);
+	uint64_t info;
+
+	CHECK_EQ(cpuid_in_ring(0, 0), KVM_EXIT_IO);
+	CHECK_EQ(cpuid_in_ring(3, 0), KVM_EXIT_IO);
+	CHECK_EQ(cpuid_in_ring(0, 1), KVM_EXIT_IO);
+	CHECK_EQ(cpuid_in_ring(3, 1), KVM_EXIT_SHUTDOWN);
+
+	info = vcpu_get_msr(v, MSR_PLATFORM_INFO);
+	CHECK(info & PLATFORM_CPUID_FAULT);
+	CHECK_EQ(vcpu_set_msr(v, MSR_MISC_FEATURES, 2), 0);
+	CHECK_EQ(vcpu_set_msr(v, MSR_MISC_FEATURES, 1), 1);
+	CHECK_EQ(vcpu_set_msr(v, MSR_PLATFORM_INFO, info & ~PLATFORM_CPUID_FAULT), 0);
+	CHECK_EQ(vcpu_set_msr(v, MSR_MISC_FEATURES, 0), 1);
+	CHECK_EQ(vcpu_set_msr(v, MSR_PLATFORM_INFO, info & ~PLATFORM_CPUID_FAULT), 1);
+	CHECK_EQ(vcpu_set_msr(v, MSR_MISC_FEATURES, 1), 0);
+}
+
+/* KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT: whether CPUID follows IA32_MISC_ENABLE */
+static void mwait_in_cpuid(void)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_DISABLE_QUIRKS2, .args = { 1 << 4 } };
+	struct vm *vm = vm_new(64 << 20, 0);
+	struct vcpu *v = vm_add_vcpu(vm, 0);
+	struct kvm_cpuid2 *c = kvm_supported_cpuid(vm->dev);
+	uint64_t enable;
+	unsigned int i, quirk;
+
+	vcpu_set_cpuid(v);
+	enable = vcpu_get_msr(v, MSR_MISC_ENABLE);
+	CHECK_EQ(vcpu_set_msr(v, MSR_POWER_CTL, 0x1234), 1);
+	CHECK_EQ(vcpu_get_msr(v, MSR_POWER_CTL), 0x1234);
+	for (quirk = 1; quirk != -1u; quirk--) {
+		if (!quirk)
+			OK(ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
+		CHECK_EQ(vcpu_set_msr(v, MSR_MISC_ENABLE, enable), 1);
+		CHECK_EQ(vcpu_set_msr(v, MSR_MISC_ENABLE, enable | BIT(18)), 1);
+		OK(ioctl(v->fd, KVM_GET_CPUID2, c));
+		for (i = 0; c->entries[i].function != 1; i++)
+			CHECK(i + 1 < c->nent);
+		CHECK_EQ(c->entries[i].ecx >> 3 & 1, !quirk);
+	}
+}
+
 static const struct st_test tests[] = {
 	{ "nmi_masked_until_iret", nmi_masked_until_iret },
 	{ "nmi_with_irqchip", nmi_with_irqchip },
@@ -324,6 +403,8 @@ static const struct st_test tests[] = {
 	{ "control_registers_with_irqchip", control_registers_with_irqchip },
 	{ "msrs", msrs },
 	{ "canonical_addresses", canonical_addresses },
+	{ "cpuid_faulting", cpuid_faulting },
+	{ "mwait_in_cpuid", mwait_in_cpuid },
 	{}
 };
 
