@@ -323,6 +323,7 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 	 * time still counts as the guest's: a tick belongs to it.
 	 */
 	local_irq_enable();
+	nop();		/* STI opens only after the instruction that follows it */
 	local_irq_disable();
 	kvm_guest_timing_exit_irqoff();
 	local_irq_enable();
