@@ -37,7 +37,8 @@ unsigned int kvm_host_tsc_khz(void)
 
 static bool host_tsc_stable(void)
 {
-	return boot_cpu_has(X86_FEATURE_CONSTANT_TSC) && !check_tsc_unstable();
+	/* the kernel's own judgement: it looks at constancy, CPUs and frequency scaling */
+	return !check_tsc_unstable();
 }
 
 /* TSC and CLOCK_BOOTTIME at the same moment. */
@@ -755,6 +756,9 @@ void kvm_time_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 			   scale_tsc(vcpu, last) - scale_tsc(vcpu, tsc));
 		kvm_make_request(KVM_REQ_MASTERCLOCK_UPDATE, vcpu);
 	}
+	/* no more to be trusted: every guest must learn that */
+	if (unlikely(READ_ONCE(vcpu->kvm->arch.use_master_clock) && !host_tsc_stable()))
+		kvm_make_request(KVM_REQ_MASTERCLOCK_UPDATE, vcpu);
 	if (vcpu->cpu != cpu && !READ_ONCE(vcpu->kvm->arch.use_master_clock))
 		kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
 	if (steal_enabled(vcpu))
