@@ -1,0 +1,922 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The host does with a guest's memory what it does with any other: pages it out,
+ * merges, moves, collapses and splits it, throws it away, protects it, forks. The
+ * guest meanwhile writes and checks every byte of it (payloads/hostmem.c).
+ *
+ * Each subtest also shows by the host's own counters that the thing happened; if
+ * the host cannot do it, the subtest is skipped.
+ */
+#include <dirent.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <sys/swap.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "basic.h"
+#include "hostmem.h"
+#include "st.h"
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
+#define TESTED_GPA	0x40000000ul
+#define TESTED_SLOT	1
+#define MIB		(1024 * 1024ul)
+#define LARGE		(2 * MIB)
+#define PAGE		4096ul
+
+/* ---- the host's files ---------------------------------------------------------- */
+
+static bool put_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+static long get_number(const char *path)
+{
+	char text[64] = "";
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		text[0] = 0;
+	if (fd >= 0)
+		close(fd);
+	return text[0] ? atol(text) : -1;
+}
+
+/* a line "name number", or "name: number" of a file in /proc */
+static long named(const char *path, const char *name)
+{
+	size_t len = strlen(name);
+	long value = -1;
+	char line[256];
+	FILE *f = fopen(path, "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, len) && (line[len] == ' ' || line[len] == ':'))
+			value = atol(line + len + 1);
+	if (f)
+		fclose(f);
+	return value;
+}
+
+static long vmstat(const char *name)
+{
+	return named("/proc/vmstat", name);
+}
+
+static uint64_t vm_stat(struct vm *vm, const char *name)
+{
+	struct kvm_stats_header h;
+	int fd = ioctl(vm->fd, KVM_GET_STATS_FD, 0UL);
+	uint64_t value = 0;
+	uint32_t i;
+
+	if (fd < 0)
+		st_skip("no binary stats");
+	CHECK_EQ(pread(fd, &h, sizeof(h), 0), sizeof(h));
+	for (i = 0; i < h.num_desc; i++) {
+		struct {
+			struct kvm_stats_desc d;
+			char name[64];
+		} s;
+		size_t size = sizeof(s.d) + h.name_size;
+
+		CHECK(h.name_size <= sizeof(s.name));
+		CHECK_EQ(pread(fd, &s, size, h.desc_offset + i * size), size);
+		if (!strcmp(s.name, name)) {
+			CHECK_EQ(pread(fd, &value, 8, h.data_offset + s.d.offset), 8);
+			close(fd);
+			return value;
+		}
+	}
+	st_fail(__FILE__, __LINE__, "no counter %s", name);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+/* Wait for something, at most some seconds. */
+#define UNTIL(cond, seconds) ({						\
+	double __end = now() + (seconds);				\
+	bool __is;							\
+	while (!(__is = (cond)) && now() < __end)			\
+		usleep(2000);						\
+	__is; })
+
+/* ---- the guest ------------------------------------------------------------------- */
+
+struct guest {
+	struct vm *vm;
+	uint8_t *mem;			/* what is behind TESTED_GPA */
+	size_t size;
+	struct hm_shared *sh;
+	unsigned int n;
+	unsigned long holds;
+	pthread_t threads[HM_MAX_VCPUS];
+	bool may_fault;			/* KVM_RUN may say EFAULT: it is tried again */
+	unsigned long faults;		/* how often it did */
+	unsigned long mmio;		/* reads where no slot is */
+	struct report last[HM_MAX_VCPUS];
+};
+
+static struct guest g;
+
+/* Memory of any size at an address that huge pages can have. */
+static uint8_t *aligned_memory(size_t size)
+{
+	uint8_t *p = mmap(NULL, size + LARGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	return (uint8_t *)(((uintptr_t)p + LARGE - 1) & -LARGE);
+}
+
+static void new_guest(unsigned int vcpus, uint8_t *mem, size_t size, unsigned int flags)
+{
+	unsigned int i;
+
+	g.vm = vm_new(2 * MIB, 0);
+	g.mem = mem;
+	g.size = size;
+	g.n = vcpus;
+	vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, size, mem, flags);
+	PAYLOAD(g.vm, hostmem);
+	g.sh = vm_ptr(g.vm, GUEST_SHARED);
+	g.sh->start = TESTED_GPA;
+	g.sh->pages = size / PAGE;
+	g.sh->vcpus = vcpus;
+	CHECK(g.sh->pages <= HM_MAX_PAGES);
+	for (i = 0; i < vcpus; i++)
+		vm_add_vcpu(g.vm, i);
+}
+
+static void *vcpu_thread(void *arg)
+{
+	struct vcpu *v = arg;
+
+	for (;;) {
+		int r = vcpu_run_raw(v);
+
+		if (r == -EINTR || r == -EAGAIN)
+			continue;
+		if (r == -EFAULT && READ_ONCE(g.may_fault)) {
+			__atomic_add_fetch(&g.faults, 1, __ATOMIC_SEQ_CST);
+			usleep(1000);
+			continue;
+		}
+		if (r)
+			st_fail(__FILE__, __LINE__, "KVM_RUN: %s", strerror(-r));
+		if (v->run->exit_reason == KVM_EXIT_MMIO && !v->run->mmio.is_write) {
+			/* newer than anything */
+			memset(v->run->mmio.data, 0x7f, 8);
+			__atomic_add_fetch(&g.mmio, 1, __ATOMIC_SEQ_CST);
+			continue;
+		}
+		if (!vcpu_is_report(v, &g.last[v->id]))
+			st_fail(__FILE__, __LINE__, "exit %s", exit_name(v->run->exit_reason));
+		return NULL;
+	}
+}
+
+static void resume(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < g.n; i++)
+		CHECK(!pthread_create(&g.threads[i], NULL, vcpu_thread, &g.vm->vcpus[i]));
+}
+
+static void join(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < g.n; i++)
+		CHECK(!pthread_join(g.threads[i], NULL));
+}
+
+static void start(int test)
+{
+	unsigned int i;
+
+	for (i = 0; i < g.n; i++)
+		vcpu_start(&g.vm->vcpus[i], test, i, 0);
+	resume();
+}
+
+/* Every vCPU has begun and ended some whole rounds since the call. */
+static void some_rounds(unsigned int rounds)
+{
+	unsigned long from[HM_MAX_VCPUS];
+	unsigned int i;
+
+	for (i = 0; i < g.n; i++)
+		from[i] = READ_ONCE(g.sh->rounds[i]);
+	for (i = 0; i < g.n; i++)
+		if (!UNTIL(READ_ONCE(g.sh->rounds[i]) > from[i] + rounds, 60))
+			st_fail(__FILE__, __LINE__, "vCPU %u stands still after %lu rounds", i,
+				READ_ONCE(g.sh->rounds[i]));
+}
+
+static void hold(void)
+{
+	unsigned int i;
+
+	WRITE_ONCE(g.sh->hold, ++g.holds);
+	for (i = 0; i < g.n; i++)
+		CHECK(UNTIL(READ_ONCE(g.sh->held[i]) == g.holds, 60));
+}
+
+static void release(void)
+{
+	__sync_synchronize();
+	WRITE_ONCE(g.sh->hold, 0);
+}
+
+/* A guest of two vCPUs at HM_PATTERN, that has written all its memory. */
+static void pattern_guest(size_t size)
+{
+	new_guest(2, aligned_memory(size), size, 0);
+	start(HM_PATTERN);
+	some_rounds(2);
+}
+
+/* The guest found nothing wrong; and what the host sees is what was written last. */
+static void end_pattern(void)
+{
+	unsigned long page, j, round;
+	unsigned int i;
+
+	some_rounds(2);
+	WRITE_ONCE(g.sh->stop, 1);
+	join();
+	for (i = 0; i < g.n; i++)
+		CHECK_EQ(g.last[i].kind, REPORT_DONE);
+	for (page = 0; page < g.size / PAGE; page++) {
+		uint64_t *p = (uint64_t *)(g.mem + page * PAGE);
+
+		round = HM_ROUND(p[0]);
+		if (!HM_TWIN(page))
+			CHECK_EQ(round, g.sh->rounds[page % g.n]);
+		for (j = 0; j < 512; j++)
+			CHECK_EQ(p[j], hm_word(page, round, j));
+	}
+	st_note("%lu and %lu rounds over %lu MiB", g.sh->rounds[0], g.sh->rounds[1],
+		g.size / MIB);
+	vm_free(g.vm);
+}
+
+/* ---- swap -------------------------------------------------------------------------- */
+
+static bool own_swap;
+
+static void swap_end(void)
+{
+	if (!own_swap)
+		return;
+	/* with a guest running all of it comes back */
+	OK(swapoff("/dev/zram0"));
+	put_file("/sys/block/zram0/reset", "1");
+}
+
+static void swap_begin(void)
+{
+	if (named("/proc/meminfo", "SwapTotal") > 0)
+		return;
+	if (geteuid())
+		st_skip("no swap, and it takes root to make some");
+	if (system("modprobe zram >/dev/null 2>&1"))
+		st_skip("no swap and no zram");
+	put_file("/sys/block/zram0/reset", "1");
+	if (!put_file("/sys/block/zram0/disksize", "128M") ||
+	    system("mkswap /dev/zram0 >/dev/null 2>&1") || swapon("/dev/zram0", 0))
+		st_skip("no swap on zram: %s", strerror(errno));
+	own_swap = true;
+}
+
+static void pageout(void)
+{
+	unsigned long times = 0;
+	long out, in;
+	double end;
+	size_t at;
+
+	swap_begin();
+	pattern_guest(8 * MIB);
+	out = vmstat("pswpout");
+	in = vmstat("pswpin");
+	end = now() + 4;
+	do {
+		/* what the guest touches at once does not get out: let it rest at times */
+		if (times & 1)
+			hold();
+		for (at = 0; at < g.size; at += MIB)
+			OK(madvise(g.mem + at, MIB, MADV_PAGEOUT));
+		/* the page that the payload and its tables are in, too */
+		OK(madvise(g.vm->mem, g.vm->size, MADV_PAGEOUT));
+		if (times & 1)
+			release();
+		some_rounds(0);
+		times++;
+	} while (now() < end || (vmstat("pswpin") - in < 2000 && now() < end + 10));
+	out = vmstat("pswpout") - out;
+	in = vmstat("pswpin") - in;
+	swap_end();
+	end_pattern();
+	st_note("%lu times: %ld pages out, %ld in", times, out, in);
+	CHECK(out > 500 && in > 500);
+}
+
+/* ---- KSM ---------------------------------------------------------------------------- */
+
+#define KSM	"/sys/kernel/mm/ksm/"
+
+static void ksm(void)
+{
+	long merged = 0, most = 0;
+	bool broke = false;
+	double end;
+
+	if (get_number(KSM "run") < 0)
+		st_skip("no KSM");
+	pattern_guest(4 * MIB);
+	put_file(KSM "pages_to_scan", "4000");
+	put_file(KSM "sleep_millisecs", "5");
+	if (!put_file(KSM "run", "1"))
+		st_skip("KSM cannot be switched on: %s", strerror(errno));
+	OK(madvise(g.mem, g.size, MADV_MERGEABLE));
+	/* twins are alike until they are written anew, which parts them again */
+	end = now() + 3;
+	do {
+		some_rounds(1);
+		hold();
+		UNTIL((merged = get_number(KSM "pages_sharing")) > 100, 10);
+		release();
+		if (merged > most)
+			most = merged;
+		if (UNTIL(get_number(KSM "pages_sharing") < merged - 50, 5))
+			broke = true;
+	} while (now() < end);
+	OK(madvise(g.mem, g.size / 2, MADV_UNMERGEABLE));
+	some_rounds(2);
+	put_file(KSM "run", "2");	/* part all of them */
+	CHECK_EQ(get_number(KSM "pages_sharing"), 0);
+	put_file(KSM "run", "0");
+	end_pattern();
+	st_note("up to %ld pages shared%s", most, broke ? ", and parted by writes" : "");
+	CHECK(most > 100);
+	CHECK(broke);
+}
+
+/* ---- moving ------------------------------------------------------------------------- */
+
+static void migrate(void)
+{
+	static void *pages[HM_MAX_PAGES];
+	static int nodes[HM_MAX_PAGES], status[HM_MAX_PAGES];
+	unsigned long n, i, moved = 0;
+	long before;
+	int to = 0;
+	double end;
+
+	if (access("/sys/devices/system/node/node1", F_OK))
+		st_skip("one NUMA node (boot the host with numa=fake=2)");
+	pattern_guest(8 * MIB);
+	n = g.size / PAGE;
+	before = vmstat("pgmigrate_success");
+	end = now() + 4;
+	while (now() < end || (!moved && now() < end + 10)) {
+		to = !to;
+		for (i = 0; i < n; i++) {
+			pages[i] = g.mem + i * PAGE;
+			nodes[i] = to;
+		}
+		OK(syscall(SYS_move_pages, 0, n, pages, nodes, status, 2 /* MPOL_MF_MOVE */));
+		for (i = 0; i < n; i++)
+			moved += status[i] == to;
+	}
+	before = vmstat("pgmigrate_success") - before;
+	end_pattern();
+	st_note("%lu moves, the host counts %ld", moved, before);
+	CHECK(moved > n / 4 && before > (long)n / 4);
+}
+
+static void compact(void)
+{
+	struct {
+		long moved;
+	} was = { vmstat("pgmigrate_success") };
+	uint8_t *filler;
+	double end;
+	size_t at;
+
+	if (access("/proc/sys/vm/compact_memory", W_OK))
+		st_skip("no /proc/sys/vm/compact_memory");
+	/* small pages with holes between them: something to tidy up */
+	new_guest(2, aligned_memory(8 * MIB), 8 * MIB, 0);
+	filler = aligned_memory(64 * MIB);
+	OK(madvise(g.mem, g.size, MADV_NOHUGEPAGE));
+	OK(madvise(filler, 64 * MIB, MADV_NOHUGEPAGE));
+	for (at = 0; at < g.size; at += PAGE) {
+		g.mem[at] = 0;
+		memset(filler + at * 8, 1, 8 * PAGE);
+	}
+	for (at = 0; at < 64 * MIB; at += 2 * PAGE)
+		OK(madvise(filler + at, PAGE, MADV_DONTNEED));
+	start(HM_PATTERN);
+	some_rounds(2);
+	was.moved = vmstat("pgmigrate_success");
+	end = now() + 2;
+	do {
+		put_file("/proc/sys/vm/compact_memory", "1");
+		some_rounds(1);
+	} while (now() < end);
+	was.moved = vmstat("pgmigrate_success") - was.moved;
+	end_pattern();
+	st_note("the host counts %ld pages moved", was.moved);
+	if (was.moved < 100)
+		st_skip("memory was not fragmented enough: %ld pages moved", was.moved);
+}
+
+/* ---- huge pages --------------------------------------------------------------------- */
+
+static void thp(void)
+{
+	long collapsed = vmstat("thp_collapse_alloc"), split = vmstat("thp_split_pmd");
+	unsigned long mapped = 0, times = 0;
+	bool large = false;
+	double end;
+	size_t at;
+
+	if (collapsed < 0)
+		st_skip("no transparent huge pages");
+	new_guest(2, aligned_memory(8 * MIB), 8 * MIB, 0);
+	OK(madvise(g.mem, g.size, MADV_NOHUGEPAGE));
+	start(HM_PATTERN);
+	some_rounds(2);
+	CHECK_EQ(vm_stat(g.vm, "pages_2m"), 0);
+	OK(madvise(g.mem, g.size, MADV_HUGEPAGE));
+	end = now() + 4;
+	do {
+		for (at = 0; at < g.size; at += LARGE)
+			if (madvise(g.mem + at, LARGE, MADV_COLLAPSE) && errno == EINVAL)
+				st_skip("no MADV_COLLAPSE");
+		some_rounds(1);
+		mapped = vm_stat(g.vm, "pages_2m");
+		if (mapped)
+			large = true;
+		times++;
+		/* one page of each with other rights: it must be split */
+		for (at = 0; at < g.size; at += LARGE) {
+			uint8_t *page = g.mem + at + 5 * PAGE;
+
+			OK(mprotect(page, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC));
+			OK(mprotect(page, PAGE, PROT_READ | PROT_WRITE));
+			OK(madvise(page + 4 * PAGE, PAGE, MADV_PAGEOUT));
+		}
+		some_rounds(1);
+	} while (now() < end);
+	collapsed = vmstat("thp_collapse_alloc") - collapsed;
+	split = vmstat("thp_split_pmd") - split;
+	end_pattern();
+	st_note("%lu times; %ld collapsed, %ld split, the last time %lu mapped at 2 MiB", times,
+		collapsed, split, mapped);
+	CHECK(collapsed > 0 && split > 0);
+	CHECK(large);
+}
+
+static void hugetlb_size(size_t page, int shift, const char *counter)
+{
+	size_t size = page > LARGE ? page : 8 * MIB;
+	uint8_t *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS |
+			    (shift ? MAP_HUGETLB | shift << 26 : 0), -1, 0);
+	struct vm *vm;
+	struct vcpu *v;
+
+	if (mem == MAP_FAILED)
+		st_skip("no huge page of %lu MiB", page / MIB);
+	if (!shift)
+		OK(madvise(mem, size, MADV_NOHUGEPAGE));
+	/* too small for a huge page of its own */
+	vm = vm_new(LARGE - PAGE, 0);
+	v = vm_add_vcpu(vm, 0);
+	PAYLOAD(vm, basic);
+	vm_set_slot(vm, TESTED_SLOT, TESTED_GPA, size, mem, 0);
+	CHECK_EQ(vm_stat(vm, counter), 0);
+	vcpu_start(v, BASIC_MEMORY, TESTED_GPA, size < 64 * MIB ? size : 64 * MIB);
+	vcpu_expect_sync(v, 1);
+	CHECK(vm_stat(vm, counter) >= (shift ? size / page : 2000));
+	vcpu_expect_sync(v, 2);
+	vcpu_expect_done(v);
+	/* the owner takes it back: no mapping stays */
+	OK(munmap(mem, size));
+	if (shift)
+		CHECK_EQ(vm_stat(vm, counter), 0);
+	else
+		CHECK(vm_stat(vm, counter) < 600);
+	vm_free(vm);
+}
+
+static void pages_4k(void)
+{
+	hugetlb_size(PAGE, 0, "pages_4k");
+}
+
+#define HUGETLB	"/sys/kernel/mm/hugepages/hugepages-"
+
+static void hugetlb_2m(void)
+{
+	long was = get_number(HUGETLB "2048kB/nr_hugepages");
+
+	if (was < 8)
+		put_file(HUGETLB "2048kB/nr_hugepages", "8");
+	hugetlb_size(LARGE, 21, "pages_2m");
+	if (was >= 0 && was < 8)
+		put_file(HUGETLB "2048kB/nr_hugepages", "0");
+}
+
+static void hugetlb_1g(void)
+{
+	long was = get_number(HUGETLB "1048576kB/nr_hugepages");
+
+	if (was == 0)
+		put_file(HUGETLB "1048576kB/nr_hugepages", "1");
+	hugetlb_size(1024 * MIB, 30, "pages_1g");
+	if (was == 0)
+		put_file(HUGETLB "1048576kB/nr_hugepages", "0");
+}
+
+/* ---- thrown away, protected, moved, copied -------------------------------------------- */
+
+static void zero_pages(void)
+{
+	unsigned long pages, from, n, i, times = 0;
+	double end;
+
+	pattern_guest(8 * MIB);
+	pages = g.size / PAGE;
+	end = now() + 3;
+	do {
+		hold();
+		n = times % 3 == 2 ? 512 : 40;
+		from = times * 97 % (pages - n);
+		OK(madvise(g.mem + from * PAGE, n * PAGE, MADV_DONTNEED));
+		WRITE_ONCE(g.sh->zero_from, from);
+		WRITE_ONCE(g.sh->zero_to, from + n);
+		release();
+		for (i = 0; i < g.n; i++)
+			CHECK(UNTIL(READ_ONCE(g.sh->zeros[i]) == g.holds, 60));
+		some_rounds(1);
+		times++;
+	} while (now() < end);
+	end_pattern();
+	st_note("%lu times", times);
+	CHECK(times > 2);
+}
+
+/* While the owner may not write, nobody does; and who tries is told. */
+static void protect(void)
+{
+	static const int rights[] = { PROT_READ, PROT_NONE, PROT_READ };
+	uint8_t *copy = aligned_memory(4 * MIB);
+	unsigned long before;
+	unsigned int i;
+
+	pattern_guest(4 * MIB);
+	WRITE_ONCE(g.may_fault, true);
+	for (i = 0; i < 2 * ARRAY_SIZE(rights); i++) {
+		int prot = rights[i % ARRAY_SIZE(rights)];
+
+		before = READ_ONCE(g.faults);
+		OK(mprotect(g.mem, g.size, prot));
+		if (prot & PROT_READ)
+			memcpy(copy, g.mem, g.size);
+		CHECK(UNTIL(READ_ONCE(g.faults) >= before + 6, 30));
+		if (prot & PROT_READ)
+			CHECK(!memcmp(copy, g.mem, g.size));
+		OK(mprotect(g.mem, g.size, PROT_READ | PROT_WRITE));
+		some_rounds(1);
+	}
+	WRITE_ONCE(g.may_fault, false);
+	end_pattern();
+	st_note("KVM_RUN said EFAULT %lu times", g.faults);
+}
+
+/* The memory is elsewhere for a while: what is there does not change, then it goes on. */
+static void moved_away(void)
+{
+	uint8_t *copy = aligned_memory(2 * MIB), *other = aligned_memory(2 * MIB), *part;
+	unsigned long before;
+	unsigned int i;
+
+	pattern_guest(8 * MIB);
+	for (i = 0; i < 6; i++) {
+		/* whole page tables in one go, and one page after the other */
+		size_t n = i & 1 ? 37 * PAGE : LARGE;
+
+		part = g.mem + (i & 1 ? 3 * MIB + 5 * PAGE : LARGE);
+		before = READ_ONCE(g.faults);
+		WRITE_ONCE(g.may_fault, true);
+		CHECK(mremap(part, n, n, MREMAP_MAYMOVE | MREMAP_FIXED, other) == other);
+		memcpy(copy, other, n);
+		CHECK(UNTIL(READ_ONCE(g.faults) >= before + 4, 30));
+		CHECK(!memcmp(copy, other, n));
+		CHECK(mremap(other, n, n, MREMAP_MAYMOVE | MREMAP_FIXED, part) == part);
+		some_rounds(1);
+		WRITE_ONCE(g.may_fault, false);
+	}
+	end_pattern();
+	st_note("KVM_RUN said EFAULT %lu times", g.faults);
+}
+
+/* Copy on write both ways: the child's memory is not the guest's any more. */
+static void forked(void)
+{
+	unsigned int i;
+
+	pattern_guest(4 * MIB);
+	for (i = 0; i < 6; i++) {
+		int to_child[2], status;
+		unsigned long at;
+		pid_t pid;
+		char c;
+
+		OK(pipe(to_child));
+		pid = OK(fork());
+		if (!pid) {
+			uint8_t *copy = mmap(NULL, g.size, PROT_READ | PROT_WRITE,
+					     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+			if (copy == MAP_FAILED)
+				_exit(2);
+			memcpy(copy, g.mem, g.size);
+			/* the guest has written all of it meanwhile */
+			if (read(to_child[0], &c, 1) != 1 || memcmp(copy, g.mem, g.size))
+				_exit(3);
+			if (i & 1)
+				memset(g.mem, 0xee, g.size);
+			if (read(to_child[0], &c, 1) != 1)
+				_exit(4);
+			for (at = 0; (i & 1) && at < g.size; at++)
+				if (g.mem[at] != 0xee)
+					_exit(5);
+			/* a VM belongs to the process that made it */
+			errno = 0;
+			if (ioctl(g.vm->fd, KVM_CHECK_EXTENSION, 0UL) != -1 || errno != EIO)
+				_exit(6);
+			_exit(0);
+		}
+		some_rounds(2);
+		CHECK_EQ(write(to_child[1], "a", 1), 1);
+		some_rounds(1);
+		CHECK_EQ(write(to_child[1], "b", 1), 1);
+		CHECK_EQ(waitpid(pid, &status, 0), pid);
+		CHECK_EQ(status, 0);
+		close(to_child[0]);
+		close(to_child[1]);
+		some_rounds(1);
+	}
+	end_pattern();
+}
+
+/* ---- slots ---------------------------------------------------------------------------- */
+
+/* A page that differs from the last look is in the log of the time between. */
+static void dirty_log_while_paging(void)
+{
+	size_t size = 4 * MIB, n = size / PAGE, i;
+	uint8_t *copy = aligned_memory(size);
+	uint64_t *log = calloc(n / 64, 8), *sum = calloc(n / 64, 8);
+	struct kvm_dirty_log d = { .slot = TESTED_SLOT, .dirty_bitmap = log };
+	unsigned long changed = 0, clean = 0, times;
+	long in;
+
+	swap_begin();
+	new_guest(2, aligned_memory(size), size, 0);
+	start(HM_PATTERN);
+	some_rounds(2);
+	in = vmstat("pswpin");
+	hold();
+	vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem, KVM_MEM_LOG_DIRTY_PAGES);
+	memcpy(copy, g.mem, size);
+	OK(ioctl(g.vm->fd, KVM_GET_DIRTY_LOG, &d));
+	for (times = 0; times < 12; times++) {
+		unsigned int k;
+
+		memset(sum, 0, n / 8);
+		if (times % 3 == 1)
+			OK(madvise(g.mem, size, MADV_PAGEOUT));
+		release();
+		for (k = 0; k < times % 4; k++) {
+			/* fetched while it runs, and with pages that go and come */
+			OK(madvise(g.mem, size, MADV_PAGEOUT));
+			usleep(times % 5 * 3000);
+			OK(ioctl(g.vm->fd, KVM_GET_DIRTY_LOG, &d));
+			for (i = 0; i < n / 64; i++)
+				sum[i] |= log[i];
+		}
+		hold();
+		OK(ioctl(g.vm->fd, KVM_GET_DIRTY_LOG, &d));
+		for (i = 0; i < n / 64; i++)
+			sum[i] |= log[i];
+		for (i = 0; i < n; i++) {
+			bool dirty = sum[i / 64] >> i % 64 & 1;
+
+			if (memcmp(copy + i * PAGE, g.mem + i * PAGE, PAGE)) {
+				changed++;
+				if (!dirty)
+					st_fail(__FILE__, __LINE__,
+						"page %zu changed in time %lu and is not in the log",
+						i, times);
+				memcpy(copy + i * PAGE, g.mem + i * PAGE, PAGE);
+			} else if (!dirty) {
+				clean++;
+			}
+		}
+	}
+	vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem, 0);
+	release();
+	swap_end();
+	in = vmstat("pswpin") - in;
+	end_pattern();
+	st_note("%lu pages changed, %lu stayed clean, %ld came back from swap", changed, clean, in);
+	CHECK(changed > n && clean > 0 && in > 100);
+}
+
+static void readonly_slot(void)
+{
+	uint64_t *mem = (uint64_t *)aligned_memory(LARGE);
+	struct report rep;
+	struct vcpu *v;
+
+	new_guest(1, (uint8_t *)mem, LARGE, KVM_MEM_READONLY);
+	v = &g.vm->vcpus[0];
+	mem[0] = 111;
+	mem[512] = 222;
+	vcpu_start(v, HM_READONLY, 0, 0);
+	rep = vcpu_run_to_report(v);
+	CHECK_EQ(rep.b, 111);
+	CHECK_EQ(rep.c, 222);
+	vcpu_expect_exit(v, KVM_EXIT_MMIO);
+	CHECK(v->run->mmio.is_write);
+	CHECK_EQ(v->run->mmio.phys_addr, TESTED_GPA);
+	CHECK_EQ(v->run->mmio.len, 8);
+	CHECK_EQ(*(uint64_t *)v->run->mmio.data, 0x1122334455667788);
+	CHECK_EQ(mem[0], 111);
+	mem[0] = 333;			/* what the host writes is seen */
+	rep = vcpu_run_to_report(v);
+	CHECK_EQ(rep.a, 2);
+	CHECK_EQ(rep.b, 333);
+	vcpu_expect_exit(v, KVM_EXIT_MMIO);
+	CHECK(v->run->mmio.is_write);
+	CHECK_EQ(v->run->mmio.phys_addr, TESTED_GPA + PAGE);
+	CHECK_EQ(*(uint64_t *)v->run->mmio.data, 223);
+	CHECK_EQ(mem[512], 222);
+	rep = vcpu_run_to_report(v);
+	CHECK_EQ(rep.c, 222);
+	vcpu_expect_done(v);
+}
+
+/*
+ * The slot goes, comes back with other memory, moves away and back: what the
+ * guest reads there is never older than the last change that is finished.
+ */
+static void slot_changes(void)
+{
+	uint8_t *mem[2] = { aligned_memory(LARGE), aligned_memory(LARGE) };
+	unsigned long e = 1, k;
+	double end;
+
+	*(uint64_t *)mem[0] = e;
+	new_guest(2, mem[0], LARGE, 0);
+	g.sh->epoch = e;
+	start(HM_EPOCH);
+	some_rounds(1);
+	end = now() + 3;
+	for (k = 0; now() < end || k < 20; k++) {
+		uint8_t *next = mem[++e & 1];
+
+		/* the old memory is not written: only a stale translation shows it */
+		*(uint64_t *)next = e;
+		if (k % 3 == 2) {
+			/* moved away; the new place shows the same memory */
+			vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA + 64 * MIB, LARGE, g.mem, 0);
+			WRITE_ONCE(g.sh->epoch, e);
+			if (k & 1)
+				some_rounds(1);
+		}
+		vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, 0, NULL, 0);
+		WRITE_ONCE(g.sh->epoch, e);
+		if (k & 1)
+			some_rounds(1);
+		vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, LARGE, next, 0);
+		g.mem = next;
+		some_rounds(1);
+	}
+	WRITE_ONCE(g.sh->stop, 1);
+	join();
+	st_note("%lu changes, %lu reads without a slot", k, g.mmio);
+	CHECK(g.mmio > 0);
+	CHECK(g.sh->rounds[0] > k && g.sh->rounds[1] > k);
+}
+
+/* ---- many at once ---------------------------------------------------------------------- */
+
+static void parallel_faults(void)
+{
+	unsigned long rounds = 12, round, page, spent;
+	unsigned int i;
+
+	new_guest(8, aligned_memory(8 * MIB), 8 * MIB, 0);
+	for (round = 1; round <= rounds; round++) {
+		OK(madvise(g.mem, g.size, MADV_DONTNEED));
+		OK(madvise(g.mem, g.size, round & 1 ? MADV_NOHUGEPAGE : MADV_HUGEPAGE));
+		if (round == 1)
+			start(HM_TOUCH);
+		else
+			resume();
+		join();
+		for (i = 0; i < g.n; i++) {
+			CHECK_EQ(g.last[i].kind, REPORT_SYNC);
+			CHECK_EQ(g.last[i].a, round);
+		}
+		for (page = 0; page < g.size / PAGE; page++)
+			CHECK_EQ(*(uint64_t *)(g.mem + page * PAGE), g.n);
+	}
+	spent = vm_stat(g.vm, "pages_4k") + 512 * vm_stat(g.vm, "pages_2m");
+	CHECK(spent >= g.size / PAGE);
+	WRITE_ONCE(g.sh->stop, 1);
+}
+
+/* Two hundred guests that have run: nothing is left of them. */
+static void come_and_go(void)
+{
+	long before = 0, after, i;
+
+	/* one that stays, so that the CPUs are not taken and given back each time */
+	vm_new(LARGE, 0);
+	for (i = 0; i < 220; i++) {
+		struct vm *vm = vm_new(4 * MIB, VM_IRQCHIP);
+		struct vcpu *a = vm_add_vcpu(vm, 0), *b = vm_add_vcpu(vm, 1);
+
+		PAYLOAD(vm, basic);
+		vcpu_start(a, BASIC_WRITE, GUEST_DATA, i);
+		vcpu_expect_sync(a, 1);
+		OK(ioctl(b->fd, KVM_SET_MP_STATE, &(struct kvm_mp_state){ KVM_MP_STATE_RUNNABLE }));
+		vcpu_start(b, BASIC_READ, GUEST_DATA, 0);
+		CHECK_EQ(vcpu_run_to_report(b).b, i);
+		vm_free(vm);
+		if (i == 19) {
+			/* caches are warm, and what is freed later has been */
+			usleep(300000);
+			before = named("/proc/meminfo", "MemAvailable");
+		}
+	}
+	usleep(300000);
+	/* a page for each guest would be 800 KiB; each has a dozen and more */
+	if (!UNTIL(named("/proc/meminfo", "MemAvailable") > before - 3000, 5)) {
+		after = named("/proc/meminfo", "MemAvailable");
+		st_fail(__FILE__, __LINE__, "%ld KiB less after 200 guests", before - after);
+	}
+}
+
+static const struct st_test tests[] = {
+	{ "pageout", pageout, 200 },
+	{ "ksm", ksm, 200 },
+	{ "migrate", migrate, 200 },
+	{ "compact", compact, 200 },
+	{ "thp", thp, 200 },
+	{ "pages_4k", pages_4k, 100 },
+	{ "hugetlb_2m", hugetlb_2m, 100 },
+	{ "hugetlb_1g", hugetlb_1g, 200 },
+	{ "zero_pages", zero_pages, 200 },
+	{ "protect", protect, 200 },
+	{ "moved_away", moved_away, 200 },
+	{ "forked", forked, 200 },
+	{ "dirty_log_while_paging", dirty_log_while_paging, 200 },
+	{ "readonly_slot", readonly_slot },
+	{ "slot_changes", slot_changes, 200 },
+	{ "parallel_faults", parallel_faults, 200 },
+	{ "come_and_go", come_and_go, 200 },
+	{}
+};
+
+ST_MAIN("hostmem", tests)
