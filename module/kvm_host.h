@@ -557,6 +557,7 @@ int kvm_clear_dirty_log(struct kvm *kvm, struct kvm_clear_dirty_log *log);
 
 int kvm_x86_module_init(void);	/* kvm.ko is loaded; before any backend */
 void kvm_x86_module_exit(void);
+int kvm_arch_check_cpu(void);		/* on the CPU, IRQs off */
 int kvm_arch_enable_cpu(void);		/* on the CPU, IRQs off */
 void kvm_arch_disable_cpu(void);
 int kvm_arch_dev_check_extension(struct kvm *kvm, long ext);	/* kvm may be NULL */

@@ -53,6 +53,7 @@ MODULE_PARM_DESC(halt_poll_ns_shrink, "Divisor of the polling time after a long 
 
 static DEFINE_MUTEX(hardware_lock);
 static unsigned int hardware_users;	/* hardware_lock */
+static bool rebooting;			/* hardware_lock */
 static DEFINE_PER_CPU(bool, hardware_enabled);
 
 /* On the CPU itself, interrupts off or pinned by the hotplug thread. */
@@ -83,12 +84,47 @@ static void disable_this_cpu(void *unused)
 	local_irq_restore(flags);
 }
 
-static void enable_one(void *failed)
+/* What the first CPU that cannot be had says, and how many there are. */
+struct refusal {
+	atomic_t error, cpus;
+	int cpu;
+};
+
+static void count_refusal(struct refusal *no, int r)
 {
-	int r = enable_this_cpu();
+	if (!r)
+		return;
+	if (!atomic_cmpxchg(&no->error, 0, r))
+		no->cpu = smp_processor_id();
+	atomic_inc(&no->cpus);
+}
+
+static void enable_one(void *no)
+{
+	count_refusal(no, enable_this_cpu());
+}
+
+static void check_one(void *no)
+{
+	count_refusal(no, kvm_arch_check_cpu());
+}
+
+static void say_refusal(int cpu, int error, int more)
+{
+	pr_err_ratelimited("kvm: CPU %d%s: %s (%d)\n", cpu, more ? " and others" : "",
+			   error == -EBUSY ?
+			   "virtualization is in use by another hypervisor" :
+			   "virtualization is not there as on the other CPUs", error);
+}
+
+/* One line in the log for all CPUs together; the error, or 0. */
+static int refused(struct refusal *no)
+{
+	int r = atomic_read(&no->error);
 
 	if (r)
-		atomic_cmpxchg((atomic_t *)failed, 0, r);
+		say_refusal(no->cpu, r, atomic_read(&no->cpus) - 1);
+	return r;
 }
 
 /**
@@ -98,19 +134,20 @@ static void enable_one(void *failed)
  */
 int kvm_hardware_get(void)
 {
-	atomic_t failed = ATOMIC_INIT(0);
+	struct refusal no = {};
 	int r = 0;
 
 	cpus_read_lock();
 	mutex_lock(&hardware_lock);
-	if (!hardware_users++) {
-		on_each_cpu(enable_one, &failed, 1);
-		r = atomic_read(&failed);
+	if (rebooting) {
+		/* what was given back for the next kernel stays so */
+		r = -EBUSY;
+	} else if (!hardware_users++) {
+		on_each_cpu(enable_one, &no, 1);
+		r = refused(&no);
 		if (r) {
 			on_each_cpu(disable_this_cpu, NULL, 1);
 			hardware_users--;
-			pr_err_once("kvm: the CPUs' virtualization extension is in use by something else (%d)\n",
-				    r);
 		}
 	}
 	mutex_unlock(&hardware_lock);
@@ -143,8 +180,7 @@ static int cpu_comes(unsigned int cpu)
 	if (READ_ONCE(hardware_users)) {
 		r = enable_this_cpu();
 		if (r)
-			pr_err("kvm: CPU %u: cannot enable virtualization (%d)\n",
-			       cpu, r);
+			say_refusal(cpu, r, 0);
 	}
 	return KVM_CPUHP_CAN_FAIL ? r : 0;
 }
@@ -164,8 +200,10 @@ static int suspend_cpu(KVM_SYSCORE_ARG)
 
 static void resume_cpu(KVM_SYSCORE_ARG)
 {
-	if (hardware_users && enable_this_cpu())
-		pr_err("kvm: cannot enable virtualization after resume\n");
+	int r = hardware_users ? enable_this_cpu() : 0;
+
+	if (r)
+		say_refusal(smp_processor_id(), r, 0);
 }
 
 static KVM_SYSCORE_DEFINE(kvm_syscore, suspend_cpu, resume_cpu);
@@ -173,7 +211,10 @@ static KVM_SYSCORE_DEFINE(kvm_syscore, suspend_cpu, resume_cpu);
 /* The firmware or the next kernel must find the CPUs as they were at boot. */
 static int reboot_event(struct notifier_block *nb, unsigned long event, void *v)
 {
+	mutex_lock(&hardware_lock);
+	rebooting = true;
 	on_each_cpu(disable_this_cpu, NULL, 1);
+	mutex_unlock(&hardware_lock);
 	return NOTIFY_OK;
 }
 
@@ -297,11 +338,20 @@ struct file *kvm_make_file(const char *name, const struct file_operations *fops,
  * kvm_init() - a vendor module is ready: offer /dev/kvm
  * @owner: the vendor module
  *
- * Return: 0 or -errno; -EEXIST when there is a /dev/kvm already.
+ * The CPUs are not taken yet, but it is said at once when they could not be.
+ *
+ * Return: 0 or -errno; -EBUSY when there is a /dev/kvm already or another
+ * hypervisor has a CPU, -EIO when the CPUs differ.
  */
 int kvm_init(struct module *owner)
 {
+	struct refusal no = {};
 	int r;
+
+	on_each_cpu(check_one, &no, 1);
+	r = refused(&no);
+	if (r)
+		return r;
 
 	dev_fops.owner = owner;
 	kvm_vm_set_owner(owner);
@@ -317,8 +367,10 @@ int kvm_init(struct module *owner)
 	kvm_syscore_register(&kvm_syscore);
 
 	r = misc_register(&dev_kvm);
-	if (r)
+	if (r) {
+		pr_err("kvm: /dev/kvm cannot be made: is there one already? (%d)\n", r);
 		goto out;
+	}
 	return 0;
 out:
 	kvm_syscore_unregister(&kvm_syscore);

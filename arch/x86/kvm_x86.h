@@ -176,7 +176,7 @@ struct kvm_backend_ops {
 	/* per CPU; on the CPU itself, irqoff. -EBUSY when something else has it */
 	int (*enable_cpu)(void);
 	void (*disable_cpu)(void);
-	/* 0 or -errno: does this CPU match the boot CPU's capabilities */
+	/* likewise: -EIO when it has less than the boot CPU, -EBUSY; nothing is logged */
 	int (*check_cpu)(void);
 
 	int (*vm_init)(struct kvm *kvm);

@@ -145,13 +145,24 @@ void kvm_x86_module_exit(void)
 }
 
 /**
+ * kvm_arch_check_cpu() - could this CPU's virtualization extension be taken
+ *
+ * Return: 0, -EBUSY when something else holds it, or -EIO when it is less than
+ * what the other CPUs have.
+ */
+int kvm_arch_check_cpu(void)
+{
+	return kvm_be_call(check_cpu)();
+}
+
+/**
  * kvm_arch_enable_cpu() - take this CPU's virtualization extension
  *
- * Return: 0, or -EBUSY when something else holds it.
+ * Return: 0, or why not as kvm_arch_check_cpu() says it.
  */
 int kvm_arch_enable_cpu(void)
 {
-	int r = kvm_be_call(check_cpu)();
+	int r = kvm_arch_check_cpu();
 
 	if (r)
 		return r;

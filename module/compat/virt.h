@@ -23,6 +23,12 @@ static inline void kvm_emergency_register(void (*off)(void))
 static inline void kvm_emergency_unregister(void (*off)(void))
 {
 }
+
+/* It is shared, by the count. */
+static inline bool kvm_virt_is_taken(void)
+{
+	return false;
+}
 #else
 #include <linux/errno.h>
 #include <asm/asm.h>
@@ -31,6 +37,15 @@ static inline void kvm_emergency_unregister(void (*off)(void))
 #define kvm_emergency_register		cpu_emergency_register_virt_callback
 #define kvm_emergency_unregister	cpu_emergency_unregister_virt_callback
 
+/* Has another hypervisor, or one that we know nothing of, this CPU? */
+static inline bool kvm_virt_is_taken(void)
+{
+	u64 efer;
+
+	rdmsrq(MSR_EFER, efer);
+	return efer & EFER_SVME;
+}
+
 /* Turn SVM on here, unless another hypervisor has it; interrupts off. */
 static inline int x86_virt_get_ref(int feat)
 {
@@ -38,9 +53,9 @@ static inline int x86_virt_get_ref(int feat)
 
 	if (feat != X86_FEATURE_SVM)
 		return -EOPNOTSUPP;
-	rdmsrq(MSR_EFER, efer);
-	if (efer & EFER_SVME)
+	if (kvm_virt_is_taken())
 		return -EBUSY;
+	rdmsrq(MSR_EFER, efer);
 	wrmsrq(MSR_EFER, efer | EFER_SVME);
 	return 0;
 }

@@ -21,8 +21,6 @@
 #include "arch/x86/svm/svm.h"
 #include "module/compat/virt.h"
 
-#define pr_prefix "kvm_amd: "
-
 DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
 
 /**
@@ -67,9 +65,12 @@ void svm_cpu_free_all(void)
 }
 
 /**
- * svm_check_cpu() - does this CPU have what the boot CPU has
+ * svm_check_cpu() - does this CPU have what the boot CPU has, and is it free
  *
- * Return: 0, or -EIO when SVM or one of the features in use is missing here.
+ * The caller says in the log what is returned.
+ *
+ * Return: 0; -EIO when SVM or one of the features in use is missing here; -EBUSY
+ * when another hypervisor has it.
  */
 int svm_check_cpu(void)
 {
@@ -84,10 +85,8 @@ int svm_check_cpu(void)
 		goto bad;
 	if (rdmsrq_safe(MSR_VM_CR, &vm_cr) || (vm_cr & SVM_VM_CR_SVM_DIS_MASK))
 		goto bad;
-	return 0;
+	return !this_cpu_read(svm_cpu.enabled) && kvm_virt_is_taken() ? -EBUSY : 0;
 bad:
-	pr_err_ratelimited(pr_prefix "CPU %d does not have the SVM features of the boot CPU\n",
-			   smp_processor_id());
 	return -EIO;
 }
 
@@ -102,11 +101,8 @@ int svm_enable_cpu(void)
 	int r = x86_virt_get_ref(X86_FEATURE_SVM);
 	u64 val;
 
-	if (r) {
-		pr_err_ratelimited(pr_prefix "CPU %d: SVM is in use by another hypervisor\n",
-				   smp_processor_id());
+	if (r)
 		return r;
-	}
 
 	/* a vCPU that was here before SVM was last turned off must not match */
 	sc->generation++;
