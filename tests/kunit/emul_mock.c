@@ -106,7 +106,7 @@ static int exchange(struct x86_emul *e, u64 linear, const void *old, const void 
 }
 
 static int pio_in(struct x86_emul *e, unsigned int size, u16 port, void *val,
-		  unsigned int count)
+		  unsigned int *count)
 {
 	struct mock *m = to_mock(e);
 	unsigned int i;
@@ -117,9 +117,9 @@ static int pio_in(struct x86_emul *e, unsigned int size, u16 port, void *val,
 	}
 	m->port = port;
 	m->pio_size = size;
-	m->pio_count = count;
+	m->pio_count = *count;
 	m->pio_calls++;
-	for (i = 0; i < size * count; i++)
+	for (i = 0; i < size * *count; i++)
 		((u8 *)val)[i] = m->pio_next++;
 	return X86_EMUL_CONTINUE;
 }
