@@ -366,9 +366,12 @@ static void ksm(void)
 	/* twins are alike until they are written anew, which parts them again */
 	end = now() + 3;
 	do {
+		put_file(KSM "run", "1");
 		some_rounds(1);
 		hold();
 		UNTIL((merged = get_number(KSM "pages_sharing")) > 100, 10);
+		/* else it merges them again before the number is seen */
+		put_file(KSM "run", "0");
 		release();
 		if (merged > most)
 			most = merged;
