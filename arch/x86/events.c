@@ -422,6 +422,19 @@ bool kvm_intr_allowed(struct kvm_vcpu *vcpu)
 }
 
 /**
+ * kvm_accepts_user_interrupt() - does KVM_INTERRUPT reach this vCPU at all
+ * @vcpu: the vCPU, loaded
+ *
+ * With a LAPIC in the kernel the vector comes in through LINT0, as ExtINT.
+ *
+ * Return: false while LINT0 would not let it through.
+ */
+bool kvm_accepts_user_interrupt(struct kvm_vcpu *vcpu)
+{
+	return !kvm_lapic_in_kernel(vcpu) || kvm_lapic_accepts_pic(vcpu->arch.apic);
+}
+
+/**
  * kvm_vcpu_ready_for_interrupt_injection() - may KVM_INTERRUPT be used now
  * @vcpu: the vCPU, loaded
  */
@@ -431,10 +444,7 @@ bool kvm_vcpu_ready_for_interrupt_injection(struct kvm_vcpu *vcpu)
 	    vcpu->arch.nmi_injected || vcpu->arch.interrupt.injected ||
 	    vcpu->arch.pending_external_vector >= 0)
 		return false;
-	/* with an in-kernel LAPIC the vector comes in through LVT0 as ExtINT */
-	if (kvm_lapic_in_kernel(vcpu) && !kvm_lapic_accepts_pic(vcpu->arch.apic))
-		return false;
-	return kvm_intr_allowed(vcpu);
+	return kvm_accepts_user_interrupt(vcpu) && kvm_intr_allowed(vcpu);
 }
 
 /**

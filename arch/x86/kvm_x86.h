@@ -396,6 +396,7 @@ int kvm_inject_pending_events(struct kvm_vcpu *vcpu, bool *req_immediate);
 void kvm_requeue_event(struct kvm_vcpu *vcpu, const struct kvm_event *ev);
 bool kvm_vcpu_has_events(struct kvm_vcpu *vcpu);
 void kvm_clear_all_events(struct kvm_vcpu *vcpu);
+bool kvm_accepts_user_interrupt(struct kvm_vcpu *vcpu);
 bool kvm_vcpu_ready_for_interrupt_injection(struct kvm_vcpu *vcpu);
 bool kvm_intr_allowed(struct kvm_vcpu *vcpu);
 void kvm_get_vcpu_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *ev);

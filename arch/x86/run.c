@@ -118,7 +118,7 @@ void kvm_arch_vcpu_unblocking(struct kvm_vcpu *vcpu)
 static bool user_wants_irq_window(struct kvm_vcpu *vcpu)
 {
 	return READ_ONCE(vcpu->run->request_interrupt_window) &&
-	       !kvm_irqchip_full(vcpu->kvm);
+	       !kvm_irqchip_full(vcpu->kvm) && kvm_accepts_user_interrupt(vcpu);
 }
 
 static bool irq_window_exit_due(struct kvm_vcpu *vcpu)
