@@ -589,10 +589,9 @@ static void zero_pages(void)
 			CHECK(UNTIL(READ_ONCE(g.sh->zeros[i]) == g.holds, 60));
 		some_rounds(1);
 		times++;
-	} while (now() < end);
+	} while (now() < end || times < 4);
 	end_pattern();
 	st_note("%lu times", times);
-	CHECK(times > 2);
 }
 
 /* While the owner may not write, nobody does; and who tries is told. */
@@ -869,14 +868,21 @@ static void parallel_faults(void)
 	WRITE_ONCE(g.sh->stop, 1);
 }
 
+static long available(void)
+{
+	/* what is freed later has been */
+	usleep(400000);
+	return named("/proc/meminfo", "MemAvailable");
+}
+
 /* Two hundred guests that have run: nothing is left of them. */
 static void come_and_go(void)
 {
-	long before = 0, after, i;
+	long after[5], i;
 
 	/* one that stays, so that the CPUs are not taken and given back each time */
 	vm_new(LARGE, 0);
-	for (i = 0; i < 220; i++) {
+	for (i = 0; i < 250; i++) {
 		struct vm *vm = vm_new(4 * MIB, VM_IRQCHIP);
 		struct vcpu *a = vm_add_vcpu(vm, 0), *b = vm_add_vcpu(vm, 1);
 
@@ -887,18 +893,21 @@ static void come_and_go(void)
 		vcpu_start(b, BASIC_READ, GUEST_DATA, 0);
 		CHECK_EQ(vcpu_run_to_report(b).b, i);
 		vm_free(vm);
-		if (i == 19) {
-			/* caches are warm, and what is freed later has been */
-			usleep(300000);
-			before = named("/proc/meminfo", "MemAvailable");
-		}
+		if (i % 50 == 49)
+			after[i / 50] = available();
 	}
-	usleep(300000);
-	/* a page for each guest would be 800 KiB; each has a dozen and more */
-	if (!UNTIL(named("/proc/meminfo", "MemAvailable") > before - 3000, 5)) {
-		after = named("/proc/meminfo", "MemAvailable");
-		st_fail(__FILE__, __LINE__, "%ld KiB less after 200 guests", before - after);
+	st_note("KiB free after each 50 guests: %ld, %ld, %ld, %ld, %ld", after[0], after[1],
+		after[2], after[3], after[4]);
+	if (!access("/sys/kernel/debug/kmemleak", F_OK)) {
+		/* what is freed stays with KASAN for long; kmemleak finds what is lost */
+		st_note("a kernel with checkers: the free memory is not compared");
+		return;
 	}
+	/* a page lost with each guest would be 200 KiB each time; caches fill up once */
+	for (i = 1; i < 5; i++)
+		if (after[i] > after[i - 1] - 150)
+			return;
+	st_fail(__FILE__, __LINE__, "less memory after each 50 guests");
 }
 
 static const struct st_test tests[] = {
