@@ -217,18 +217,16 @@ static int cmpxchg16_user(void __user *ptr, const u64 *old, const u64 *new)
 #endif
 
 /*
- * The unsafe_ forms jump to a label on a fault; each size needs its own type.
- * Nothing but the access itself may stand between begin and end.
+ * Each size needs its own type and label. The kernel's macro has variables called
+ * __old and __new inside: arguments of these names would be them, not ours.
  */
 #define CMPXCHG_USER(type, uptr, oldp, newp) ({				\
-	type __old, __new;						\
-	int __r = -EFAULT;						\
+	type expected, wanted;						\
 									\
-	memcpy(&__old, (oldp), sizeof(type));				\
-	memcpy(&__new, (newp), sizeof(type));				\
-	__r = __try_cmpxchg_user((type __user *)(uptr), &__old, __new,	\
-				 fault_##type);				\
-	__r;								\
+	memcpy(&expected, (oldp), sizeof(type));			\
+	memcpy(&wanted, (newp), sizeof(type));				\
+	__try_cmpxchg_user((type __user *)(uptr), &expected, wanted,	\
+			   fault_##type);				\
 })
 
 /**

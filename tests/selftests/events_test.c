@@ -387,6 +387,45 @@ static void mwait_in_cpuid(void)
 	}
 }
 
+/*
+ * The emulator writes where the guest's page table says neither accessed nor dirty:
+ * both bits are set and nothing else of the entry changes. User space takes one
+ * element off the guest's count while it has the exit.
+ */
+static void ins_to_a_clean_page(void)
+{
+	static const uint8_t code[] = { 0xf3, 0x6c, 0xe6, 0x11 };
+	const uint64_t at = 16 << 20, entry = at | 0x87;
+	struct kvm_regs regs = {
+		.rip = GUEST_CODE, .rflags = 2, .rdi = at, .rcx = 3, .rdx = 0x10,
+	};
+	struct vm *vm = vm_new(64 << 20, 0);
+	struct vcpu *v = vm_add_vcpu(vm, 0);
+	uint64_t *pde = vm_ptr(vm, GUEST_PD + (at >> 21) * 8);
+
+	CHECK_EQ(*pde, entry);
+	vcpu_set_cpuid(v);
+	vcpu_long_mode(v);
+	memcpy(vm_ptr(vm, GUEST_CODE), code, sizeof(code));
+	vcpu_set_regs(v, &regs);
+
+	vcpu_expect_exit(v, KVM_EXIT_IO);
+	CHECK_EQ(v->run->io.port, 0x10);
+	CHECK_EQ(v->run->io.count, 3);
+	CHECK_EQ(READ_ONCE(*pde), entry | 0x60);
+	memcpy((uint8_t *)v->run + v->run->io.data_offset, "abc", 3);
+	vcpu_regs(v, &regs);
+	regs.rcx = 2;
+	vcpu_set_regs(v, &regs);
+
+	vcpu_expect_exit(v, KVM_EXIT_IO);
+	CHECK_EQ(v->run->io.port, 0x11);
+	vcpu_regs(v, &regs);
+	CHECK_EQ(regs.rcx, 0);
+	CHECK_EQ(regs.rdi, at + 2);
+	CHECK(!memcmp(vm_ptr(vm, at), "ab", 3));
+}
+
 static const struct st_test tests[] = {
 	{ "nmi_masked_until_iret", nmi_masked_until_iret },
 	{ "nmi_with_irqchip", nmi_with_irqchip },
@@ -405,6 +444,7 @@ static const struct st_test tests[] = {
 	{ "canonical_addresses", canonical_addresses },
 	{ "cpuid_faulting", cpuid_faulting },
 	{ "mwait_in_cpuid", mwait_in_cpuid },
+	{ "ins_to_a_clean_page", ins_to_a_clean_page },
 	{}
 };
 
