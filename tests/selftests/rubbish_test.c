@@ -556,8 +556,7 @@ static void page_crossing(void)
 			continue;
 		}
 		if (reason != KVM_EXIT_MMIO)
-			st_fail(__FILE__, __LINE__, "exit %s at stage %u", exit_name(reason),
-				stage);
+			st_fail(__FILE__, __LINE__, "exit %s at stage %u", exit_text(v), stage);
 		if (!run->mmio.is_write) {
 			randomize(run->mmio.data, run->mmio.len);
 			continue;

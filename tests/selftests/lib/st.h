@@ -149,6 +149,7 @@ struct report vcpu_run_to_report(struct vcpu *vcpu);
 void vcpu_expect_sync(struct vcpu *vcpu, uint64_t stage);
 void vcpu_expect_done(struct vcpu *vcpu);
 void vcpu_expect_exit(struct vcpu *vcpu, uint32_t reason);
-const char *exit_name(uint32_t reason);
+/* the exit in words, with what tells the cause; valid until the thread asks again */
+const char *exit_text(const struct vcpu *vcpu);
 
 #endif

@@ -288,9 +288,38 @@ static const char * const names[] = {
 	"ARM_NISV", "X86_RDMSR", "X86_WRMSR",
 };
 
-const char *exit_name(uint32_t reason)
+static const char *exit_name(uint32_t reason)
 {
 	return reason < ARRAY_SIZE(names) ? names[reason] : "?";
+}
+
+const char *exit_text(const struct vcpu *v)
+{
+	const struct kvm_run *run = v->run;
+	static __thread char text[400];
+	uint32_t i, n;
+
+	n = snprintf(text, sizeof(text), "%s", exit_name(run->exit_reason));
+	switch (run->exit_reason) {
+	case KVM_EXIT_IO:
+		snprintf(text + n, sizeof(text) - n, " port %#x", run->io.port);
+		break;
+	case KVM_EXIT_MMIO:
+		snprintf(text + n, sizeof(text) - n, " %s %#llx, %u bytes",
+			 run->mmio.is_write ? "write to" : "read from",
+			 run->mmio.phys_addr, run->mmio.len);
+		break;
+	case KVM_EXIT_FAIL_ENTRY:
+		snprintf(text + n, sizeof(text) - n, " %#llx",
+			 run->fail_entry.hardware_entry_failure_reason);
+		break;
+	case KVM_EXIT_INTERNAL_ERROR:
+		n += snprintf(text + n, sizeof(text) - n, " suberror %u:", run->internal.suberror);
+		for (i = 0; i < run->internal.ndata && i < 8; i++)
+			n += snprintf(text + n, sizeof(text) - n, " %llx", run->internal.data[i]);
+		break;
+	}
+	return text;
 }
 
 bool vcpu_is_report(struct vcpu *v, struct report *rep)
@@ -318,10 +347,7 @@ struct report vcpu_run_to_report(struct vcpu *v)
 
 	vcpu_run(v);
 	if (!vcpu_is_report(v, &rep))
-		st_fail(__FILE__, __LINE__, "exit %s (suberror or port %#x) instead of a report",
-			exit_name(v->run->exit_reason),
-			v->run->exit_reason == KVM_EXIT_IO ? v->run->io.port :
-			v->run->internal.suberror);
+		st_fail(__FILE__, __LINE__, "exit %s instead of a report", exit_text(v));
 	return rep;
 }
 
@@ -347,7 +373,7 @@ void vcpu_expect_exit(struct vcpu *v, uint32_t reason)
 
 	if (seen != reason) {
 		vcpu_is_report(v, &rep);
-		st_fail(__FILE__, __LINE__, "exit %s, wanted %s", exit_name(seen),
+		st_fail(__FILE__, __LINE__, "exit %s, wanted %s", exit_text(v),
 			exit_name(reason));
 	}
 }
