@@ -369,7 +369,6 @@ struct kvm {
 	rwlock_t mmu_lock;			/* (m) */
 	struct mutex lock;			/* (l) */
 	struct mutex slots_lock;		/* (s) for writing */
-	struct mutex slots_arch_lock;		/* nobody takes it yet */
 	struct mutex irq_lock;			/* (i) for writing */
 	struct srcu_struct srcu;
 	struct srcu_struct irq_srcu;

@@ -110,7 +110,6 @@ static void init_fields(struct kvm *kvm)
 	rwlock_init(&kvm->mmu_lock);
 	mutex_init(&kvm->lock);
 	mutex_init(&kvm->slots_lock);
-	mutex_init(&kvm->slots_arch_lock);
 	mutex_init(&kvm->irq_lock);
 	spin_lock_init(&kvm->ring_lock);
 	xa_init(&kvm->vcpu_array);
