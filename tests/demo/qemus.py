@@ -13,10 +13,11 @@ ROMS = ("/usr/share/seabios", "/usr/share/qemu/kvmvapic.bin", "/usr/share/qemu/l
 
 
 class Qemu:
-    """version; files: what --add takes; env: put before the command; ovmf_args: QEMU's arguments for OVMF."""
+    """version; files: what --add takes; ovmf_args: QEMU's arguments for OVMF; env, env_here: what to put before the command in
+    an emulated host and on this machine."""
 
-    def __init__(self, version, files, env="", ovmf_args=""):
-        self.version, self.files, self.env, self.ovmf_args = version, files, env, ovmf_args
+    def __init__(self, version, files, ovmf_args, env="", env_here=""):
+        self.version, self.files, self.ovmf_args, self.env, self.env_here = version, files, ovmf_args, env, env_here
 
 
 def ovmf():
@@ -35,7 +36,7 @@ def installed():
     version = cache.run([q, "--version"]).split()[3].split("(")[0]
     files, args = ovmf()
     roms = [f"{os.path.realpath(r)}:{r}" for r in ROMS if os.path.exists(r)]
-    return Qemu(version, [f"{os.path.realpath(q)}:/usr/bin/qemu-system-x86_64"] + roms + files, "", args)
+    return Qemu(version, [f"{os.path.realpath(q)}:/usr/bin/qemu-system-x86_64"] + roms + files, args)
 
 
 # Of the closure of QEMU's package: what no guest on KVM without a display needs.
@@ -43,7 +44,7 @@ WITHOUT = r"debconf|openssl.*|perl.*|adduser|passwd|login.*|libpam.*|libc-gconv.
 RUN = """#!/bin/sh
 # $1 is the name of the program, which this script replaces.
 shift
-cd=/add/q10
+cd=$(dirname "$0")
 exec $cd/ld.so --library-path $cd/lib $cd/qemu -L $cd/share "$@"
 """
 
@@ -81,7 +82,7 @@ def debian_13():
 
     d = cache.entry("qemu/10-" + cache.key(cache.read(__file__)), make, "fetching QEMU 10 of Debian 13 (once)")
     files, args = ovmf()
-    return Qemu(cache.read(f"{d}/version").decode(), [f"{d}/q10:/add/q10"] + files, "sh /add/q10/run", args)
+    return Qemu(cache.read(f"{d}/version").decode(), [f"{d}/q10:/add/q10"] + files, args, "sh /add/q10/run", f"sh {d}/q10/run")
 
 
 def get(name):
