@@ -75,10 +75,13 @@ static void svm_load_tpr(struct svm_vcpu *svm)
 {
 	struct vmcb_control_area *c = &svm->vmcb->control;
 	u8 tpr = kvm_get_cr8(svm->vcpu) & V_TPR_MASK;
+	u32 int_ctl;
 
+	/* the host depends on it: else a guest with IF clear keeps the CPU */
+	int_ctl = (c->int_ctl & ~V_TPR_MASK) | tpr | V_INTR_MASKING_MASK;
 	svm->entry_tpr = tpr;
-	if ((c->int_ctl & V_TPR_MASK) != tpr) {
-		c->int_ctl = (c->int_ctl & ~V_TPR_MASK) | tpr;
+	if (c->int_ctl != int_ctl) {
+		c->int_ctl = int_ctl;
 		svm_mark_dirty(svm, SVM_CLEAN_INTR);
 	}
 }

@@ -228,6 +228,10 @@ void svm_decode_exit(struct svm_vcpu *svm, struct kvm_exit *exit)
 	if (code == SVM_EXITCODE_INVALID || (u32)code == (u32)SVM_EXITCODE_INVALID) {
 		exit->kind = KVM_XK_FAIL_ENTRY;
 		dump_vmcb(svm);
+		/* there are CPUs that write a VMCB which they refuse */
+		svm->vmcb->control.clean = 0;
+		svm_request_intr_window(svm->vcpu, false);
+		kvm_make_request(KVM_REQ_EVENT, svm->vcpu);
 		/* nothing was delivered: what was to be is still there */
 		svm_cancel_injection(svm->vcpu, &exit->vectoring);
 		return;

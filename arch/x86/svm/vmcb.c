@@ -471,7 +471,14 @@ void svm_set_efer(struct kvm_vcpu *vcpu, u64 efer)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	/* VMRUN insists on it */
+	/*
+	 * Without paging LME means nothing: when that is turned on, common code
+	 * sets EFER anew. QEMU's CPU takes a guest's LME for the host's when it
+	 * loads the host's CR0.
+	 */
+	if (!(efer & EFER_LMA))
+		efer &= ~(u64)EFER_LME;
+	/* VMRUN insists on SVME */
 	svm->vmcb->save.efer = efer | EFER_SVME;
 	svm_mark_dirty(svm, SVM_CLEAN_CR);
 }
