@@ -227,6 +227,65 @@ static void spinning_guest_is_interruptible(void)
 	CHECK_EQ(READ_ONCE(*count), seen);
 }
 
+/*
+ * The CPU refuses a state; a good one runs after it, without interrupts, and
+ * still the host's timer ends it.
+ */
+static void spinning_guest_after_a_refused_entry(void)
+{
+	struct vcpu *v = start(0, BASIC_SPIN, 0, 0);
+	uint64_t *count = vm_ptr(v->vm, GUEST_SHARED);
+	struct itimerval t = { .it_value = { .tv_usec = 200000 } };
+	struct kvm_sregs good, bad;
+	struct kvm_regs r;
+	int i;
+
+	if (st_on_tcg() && !kvm_is_oot())
+		st_skip("the kernel's own module loses the host's CPU here (docs/emulator-faults.md)");
+	OK(sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL));
+	OK(ioctl(v->fd, KVM_GET_SREGS, &good));
+	vcpu_regs(v, &r);
+	CHECK(!(r.rflags & 0x200));
+	bad = good;
+	bad.cr0 &= ~0x80000000ul;
+	bad.efer = 0;
+	bad.cs.l = 0;
+	bad.cr3 = 1ull << 62;
+	for (i = 0; i < 3; i++) {
+		OK(ioctl(v->fd, KVM_SET_SREGS, &bad));
+		vcpu_expect_exit(v, KVM_EXIT_FAIL_ENTRY);
+		OK(ioctl(v->fd, KVM_SET_SREGS, &good));
+		vcpu_set_regs(v, &r);
+		WRITE_ONCE(*count, 0);
+		OK(setitimer(ITIMER_REAL, &t, NULL));
+		CHECK_EQ(-vcpu_run_raw(v), EINTR);
+		CHECK(READ_ONCE(*count) > 0);
+	}
+}
+
+/* EFER.LME is set before paging is on, and CR4.PAE is not: nothing of it may reach the host. */
+static void long_mode_enabled_without_pae(void)
+{
+	struct vcpu *v = start(0, BASIC_SPIN, 0, 0);
+	struct itimerval t = { .it_value = { .tv_usec = 200000 } };
+	struct kvm_sregs s, seen;
+
+	OK(sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL));
+	OK(ioctl(v->fd, KVM_GET_SREGS, &s));
+	s.cr0 &= ~0x80000000ul;
+	s.cr4 &= ~0x20ul;
+	s.efer = 0x100;
+	s.cs.l = 0;
+	OK(ioctl(v->fd, KVM_SET_SREGS, &s));
+	memcpy(vm_ptr(v->vm, 0x1000), "\xeb\xfe", 2);	/* jmp . */
+	vcpu_set_regs(v, &(struct kvm_regs){ .rip = 0x1000, .rflags = 2 });
+	OK(setitimer(ITIMER_REAL, &t, NULL));
+	CHECK_EQ(-vcpu_run_raw(v), EINTR);
+	OK(ioctl(v->fd, KVM_GET_SREGS, &seen));
+	CHECK_EQ(seen.efer, s.efer);
+	CHECK_EQ(seen.cr0, s.cr0);
+}
+
 /* A signal that only KVM_RUN lets through ends KVM_RUN, and is pending afterwards. */
 static void signal_mask(void)
 {
@@ -315,6 +374,8 @@ static const struct st_test tests[] = {
 	{ "halt_without_irqchip", halt_without_irqchip },
 	{ "halt_with_irqchip_is_interruptible", halt_with_irqchip_is_interruptible },
 	{ "spinning_guest_is_interruptible", spinning_guest_is_interruptible },
+	{ "spinning_guest_after_a_refused_entry", spinning_guest_after_a_refused_entry },
+	{ "long_mode_enabled_without_pae", long_mode_enabled_without_pae },
 	{ "signal_mask", signal_mask },
 	{ "triple_fault", triple_fault },
 	{ "fpu_survives", fpu_survives },

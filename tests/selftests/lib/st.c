@@ -145,35 +145,44 @@ static int run_one(const struct st_test *t)
 	return WEXITSTATUS(status);
 }
 
+/* ST_ONLY=NAME runs one subtest. */
+static bool chosen(const struct st_test *t, const char *only)
+{
+	return !only || !strcmp(only, t->name);
+}
+
 int st_main(const char *program, const struct st_test *tests)
 {
-	int n = 0, failed = 0, ran = 0, i;
+	const char *only = getenv("ST_ONLY"), *reason;
+	int n = 0, failed = 0, ran = 0;
+	const struct st_test *t;
 
 	prog = program;
-	while (tests[n].name)
-		n++;
+	for (t = tests; t->name; t++)
+		n += chosen(t, only);
 	printf("TAP version 13\n1..%d\n", n);
-	for (i = 0; i < n; i++) {
-		const char *reason;
-		int r = run_one(&tests[i]);
-
-		switch (r) {
+	n = 0;
+	for (t = tests; t->name; t++) {
+		if (!chosen(t, only))
+			continue;
+		n++;
+		switch (run_one(t)) {
 		case 0:
-			printf("ok %d %s:%s\n", i + 1, prog, tests[i].name);
+			printf("ok %d %s:%s\n", n, prog, t->name);
 			ran++;
 			break;
 		case EXIT_SKIP:
-			printf("ok %d %s:%s # SKIP %s\n", i + 1, prog, tests[i].name, why);
+			printf("ok %d %s:%s # SKIP %s\n", n, prog, t->name, why);
 			break;
 		default:
-			reason = known(tests[i].name);
+			reason = known(t->name);
 			if (reason) {
-				printf("ok %d %s:%s # XFAIL %s (%s)\n", i + 1, prog,
-				       tests[i].name, reason, why);
+				printf("ok %d %s:%s # XFAIL %s (%s)\n", n, prog, t->name,
+				       reason, why);
 				ran++;
 				break;
 			}
-			printf("not ok %d %s:%s # %s\n", i + 1, prog, tests[i].name, why);
+			printf("not ok %d %s:%s # %s\n", n, prog, t->name, why);
 			failed++;
 		}
 		fflush(stdout);

@@ -293,33 +293,35 @@ static const char *exit_name(uint32_t reason)
 	return reason < ARRAY_SIZE(names) ? names[reason] : "?";
 }
 
+static __thread char words[400];
+
 const char *exit_text(const struct vcpu *v)
 {
 	const struct kvm_run *run = v->run;
-	static __thread char text[400];
-	uint32_t i, n;
+	uint32_t i;
+	int n;
 
-	n = snprintf(text, sizeof(text), "%s", exit_name(run->exit_reason));
+	n = snprintf(words, sizeof(words), "%s", exit_name(run->exit_reason));
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
-		snprintf(text + n, sizeof(text) - n, " port %#x", run->io.port);
+		snprintf(words + n, sizeof(words) - n, " port %#x", run->io.port);
 		break;
 	case KVM_EXIT_MMIO:
-		snprintf(text + n, sizeof(text) - n, " %s %#llx, %u bytes",
+		snprintf(words + n, sizeof(words) - n, " %s %#llx, %u bytes",
 			 run->mmio.is_write ? "write to" : "read from",
 			 run->mmio.phys_addr, run->mmio.len);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
-		snprintf(text + n, sizeof(text) - n, " %#llx",
+		snprintf(words + n, sizeof(words) - n, " %#llx",
 			 run->fail_entry.hardware_entry_failure_reason);
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
-		n += snprintf(text + n, sizeof(text) - n, " suberror %u:", run->internal.suberror);
+		n += snprintf(words + n, sizeof(words) - n, " suberror %u:", run->internal.suberror);
 		for (i = 0; i < run->internal.ndata && i < 8; i++)
-			n += snprintf(text + n, sizeof(text) - n, " %llx", run->internal.data[i]);
+			n += snprintf(words + n, sizeof(words) - n, " %llx", run->internal.data[i]);
 		break;
 	}
-	return text;
+	return words;
 }
 
 bool vcpu_is_report(struct vcpu *v, struct report *rep)
