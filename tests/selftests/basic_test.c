@@ -241,7 +241,7 @@ static void spinning_guest_after_a_refused_entry(void)
 	int i;
 
 	if (st_on_tcg() && !kvm_is_oot())
-		st_skip("the kernel's own module loses the host's CPU here (docs/emulator-faults.md)");
+		st_skip("in-tree loses the host's CPU here (docs/emulator-faults.md)");
 	OK(sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL));
 	OK(ioctl(v->fd, KVM_GET_SREGS, &good));
 	vcpu_regs(v, &r);

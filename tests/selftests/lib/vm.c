@@ -318,7 +318,8 @@ const char *exit_text(const struct vcpu *v)
 	case KVM_EXIT_INTERNAL_ERROR:
 		n += snprintf(words + n, sizeof(words) - n, " suberror %u:", run->internal.suberror);
 		for (i = 0; i < run->internal.ndata && i < 8; i++)
-			n += snprintf(words + n, sizeof(words) - n, " %llx", run->internal.data[i]);
+			n += snprintf(words + n, sizeof(words) - n, " %llx",
+				      run->internal.data[i]);
 		break;
 	}
 	return words;
