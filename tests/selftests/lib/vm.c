@@ -316,7 +316,8 @@ const char *exit_text(const struct vcpu *v)
 			 run->fail_entry.hardware_entry_failure_reason);
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
-		n += snprintf(words + n, sizeof(words) - n, " suberror %u:", run->internal.suberror);
+		n += snprintf(words + n, sizeof(words) - n, " suberror %u:",
+			      run->internal.suberror);
 		for (i = 0; i < run->internal.ndata && i < 8; i++)
 			n += snprintf(words + n, sizeof(words) - n, " %llx",
 				      run->internal.data[i]);
