@@ -336,7 +336,7 @@ static void pageout(void)
 			release();
 		some_rounds(0);
 		times++;
-	} while (now() < end || (vmstat("pswpin") - in < 2000 && now() < end + 10));
+	} while (now() < end || (vmstat("pswpin") - in < 500 && now() < end + 60));
 	out = vmstat("pswpout") - out;
 	in = vmstat("pswpin") - in;
 	swap_end();
