@@ -199,13 +199,20 @@ static void on_alarm(int sig)
 {
 }
 
-static void halt_with_irqchip_is_interruptible(void)
+/* SIGALRM in 200 ms */
+static void signal_soon(void)
 {
-	struct vcpu *v = start(VM_IRQCHIP, BASIC_HALT, 0, 0);
 	struct itimerval t = { .it_value = { .tv_usec = 200000 } };
 
 	OK(sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL));
 	OK(setitimer(ITIMER_REAL, &t, NULL));
+}
+
+static void halt_with_irqchip_is_interruptible(void)
+{
+	struct vcpu *v = start(VM_IRQCHIP, BASIC_HALT, 0, 0);
+
+	signal_soon();
 	CHECK_EQ(-vcpu_run_raw(v), EINTR);
 	CHECK_EQ(v->run->exit_reason, KVM_EXIT_INTR);
 }
@@ -214,11 +221,9 @@ static void spinning_guest_is_interruptible(void)
 {
 	struct vcpu *v = start(0, BASIC_SPIN, 0, 0);
 	uint64_t *count = vm_ptr(v->vm, GUEST_SHARED);
-	struct itimerval t = { .it_value = { .tv_usec = 200000 } };
 	uint64_t seen;
 
-	OK(sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL));
-	OK(setitimer(ITIMER_REAL, &t, NULL));
+	signal_soon();
 	CHECK_EQ(-vcpu_run_raw(v), EINTR);
 	seen = READ_ONCE(*count);
 	CHECK(seen > 0);
@@ -235,14 +240,12 @@ static void spinning_guest_after_a_refused_entry(void)
 {
 	struct vcpu *v = start(0, BASIC_SPIN, 0, 0);
 	uint64_t *count = vm_ptr(v->vm, GUEST_SHARED);
-	struct itimerval t = { .it_value = { .tv_usec = 200000 } };
 	struct kvm_sregs good, bad;
 	struct kvm_regs r;
 	int i;
 
 	if (st_on_tcg() && !kvm_is_oot())
 		st_skip("in-tree loses the host's CPU here (docs/emulator-faults.md)");
-	OK(sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL));
 	OK(ioctl(v->fd, KVM_GET_SREGS, &good));
 	vcpu_regs(v, &r);
 	CHECK(!(r.rflags & 0x200));
@@ -257,7 +260,7 @@ static void spinning_guest_after_a_refused_entry(void)
 		OK(ioctl(v->fd, KVM_SET_SREGS, &good));
 		vcpu_set_regs(v, &r);
 		WRITE_ONCE(*count, 0);
-		OK(setitimer(ITIMER_REAL, &t, NULL));
+		signal_soon();
 		CHECK_EQ(-vcpu_run_raw(v), EINTR);
 		CHECK(READ_ONCE(*count) > 0);
 	}
@@ -267,10 +270,8 @@ static void spinning_guest_after_a_refused_entry(void)
 static void long_mode_enabled_without_pae(void)
 {
 	struct vcpu *v = start(0, BASIC_SPIN, 0, 0);
-	struct itimerval t = { .it_value = { .tv_usec = 200000 } };
 	struct kvm_sregs s, seen;
 
-	OK(sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL));
 	OK(ioctl(v->fd, KVM_GET_SREGS, &s));
 	s.cr0 &= ~0x80000000ul;
 	s.cr4 &= ~0x20ul;
@@ -279,7 +280,7 @@ static void long_mode_enabled_without_pae(void)
 	OK(ioctl(v->fd, KVM_SET_SREGS, &s));
 	memcpy(vm_ptr(v->vm, 0x1000), "\xeb\xfe", 2);	/* jmp . */
 	vcpu_set_regs(v, &(struct kvm_regs){ .rip = 0x1000, .rflags = 2 });
-	OK(setitimer(ITIMER_REAL, &t, NULL));
+	signal_soon();
 	CHECK_EQ(-vcpu_run_raw(v), EINTR);
 	OK(ioctl(v->fd, KVM_GET_SREGS, &seen));
 	CHECK_EQ(seen.efer, s.efer);
@@ -294,17 +295,15 @@ static void signal_mask(void)
 		struct kvm_signal_mask m;
 		uint64_t set;
 	} __packed arg = { .m = { .len = 8 }, .set = 0 };
-	struct itimerval t = { .it_value = { .tv_usec = 200000 } };
 	sigset_t blocked, pending;
 
-	signal(SIGALRM, on_alarm);
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGALRM);
 	OK(sigprocmask(SIG_BLOCK, &blocked, NULL));
 	OK(ioctl(v->fd, KVM_SET_SIGNAL_MASK, &arg));
 	arg.m.len = 4;
 	FAILS(ioctl(v->fd, KVM_SET_SIGNAL_MASK, &arg), EINVAL);
-	OK(setitimer(ITIMER_REAL, &t, NULL));
+	signal_soon();
 	CHECK_EQ(-vcpu_run_raw(v), EINTR);
 	OK(sigpending(&pending));
 	CHECK(sigismember(&pending, SIGALRM));
