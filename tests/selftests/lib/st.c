@@ -61,13 +61,17 @@ void st_note(const char *fmt, ...)
 
 bool st_on_tcg(void)
 {
+	static int found = -1;
 	char line[256];
-	bool found = false;
-	FILE *f = fopen("/proc/cpuinfo", "r");
+	FILE *f;
 
+	if (found >= 0)
+		return found;
+	found = 0;
+	f = fopen("/proc/cpuinfo", "r");
 	while (f && fgets(line, sizeof(line), f))
 		if (!strncmp(line, "model name", 10) && strstr(line, "QEMU"))
-			found = true;
+			found = 1;
 	if (f)
 		fclose(f);
 	return found;
