@@ -123,7 +123,7 @@ static void many_first_vms(void)
 {
 	if (!kvm_is_oot() && sysconf(_SC_NPROCESSORS_ONLN) > 1)
 		st_skip("the in-tree module and two emulated CPUs hang the host");
-	churn(200);
+	churn(100);
 }
 
 static const struct st_test tests[] = {
