@@ -336,6 +336,7 @@ struct kvm_vcpu {
 	bool wants_to_run;		/* (v) inside KVM_RUN */
 	bool scheduled_out;		/* (v) preempted while loaded */
 	bool preempted;			/* (a) */
+	bool preempted_in_kernel;		/* valid while @preempted */
 	bool ready;			/* (a) woken, wants a CPU (directed yield) */
 	bool spinning;			/* (a) in kvm_vcpu_on_spin() */
 	bool yield_eligible;		/* (a) as a target although it spins; alternates */

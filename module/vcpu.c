@@ -102,6 +102,7 @@ static void sched_out(struct preempt_notifier *pn, struct task_struct *next)
 
 	vcpu->scheduled_out = true;
 	if (task_is_running(current) && vcpu->wants_to_run) {
+		WRITE_ONCE(vcpu->preempted_in_kernel, kvm_arch_vcpu_in_kernel(vcpu));
 		WRITE_ONCE(vcpu->preempted, true);
 		WRITE_ONCE(vcpu->ready, true);
 	}
@@ -440,7 +441,7 @@ void kvm_vcpu_on_spin(struct kvm_vcpu *vcpu, bool in_kernel)
 		    rcuwait_active(&v->wait))
 			continue;
 		if (in_kernel && READ_ONCE(v->preempted) &&
-		    !kvm_arch_vcpu_in_kernel(v))
+		    !READ_ONCE(v->preempted_in_kernel))
 			continue;
 		if (!yield_eligible(v))
 			continue;

@@ -21,6 +21,7 @@ KVM_BE_CALL(cache_reg);
 KVM_BE_CALL(get_segment);
 KVM_BE_CALL(set_segment);
 KVM_BE_CALL(get_cpl);
+KVM_BE_CALL(is_64_bit_code);
 KVM_BE_CALL(get_dtable);
 KVM_BE_CALL(set_dtable);
 KVM_BE_CALL(set_cr0);

@@ -149,6 +149,16 @@ void kvm_cpuid_set_cap(unsigned int feature)
 EXPORT_SYMBOL_GPL(kvm_cpuid_set_cap);
 
 /**
+ * kvm_cpuid_clear_xcr0() - a backend cannot give states of the XSAVE kind
+ * @mask: XFEATURE_MASK_*
+ */
+void kvm_cpuid_clear_xcr0(u64 mask)
+{
+	kvm_supported_xcr0 &= ~mask;
+}
+EXPORT_SYMBOL_GPL(kvm_cpuid_clear_xcr0);
+
+/**
  * kvm_cpuid_host_cap() - is a feature offered to guests
  * @feature: X86_FEATURE_*
  */

@@ -207,6 +207,7 @@ struct kvm_backend_ops {
 	void (*set_segment)(struct kvm_vcpu *vcpu, enum kvm_seg seg,
 			    const struct kvm_segment *var);
 	int (*get_cpl)(struct kvm_vcpu *vcpu);
+	bool (*is_64_bit_code)(struct kvm_vcpu *vcpu);	/* LMA and CS.L */
 	void (*get_dtable)(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
 			   struct kvm_dtable *dt);
 	void (*set_dtable)(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
@@ -459,6 +460,7 @@ long kvm_fpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp)
 
 void kvm_cpuid_module_init(void);		/* capabilities of this host */
 void kvm_cpuid_clear_cap(unsigned int feature);	/* backend: X86_FEATURE_* that it cannot give */
+void kvm_cpuid_clear_xcr0(u64 mask);
 void kvm_cpuid_set_cap(unsigned int feature);	/* ... or emulates without host support */
 bool kvm_cpuid_host_cap(unsigned int feature);	/* offered to guests? */
 int kvm_cpuid_supported(struct kvm_cpuid_entry2 *entries, int max, bool emulated);

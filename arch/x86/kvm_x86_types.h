@@ -104,6 +104,8 @@ struct kvm_vcpu_arch {
 	unsigned long regs[VCPU_NR_REGS];	/* VCPU_REG_CR*: through the accessors */
 	u32 regs_avail;			/* bits of enum kvm_reg that @regs holds now */
 	u32 regs_dirty;			/* ... that hardware does not know yet */
+	u64 pdptrs[4];			/* as MOV to CR0, CR3 or CR4 loaded them */
+	bool pdptrs_dirty;		/* hardware that keeps them does not know yet */
 	unsigned long cr2;
 	unsigned long cr8;		/* only without an in-kernel LAPIC */
 	u64 efer;

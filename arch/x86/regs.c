@@ -29,12 +29,7 @@
  */
 bool is_64_bit_mode(struct kvm_vcpu *vcpu)
 {
-	struct kvm_segment cs;
-
-	if (!is_long_mode(vcpu))
-		return false;
-	kvm_be_call(get_segment)(vcpu, VCPU_SEG_CS, &cs);
-	return cs.l;
+	return kvm_be_call(is_64_bit_code)(vcpu);
 }
 
 /**
@@ -610,6 +605,9 @@ static int set_sregs_common(struct kvm_vcpu *vcpu, struct kvm_sregs *s)
 	put_cr0(vcpu, (s->cr0 & KVM_OOT_VALID_CR0) | X86_CR0_ET);
 	put_cr4(vcpu, s->cr4);
 	kvm_mmu_reset_context(vcpu);
+	/* user space may put them there later than this: then the entry tells */
+	if ((s->cr0 & X86_CR0_PG) && (s->cr4 & X86_CR4_PAE) && !(s->efer & EFER_LMA))
+		kvm_mmu_load_pdptrs(vcpu, s->cr3);
 
 	kvm_be_call(set_segment)(vcpu, VCPU_SEG_CS, &s->cs);
 	kvm_be_call(set_segment)(vcpu, VCPU_SEG_DS, &s->ds);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Who owns SVM on a CPU. On the newest kernels the core kernel does: it sets
+ * Who owns SVM or VMX on a CPU. On the newest kernels the core kernel does: it sets
  * and clears EFER.SVME behind a reference count for each CPU, and when the host
  * crashes or reboots it turns SVM off by itself. Older kernels leave both to
  * the module: here are the same functions for them, and a callback for the
@@ -78,5 +78,7 @@ fault:
 	wrmsrq(MSR_EFER, efer & ~EFER_SVME);
 }
 #endif
+
+#include "module/compat/virt_vmx.h"
 
 #endif /* KVM_OOT_VIRT_H */

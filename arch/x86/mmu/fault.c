@@ -49,12 +49,11 @@ static int slot_level(const struct kvm_memory_slot *slot, gfn_t gfn)
 static u64 make_leaf(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		     const struct host_page *hp, int level, bool write)
 {
-	u64 spte = SPTE_PRESENT | SPTE_USER | SPTE_ACCESSED;
+	u64 spte = SPTE_PRESENT | SPTE_USER_EXEC | SPTE_ACCESSED;
 	unsigned long pfn = hp->pfn & ~(level_pages(level) - 1);
 
 	spte |= (u64)pfn << PAGE_SHIFT;
-	if (hp->page)
-		spte = __sme_set(spte);
+	spte |= hp->page ? tdp_format.ram : tdp_format.io;
 	if (level > 1)
 		spte |= SPTE_LARGE;
 	if (hp->writable && !(slot->flags & KVM_MEM_READONLY)) {

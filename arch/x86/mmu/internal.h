@@ -7,16 +7,19 @@
 
 #include "arch/x86/kvm_x86.h"
 
-/* Entries of nested page tables: the form of the CPU's own, APM vol. 2, 15.25 */
+/*
+ * Entries of nested page tables. AMD's have the form of the CPU's own (APM vol.
+ * 2, 15.25), Intel's their own (SDM vol. 3, 29.3.2); what both call present,
+ * writable and large is in the same place, and bit 2, which AMD's nested walks
+ * need as "user", is Intel's right to execute.
+ */
 #define SPTE_PRESENT		BIT_ULL(0)
 #define SPTE_WRITABLE		BIT_ULL(1)
-#define SPTE_USER		BIT_ULL(2)	/* nested walks are user accesses */
-#define SPTE_ACCESSED		BIT_ULL(5)
-#define SPTE_DIRTY		BIT_ULL(6)
+#define SPTE_USER_EXEC		BIT_ULL(2)
 #define SPTE_LARGE		BIT_ULL(7)
 /* software bits: the host lets us write; only the dirty log stands against it */
-#define SPTE_HOST_WRITABLE	BIT_ULL(9)
-#define SPTE_MMU_WRITABLE	BIT_ULL(10)
+#define SPTE_HOST_WRITABLE	BIT_ULL(52)
+#define SPTE_MMU_WRITABLE	BIT_ULL(53)
 #define SPTE_ADDR		GENMASK_ULL(51, 12)
 
 #define TDP_MAX_LEVEL		5
@@ -70,6 +73,10 @@ struct kvm_mmu {
 
 extern int tdp_root_levels;
 extern int tdp_max_page_level;
+extern struct kvm_tdp_format tdp_format;
+
+#define SPTE_ACCESSED		(tdp_format.accessed)
+#define SPTE_DIRTY		(tdp_format.dirty)
 
 static inline struct kvm_mmu_vm *to_mmu_vm(struct kvm *kvm)
 {

@@ -20,6 +20,7 @@
 
 int tdp_root_levels;
 int tdp_max_page_level;
+struct kvm_tdp_format tdp_format;
 static struct kmem_cache *page_cache;
 
 /* ---- tables ------------------------------------------------------------------------ */
@@ -98,13 +99,15 @@ void kvm_mmu_module_exit(void)
 	kmem_cache_destroy(page_cache);
 }
 
-int kvm_mmu_configure(bool tdp, int root_levels, int max_level)
+int kvm_mmu_configure(bool tdp, int root_levels, int max_level,
+		      const struct kvm_tdp_format *format)
 {
 	if (!tdp || root_levels < 4 || root_levels > TDP_MAX_LEVEL ||
 	    max_level < 1 || max_level > 3)
 		return -EOPNOTSUPP;
 	tdp_root_levels = root_levels;
 	tdp_max_page_level = max_level;
+	tdp_format = *format;
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_configure);
@@ -436,6 +439,18 @@ static bool age_range(struct kvm *kvm, struct kvm_gfn_range *range, bool clear)
 {
 	gfn_t gfn = range->start;
 	bool young = false;
+
+	/* where the CPU does not tell, what is mapped counts as used, until it is used again */
+	if (!SPTE_ACCESSED) {
+		int level;
+
+		for (; gfn < range->end && !young;
+		     gfn = (gfn & ~(level_pages(level) - 1)) + level_pages(level))
+			young = tdp_find_leaf(kvm, gfn, &level);
+		if (young && clear && kvm_arch_unmap_gfn_range(kvm, range))
+			kvm_flush_remote_tlbs(kvm);
+		return young;
+	}
 
 	while (gfn < range->end) {
 		int level;

@@ -16,14 +16,31 @@ struct kvm_exit;
 /* module and backend set-up */
 int kvm_mmu_module_init(void);
 void kvm_mmu_module_exit(void);
+
+/**
+ * struct kvm_tdp_format - where the two vendors' nested entries differ
+ * @accessed: bit that the CPU sets when it uses an entry; 0: it sets none
+ * @dirty: bit that it sets when it writes through a leaf; 0: it sets none
+ * @ram: bits of every leaf that maps memory
+ * @io: bits of every leaf that maps what is not memory
+ */
+struct kvm_tdp_format {
+	u64 accessed;
+	u64 dirty;
+	u64 ram;
+	u64 io;
+};
+
 /**
  * kvm_mmu_configure() - tell the MMU what the backend's hardware walks
  * @tdp: nested paging is on (shadow paging is not implemented yet: false is refused)
  * @root_levels: levels of the nested table (4 or 5)
  * @max_level: largest page: 1 4 KiB, 2 2 MiB, 3 1 GiB
+ * @format: of its entries; copied
  * Return: 0 or -EOPNOTSUPP
  */
-int kvm_mmu_configure(bool tdp, int root_levels, int max_level);
+int kvm_mmu_configure(bool tdp, int root_levels, int max_level,
+		      const struct kvm_tdp_format *format);
 
 int kvm_mmu_vm_init(struct kvm *kvm);
 void kvm_mmu_vm_destroy(struct kvm *kvm);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Nested page tables: finding, setting and clearing entries (AMD APM vol. 2,
- * 15.25.5).
+ * 15.25.5; Intel SDM vol. 3, 29.3).
  *
  * mmu_lock is held for reading by faults, which only add (an entry that was
  * empty, a right that was missing) and do so with compare-and-exchange, since
@@ -89,7 +89,7 @@ u64 *tdp_find_leaf(struct kvm *kvm, gfn_t gfn, int *level)
 static u64 table_entry(const struct tdp_page *page)
 {
 	return __sme_set(__pa(page->spt)) | SPTE_PRESENT | SPTE_WRITABLE |
-	       SPTE_USER | SPTE_ACCESSED;
+	       SPTE_USER_EXEC | SPTE_ACCESSED;
 }
 
 static struct tdp_page *take_cached(struct kvm_mmu *mmu)

@@ -315,5 +315,8 @@ bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
 	for (i = 0; i < 4; i++)
 		if ((pdpte[i] & PTE_P) && kvm_walk_reserved_bits(&w, 3, pdpte[i]))
 			return false;
+	/* VMX has them in the VMCS; with SVM the CPU reads them when it needs them */
+	memcpy(vcpu->arch.pdptrs, pdpte, sizeof(pdpte));
+	vcpu->arch.pdptrs_dirty = true;
 	return true;
 }

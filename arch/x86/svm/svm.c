@@ -9,6 +9,7 @@
  */
 #include <linux/cc_platform.h>
 #include <linux/gfp.h>
+#include <linux/mem_encrypt.h>
 #include <linux/mm.h>
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
@@ -105,6 +106,7 @@ static struct kvm_backend_ops svm_ops __initdata = {
 	.get_segment		= svm_get_segment,
 	.set_segment		= svm_set_segment,
 	.get_cpl		= svm_get_cpl,
+	.is_64_bit_code		= svm_is_64_bit_code,
 	.get_dtable		= svm_get_dtable,
 	.set_dtable		= svm_set_dtable,
 	.set_cr0		= svm_set_cr0,
@@ -224,6 +226,10 @@ static void __init svm_detect_features(void)
 
 static int __init svm_configure_mmu(void)
 {
+	struct kvm_tdp_format format = {
+		.accessed = SVM_NPT_ACCESSED,
+		.dirty = SVM_NPT_DIRTY,
+	};
 	int r;
 
 	if (!npt) {
@@ -235,8 +241,9 @@ static int __init svm_configure_mmu(void)
 		return -EOPNOTSUPP;
 	}
 	/* nested tables have the form of the host's own */
+	format.ram = __sme_set(0);
 	r = kvm_mmu_configure(true, pgtable_l5_enabled() ? 5 : 4,
-			      boot_cpu_has(X86_FEATURE_GBPAGES) ? 3 : 2);
+			      boot_cpu_has(X86_FEATURE_GBPAGES) ? 3 : 2, &format);
 	if (r)
 		pr_err(pr_prefix "the memory manager refuses the configuration (%d)\n",
 		       r);

@@ -56,6 +56,10 @@
 #define SVM_DR7_INIT		0x400ul
 #define SVM_DR6_BS		BIT(14)
 
+/* in an entry of nested page tables */
+#define SVM_NPT_ACCESSED	BIT_ULL(5)
+#define SVM_NPT_DIRTY		BIT_ULL(6)
+
 /* STAR et al. and the permission map: APM vol. 2, 15.11 */
 #define SVM_MSRPM_ORDER		1	/* 8 KiB */
 #define SVM_IOPM_ORDER		2	/* 12 KiB are used */
@@ -241,6 +245,7 @@ void svm_get_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg,
 void svm_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg,
 		     const struct kvm_segment *var);
 int svm_get_cpl(struct kvm_vcpu *vcpu);
+bool svm_is_64_bit_code(struct kvm_vcpu *vcpu);
 void svm_get_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
 		    struct kvm_dtable *dt);
 void svm_set_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,

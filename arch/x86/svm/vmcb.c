@@ -392,6 +392,16 @@ int svm_get_cpl(struct kvm_vcpu *vcpu)
 }
 
 /**
+ * svm_is_64_bit_code() - CS.L in long mode
+ * @vcpu: the vCPU
+ */
+bool svm_is_64_bit_code(struct kvm_vcpu *vcpu)
+{
+	return is_long_mode(vcpu) &&
+	       (to_svm(vcpu)->vmcb->save.cs.attrib & SVM_SELECTOR_L_MASK);
+}
+
+/**
  * svm_get_dtable() - GDTR or IDTR
  * @vcpu: the vCPU
  * @which: which

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a CPU's VMX can do, from its capability MSRs (Intel SDM vol. 3, appendix
+ * A), and the controls chosen from it.
+ *
+ * vmx_read_caps() runs on each CPU; all must come to the same result as the boot
+ * CPU, since a vCPU's VMCS is made once and runs on any of them.
+ */
+#include <asm/msr.h>
+#include <asm/processor.h>
+
+#include "arch/x86/vmx/vmx.h"
+
+#define pr_prefix "kvm_intel: "
+
+struct vmx_caps vmx_caps __ro_after_init;
+
+/*
+ * A capability MSR tells in its low half which bits must be one and in its high
+ * half which may be. What is wanted and may not be is dropped.
+ */
+static u32 choose(u32 msr, u32 want)
+{
+	u64 val;
+
+	rdmsrq(msr, val);
+	return (want | (u32)val) & (u32)(val >> 32);
+}
+
+static bool has_all(u32 value, u32 bits)
+{
+	return (value & bits) == bits;
+}
+
+/* Unconditionally needed; Nehalem and later have all of it but the last two of @cpu2. */
+#define PIN_NEEDED	(PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS)
+#define CPU_NEEDED	(CPU_BASED_HLT_EXITING | CPU_BASED_INVLPG_EXITING |		\
+			 CPU_BASED_USE_TSC_OFFSETTING | CPU_BASED_MWAIT_EXITING |	\
+			 CPU_BASED_RDPMC_EXITING | CPU_BASED_MOV_DR_EXITING |		\
+			 CPU_BASED_UNCOND_IO_EXITING | CPU_BASED_USE_MSR_BITMAPS |	\
+			 CPU_BASED_MONITOR_EXITING | CPU_BASED_CR8_LOAD_EXITING |	\
+			 CPU_BASED_CR8_STORE_EXITING | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
+#define CPU2_NEEDED	(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST)
+#define CPU2_WANTED	(CPU2_NEEDED | SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_ENABLE_VPID | \
+			 SECONDARY_EXEC_WBINVD_EXITING | SECONDARY_EXEC_PAUSE_LOOP_EXITING | \
+			 SECONDARY_EXEC_ENABLE_INVPCID | SECONDARY_EXEC_XSAVES |	\
+			 SECONDARY_EXEC_ENCLS_EXITING | SECONDARY_EXEC_TSC_SCALING)
+#define EXIT_NEEDED	(VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_SAVE_DEBUG_CONTROLS)
+#define EXIT_WANTED	(EXIT_NEEDED | VM_EXIT_LOAD_IA32_PAT | VM_EXIT_LOAD_IA32_EFER)
+#define ENTRY_NEEDED	VM_ENTRY_LOAD_DEBUG_CONTROLS
+#define ENTRY_WANTED	(ENTRY_NEEDED | VM_ENTRY_LOAD_IA32_PAT | VM_ENTRY_LOAD_IA32_EFER)
+
+/**
+ * vmx_read_caps() - read this CPU's capabilities and choose
+ * @caps: filled
+ *
+ * Return: 0; -EIO when something that is needed is missing.
+ */
+int vmx_read_caps(struct vmx_caps *caps)
+{
+	u64 basic, ept = 0;
+	bool true_ctls;
+
+	memset(caps, 0, sizeof(*caps));
+	rdmsrq(MSR_IA32_VMX_BASIC, basic);
+	/* a region of one page, in memory that is cached write-back */
+	if (((basic >> 32) & 0x1fff) > PAGE_SIZE || ((basic >> 50) & 0xf) != 6)
+		return -EIO;
+	caps->revision = basic & GENMASK(30, 0);
+	true_ctls = basic & BIT_ULL(55);
+
+	caps->pin = choose(true_ctls ? MSR_IA32_VMX_TRUE_PINBASED_CTLS :
+				       MSR_IA32_VMX_PINBASED_CTLS, PIN_NEEDED);
+	caps->cpu = choose(true_ctls ? MSR_IA32_VMX_TRUE_PROCBASED_CTLS :
+				       MSR_IA32_VMX_PROCBASED_CTLS,
+			   CPU_NEEDED | CPU_BASED_TPR_SHADOW);
+	if (!has_all(caps->pin, PIN_NEEDED) || !has_all(caps->cpu, CPU_NEEDED))
+		return -EIO;
+	/* with nested paging CR3 is the guest's own; old CPUs insist on the exits */
+	if (caps->cpu & (CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING))
+		return -EIO;
+	caps->cpu2 = choose(MSR_IA32_VMX_PROCBASED_CTLS2, CPU2_WANTED);
+	if (!has_all(caps->cpu2, CPU2_NEEDED))
+		return -EIO;
+	caps->exit = choose(true_ctls ? MSR_IA32_VMX_TRUE_EXIT_CTLS : MSR_IA32_VMX_EXIT_CTLS,
+			    EXIT_WANTED);
+	caps->entry = choose(true_ctls ? MSR_IA32_VMX_TRUE_ENTRY_CTLS : MSR_IA32_VMX_ENTRY_CTLS,
+			     ENTRY_WANTED);
+	if (!has_all(caps->exit, EXIT_NEEDED) || !has_all(caps->entry, ENTRY_NEEDED))
+		return -EIO;
+	/* both ways or not at all: there are CPUs with one half of it */
+	if (!(caps->exit & VM_EXIT_LOAD_IA32_EFER) || !(caps->entry & VM_ENTRY_LOAD_IA32_EFER))
+		return -EIO;
+	if (!(caps->exit & VM_EXIT_LOAD_IA32_PAT) || !(caps->entry & VM_ENTRY_LOAD_IA32_PAT)) {
+		caps->exit &= ~VM_EXIT_LOAD_IA32_PAT;
+		caps->entry &= ~VM_ENTRY_LOAD_IA32_PAT;
+	}
+
+	rdmsrq(MSR_IA32_VMX_CR0_FIXED0, caps->cr0_fixed0);
+	rdmsrq(MSR_IA32_VMX_CR4_FIXED0, caps->cr4_fixed0);
+	rdmsrq(MSR_IA32_VMX_EPT_VPID_CAP, ept);
+	/* tables in write-back memory, four levels, and a way to flush */
+	if (!(ept & VMX_EPTP_WB_BIT) || !(ept & VMX_EPT_PAGE_WALK_4_BIT) ||
+	    !(ept & VMX_EPT_INVEPT_BIT) || !(ept & VMX_EPT_EXTENT_GLOBAL_BIT))
+		return -EIO;
+	caps->invept_context = ept & VMX_EPT_EXTENT_CONTEXT_BIT;
+	caps->ept_ad = ept & VMX_EPT_AD_BIT;
+	caps->ept_5level = ept & VMX_EPT_PAGE_WALK_5_BIT;
+	ept >>= 32;
+	caps->invvpid = ept & VMX_VPID_INVVPID_BIT;
+	caps->invvpid_addr = ept & VMX_VPID_EXTENT_INDIVIDUAL_ADDR_BIT;
+	caps->invvpid_single = ept & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT;
+	caps->invvpid_global = ept & VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT;
+	if (!caps->invvpid || !caps->invvpid_global || !caps->invvpid_single)
+		caps->cpu2 &= ~SECONDARY_EXEC_ENABLE_VPID;
+	return 0;
+}
+
+/**
+ * vmx_check_support() - is there a VMX that may be used on the boot CPU
+ *
+ * Says in one line of the log when not.
+ *
+ * Return: 0; -EOPNOTSUPP.
+ */
+int vmx_check_support(void)
+{
+	u64 fc, basic, pin, cpu2;
+
+	if (boot_cpu_data.x86_vendor != X86_VENDOR_INTEL &&
+	    boot_cpu_data.x86_vendor != X86_VENDOR_CENTAUR &&
+	    boot_cpu_data.x86_vendor != X86_VENDOR_ZHAOXIN) {
+		pr_err(pr_prefix "not an Intel CPU: no VMX\n");
+		return -EOPNOTSUPP;
+	}
+	/* the kernel's own flag is gone when the firmware has VMX locked: ask the CPU */
+	if (!(cpuid_ecx(1) & BIT(5))) {
+		pr_err(pr_prefix "this CPU has no VMX\n");
+		return -EOPNOTSUPP;
+	}
+	if (rdmsrq_safe(MSR_IA32_FEAT_CTL, &fc)) {
+		pr_err(pr_prefix "IA32_FEATURE_CONTROL cannot be read: VMX is not usable\n");
+		return -EOPNOTSUPP;
+	}
+	if (!(fc & FEAT_CTL_LOCKED) || !(fc & FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX)) {
+		pr_err(pr_prefix "VMX is disabled by the firmware (IA32_FEATURE_CONTROL)\n");
+		return -EOPNOTSUPP;
+	}
+	if (rdmsrq_safe(MSR_IA32_VMX_BASIC, &basic) ||
+	    rdmsrq_safe(MSR_IA32_VMX_PINBASED_CTLS, &pin) ||
+	    rdmsrq_safe(MSR_IA32_VMX_PROCBASED_CTLS2, &cpu2)) {
+		pr_err(pr_prefix "this CPU's VMX has no secondary controls, which EPT needs\n");
+		return -EOPNOTSUPP;
+	}
+	cpu2 >>= 32;
+	if (!(cpu2 & SECONDARY_EXEC_ENABLE_EPT)) {
+		pr_err(pr_prefix "this CPU has no EPT, and shadow paging is not implemented\n");
+		return -EOPNOTSUPP;
+	}
+	if (!(cpu2 & SECONDARY_EXEC_UNRESTRICTED_GUEST)) {
+		pr_err(pr_prefix "this CPU has no unrestricted guest mode, and doing without is not implemented\n");
+		return -EOPNOTSUPP;
+	}
+	if (vmx_read_caps(&vmx_caps)) {
+		pr_err(pr_prefix "this CPU's VMX lacks controls that are needed\n");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}

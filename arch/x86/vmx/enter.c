@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One entry into the guest: VMCS made up to date, VMLAUNCH or VMRESUME, state
+ * taken back.
+ *
+ * Intel SDM vol. 3, chapters 27 and 28. Nothing is written to the VMCS that did
+ * not change and nothing is read that nobody asks for: RSP, RIP, RFLAGS and the
+ * control registers come when they are needed (vmx_cache_reg()).
+ *
+ * An interrupt that ended the guest is not acknowledged by the exit: it is taken
+ * when the caller opens interrupts. An NMI that ended it is already taken from
+ * the APIC and has masked NMIs: its handler runs here, and its IRET opens them.
+ */
+#include <linux/instrumentation.h>
+#include <linux/smp.h>
+#include <asm/asm.h>
+#include <asm/debugreg.h>
+#include <asm/desc.h>
+#include <asm/mce.h>
+#include <asm/nospec-branch.h>
+#include <asm/processor.h>
+#include <asm/spec-ctrl.h>
+#include <asm/special_insns.h>
+#include <asm/tlbflush.h>
+
+#include "arch/x86/vmx/vmx.h"
+#include "module/compat/guest_state.h"
+#include "module/compat/virt.h"
+
+static_assert(offsetof(struct vmx_run, regs) == VMX_RUN_REGS);
+static_assert(offsetof(struct vmx_run, host_rsp) == VMX_RUN_HOST_RSP);
+static_assert(offsetof(struct vmx_run, host_spec) == VMX_RUN_HOST_SPEC);
+static_assert(offsetof(struct vmx_run, guest_spec) == VMX_RUN_GUEST_SPEC);
+static_assert(offsetof(struct vmx_run, flags) == VMX_RUN_FLAGS);
+static_assert(HOST_RSP == VMX_FIELD_HOST_RSP);
+
+static __always_inline bool is_nmi(u32 intr_info)
+{
+	return (intr_info & (INTR_INFO_VALID_MASK | INTR_INFO_INTR_TYPE_MASK)) ==
+	       (INTR_INFO_VALID_MASK | INTR_TYPE_NMI_INTR);
+}
+
+static noinstr void vmx_run_guest(struct vmx_vcpu *v)
+{
+	struct kvm_vcpu *vcpu = v->vcpu;
+	unsigned long failed;
+
+	kvm_guest_state_enter_irqoff();
+	kvm_clear_stale_mmio_buffers();
+	if (native_read_cr2() != vcpu->arch.cr2)
+		native_write_cr2(vcpu->arch.cr2);
+
+	failed = vmx_enter_guest(&v->run);
+
+	vcpu->arch.cr2 = native_read_cr2();
+	v->intr_info = 0;
+	if (unlikely(failed)) {
+		v->exit_reason = VMX_REASON_VMFAIL;
+	} else {
+		v->exit_reason = vmcs_read(VM_EXIT_REASON);
+		if (v->exit_reason == EXIT_REASON_EXCEPTION_NMI) {
+			v->intr_info = vmcs_read(VM_EXIT_INTR_INFO);
+			if (is_nmi(v->intr_info))
+				kvm_host_nmi();
+		}
+	}
+	kvm_guest_state_exit_irqoff();
+}
+
+/* What may have changed since the last entry, from vcpu->arch to the VMCS. */
+static void load_state(struct vmx_vcpu *v)
+{
+	struct kvm_vcpu *vcpu = v->vcpu;
+	u32 dirty = vcpu->arch.regs_dirty;
+	unsigned long *r = vcpu->arch.regs;
+
+	if (dirty & BIT(VCPU_REG_RSP))
+		vmcs_write(GUEST_RSP, r[VCPU_REG_RSP]);
+	if (dirty & BIT(VCPU_REG_RIP))
+		vmcs_write(GUEST_RIP, r[VCPU_REG_RIP]);
+	if (dirty & BIT(VCPU_REG_RFLAGS))
+		vmcs_write(GUEST_RFLAGS, r[VCPU_REG_RFLAGS]);
+	if (dirty & BIT(VCPU_REG_CR3))
+		vmcs_write(GUEST_CR3, r[VCPU_REG_CR3]);
+	vcpu->arch.regs_dirty = 0;
+
+	if (unlikely(vcpu->arch.pdptrs_dirty)) {
+		/* only used by PAE paging; the CPU loads them itself at the guest's MOV CR3 */
+		vmcs_write(GUEST_PDPTR0, vcpu->arch.pdptrs[0]);
+		vmcs_write(GUEST_PDPTR1, vcpu->arch.pdptrs[1]);
+		vmcs_write(GUEST_PDPTR2, vcpu->arch.pdptrs[2]);
+		vmcs_write(GUEST_PDPTR3, vcpu->arch.pdptrs[3]);
+		vcpu->arch.pdptrs_dirty = false;
+	}
+	if (vmx_feat.pat_switch && v->hw_pat != vcpu->arch.pat) {
+		v->hw_pat = vcpu->arch.pat;
+		vmcs_write(GUEST_IA32_PAT, v->hw_pat);
+	}
+	if (v->hw_dr7 != vcpu->arch.eff_dr7) {
+		v->hw_dr7 = vcpu->arch.eff_dr7;
+		vmcs_write(GUEST_DR7, v->hw_dr7);
+	}
+	/*
+	 * A step that begins behind STI or MOV SS: such a state may only be entered
+	 * with the trap pending, and a debugger's step must not wait.
+	 */
+	if (unlikely(vcpu->arch.guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		vmx_set_int_shadow(vcpu, 0);
+}
+
+static void load_host_state(struct vmx_vcpu *v)
+{
+	unsigned long cr3 = __read_cr3(), cr4 = __read_cr4();
+
+	if (unlikely(cr3 != v->host_cr3)) {
+		v->host_cr3 = cr3;
+		vmcs_write(HOST_CR3, cr3);
+	}
+	if (unlikely(cr4 != v->host_cr4)) {
+		v->host_cr4 = cr4;
+		vmcs_write(HOST_CR4, cr4);
+	}
+}
+
+static void load_tpr(struct vmx_vcpu *v)
+{
+	u8 tpr;
+
+	if (!(v->cpu_ctl & CPU_BASED_TPR_SHADOW))
+		return;
+	tpr = kvm_get_cr8(v->vcpu);
+	v->entry_tpr = tpr;
+	v->vapic[APIC_TASKPRI] = tpr << 4;
+	/* a threshold above the TPR is refused */
+	if (unlikely(v->tpr_threshold > tpr)) {
+		v->tpr_threshold = 0;
+		vmcs_write(TPR_THRESHOLD, 0);
+		kvm_make_request(KVM_REQ_EVENT, v->vcpu);
+	}
+}
+
+static void store_tpr(struct vmx_vcpu *v)
+{
+	u8 tpr;
+
+	if (!(v->cpu_ctl & CPU_BASED_TPR_SHADOW))
+		return;
+	tpr = v->vapic[APIC_TASKPRI] >> 4;
+	if (tpr != v->entry_tpr)
+		kvm_set_cr8(v->vcpu, tpr);
+}
+
+static void load_tsc_aux(struct vmx_vcpu *v)
+{
+	u32 aux = v->vcpu->arch.tsc_aux;
+
+	if ((v->cpu2_ctl & SECONDARY_EXEC_ENABLE_RDTSCP) && v->hw_tsc_aux != aux) {
+		wrmsrq(MSR_TSC_AUX, aux);
+		v->hw_tsc_aux = aux;
+	}
+}
+
+static void prepare_spec_ctrl(struct vmx_vcpu *v)
+{
+	v->run.flags &= ~(VMX_RUN_SWITCH_SPEC | VMX_RUN_READ_SPEC);
+	if (!vmx_feat.spec_ctrl)
+		return;
+	v->run.flags |= VMX_RUN_SWITCH_SPEC;
+	if (v->spec_ctrl_direct)
+		v->run.flags |= VMX_RUN_READ_SPEC;
+	v->run.host_spec = this_cpu_read(x86_spec_ctrl_current);
+	v->run.guest_spec = v->vcpu->arch.spec_ctrl;
+}
+
+static void host_machine_check(void)
+{
+#ifdef CONFIG_X86_MCE
+	/*
+	 * Let it be seen as one of user mode: a guest's bad memory must kill
+	 * the process, not the host.
+	 */
+	struct pt_regs regs = {
+		.cs = __USER_CS,
+		.flags = X86_EFLAGS_IF,
+	};
+
+	do_machine_check(&regs);
+#endif
+}
+
+static bool was_machine_check(const struct vmx_vcpu *v)
+{
+	return (u16)v->exit_reason == EXIT_REASON_MCE_DURING_VMENTRY ||
+	       (v->intr_info & (INTR_INFO_VALID_MASK | INTR_INFO_INTR_TYPE_MASK |
+				INTR_INFO_VECTOR_MASK)) ==
+	       (INTR_INFO_VALID_MASK | INTR_TYPE_HARD_EXCEPTION | MC_VECTOR);
+}
+
+/**
+ * vmx_enter() - run the guest until it exits
+ * @vcpu: the vCPU; loaded, interrupts off, prepare_switch() done
+ * @exit: filled with what made it stop
+ * @req_immediate: come back as soon as the injected event is delivered
+ *
+ * A host interrupt that ended the guest is still pending on return and is
+ * taken when the caller opens interrupts; a host NMI has been taken.
+ */
+void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+	bool dr_direct = vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT;
+	u16 ldt;
+
+	load_state(v);
+	load_host_state(v);
+	load_tpr(v);
+	load_tsc_aux(v);
+	if (unlikely(v->flush_all | v->flush_guest))
+		vmx_flush_now(v);
+	if (unlikely(dr_direct))
+		set_debugreg(vcpu->arch.dr6, 6);
+	if (unlikely(req_immediate)) {
+		/* pending when the guest begins: the event is delivered, then it exits */
+		smp_send_reschedule(smp_processor_id());
+	}
+	prepare_spec_ctrl(v);
+	if (static_branch_unlikely(&vmx_l1d_should_flush))
+		vmx_l1d_flush();
+	/* an exit leaves none; another thread's change comes by an interrupt, so not before */
+	store_ldt(ldt);
+
+	vmx_run_guest(v);
+
+	if (unlikely(ldt))
+		asm volatile("lldt %0" : : "m" (ldt));
+	if (unlikely(v->host_debugctl))
+		update_debugctlmsr(v->host_debugctl);
+	if (vmx_feat.spec_ctrl)
+		vcpu->arch.spec_ctrl = v->run.guest_spec;
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	/* VMSCAPE: the VMM must not use branch predictions made by the guest */
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
+
+	if (likely(v->exit_reason != VMX_REASON_VMFAIL)) {
+		if (unlikely(was_machine_check(v)))
+			host_machine_check();
+		v->run.flags |= BIT(VMX_RUN_LAUNCHED_BIT);
+		if (likely(!(v->exit_reason & VMX_EXIT_ENTRY_FAILED))) {
+			v->injecting = false;
+			vcpu->arch.regs_avail = (BIT(VCPU_NR_GPRS) - 1) & ~BIT(VCPU_REG_RSP);
+			if (unlikely(dr_direct)) {
+				/* written unseen; the next entry may follow without a sync */
+				get_debugreg(vcpu->arch.dr6, 6);
+				vcpu->arch.dr7 = vmcs_read(GUEST_DR7);
+				vcpu->arch.eff_dr7 = vcpu->arch.dr7;
+				v->hw_dr7 = vcpu->arch.dr7;
+			}
+			store_tpr(v);
+		}
+	}
+	vmx_decode_exit(v, exit);
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Events into a VMX guest, and when it can take them.
+ *
+ * Intel SDM vol. 3, 27.6 (event injection), 25.9.3 (IDT vectoring), 26.2 and
+ * 27.7 (virtual NMIs, windows). The CPU masks NMIs from the delivery of one to
+ * the IRET, and says when that IRET faulted.
+ */
+#include <asm/trapnr.h>
+
+#include "arch/x86/vmx/vmx.h"
+
+/**
+ * vmx_inject() - have the hardware deliver an event at the next entry
+ * @vcpu: the vCPU, loaded
+ * @ev: the event
+ */
+void vmx_inject(struct kvm_vcpu *vcpu, const struct kvm_event *ev)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+	u32 info = INTR_INFO_VALID_MASK | ev->vector;
+	u8 len = ev->insn_len;
+
+	switch (ev->type) {
+	case KVM_EVENT_INTR:
+		info |= INTR_TYPE_EXT_INTR;
+		break;
+	case KVM_EVENT_NMI:
+		info = INTR_INFO_VALID_MASK | INTR_TYPE_NMI_INTR | X86_TRAP_NMI;
+		break;
+	case KVM_EVENT_SOFT_INTR:
+		info |= INTR_TYPE_SOFT_INTR;
+		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, len ?: 2);
+		break;
+	case KVM_EVENT_SOFT_EXC:
+		info |= INTR_TYPE_SOFT_EXCEPTION;
+		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, len ?: 1);
+		break;
+	case KVM_EVENT_EXCEPTION:
+		info |= INTR_TYPE_HARD_EXCEPTION;
+		/* in real mode none is pushed, and asking for it is refused */
+		if (ev->has_error_code && is_protmode(vcpu)) {
+			info |= INTR_INFO_DELIVER_CODE_MASK;
+			vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE, ev->error_code);
+		}
+		break;
+	default:
+		return;
+	}
+	v->injected = *ev;
+	v->injecting = true;
+	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, info);
+	/* a guest that halts by itself is woken by what is injected */
+	if (!(v->cpu_ctl & CPU_BASED_HLT_EXITING))
+		vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
+}
+
+/**
+ * vmx_cancel_injection() - the entry did not take place: take the event back
+ * @vcpu: the vCPU, loaded
+ * @ev: filled; KVM_EVENT_NONE when there was none
+ */
+void vmx_cancel_injection(struct kvm_vcpu *vcpu, struct kvm_event *ev)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+
+	if (!v->injecting) {
+		ev->type = KVM_EVENT_NONE;
+		return;
+	}
+	*ev = v->injected;
+	v->injecting = false;
+	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
+}
+
+/* An IRET that faulted has opened NMIs, though the handler goes on. */
+static void mask_nmis_again(void)
+{
+	vmcs_write(GUEST_INTERRUPTIBILITY_INFO,
+		   vmcs_read(GUEST_INTERRUPTIBILITY_INFO) | GUEST_INTR_STATE_NMI);
+}
+
+/**
+ * vmx_decode_vectoring() - was an event being delivered when the guest exited
+ * @v: the vCPU, after an exit that can happen in the middle of a delivery
+ * @ev: filled
+ * @iret_faulted: the exit's "NMI unblocking due to IRET"
+ */
+void vmx_decode_vectoring(struct vmx_vcpu *v, struct kvm_event *ev, bool iret_faulted)
+{
+	u32 info = vmcs_read(IDT_VECTORING_INFO_FIELD);
+
+	if (likely(!(info & VECTORING_INFO_VALID_MASK))) {
+		if (unlikely(iret_faulted))
+			mask_nmis_again();
+		return;
+	}
+
+	ev->vector = info & VECTORING_INFO_VECTOR_MASK;
+	switch (info & VECTORING_INFO_TYPE_MASK) {
+	case INTR_TYPE_EXT_INTR:
+		ev->type = KVM_EVENT_INTR;
+		break;
+	case INTR_TYPE_NMI_INTR:
+		/* it will be delivered again, and masks NMIs then */
+		ev->type = KVM_EVENT_NMI;
+		vmx_set_nmi_mask(v->vcpu, false);
+		break;
+	case INTR_TYPE_SOFT_INTR:
+		ev->type = KVM_EVENT_SOFT_INTR;
+		ev->insn_len = vmcs_read(VM_EXIT_INSTRUCTION_LEN);
+		break;
+	case INTR_TYPE_PRIV_SW_EXCEPTION:
+	case INTR_TYPE_SOFT_EXCEPTION:
+		ev->type = KVM_EVENT_SOFT_EXC;
+		ev->insn_len = vmcs_read(VM_EXIT_INSTRUCTION_LEN);
+		break;
+	case INTR_TYPE_HARD_EXCEPTION:
+		ev->type = KVM_EVENT_EXCEPTION;
+		if (info & VECTORING_INFO_DELIVER_CODE_MASK) {
+			ev->has_error_code = true;
+			ev->error_code = vmcs_read(IDT_VECTORING_ERROR_CODE);
+		}
+		break;
+	}
+}
+
+/**
+ * vmx_intr_blocked() - would an external interrupt have to wait
+ * @vcpu: the vCPU, loaded
+ */
+bool vmx_intr_blocked(struct kvm_vcpu *vcpu)
+{
+	return !(vmx_get_rflags(vcpu) & X86_EFLAGS_IF) ||
+	       (vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
+		(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS));
+}
+
+/**
+ * vmx_nmi_blocked() - would an NMI have to wait
+ * @vcpu: the vCPU, loaded
+ */
+bool vmx_nmi_blocked(struct kvm_vcpu *vcpu)
+{
+	return vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
+	       (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS | GUEST_INTR_STATE_NMI);
+}
+
+/**
+ * vmx_request_intr_window() - exit as soon as the guest can take an interrupt
+ * @vcpu: the vCPU, loaded
+ * @on: ask for it, or no longer
+ */
+void vmx_request_intr_window(struct kvm_vcpu *vcpu, bool on)
+{
+	vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, on);
+}
+
+/**
+ * vmx_request_nmi_window() - exit as soon as the guest can take an NMI
+ * @vcpu: the vCPU, loaded
+ */
+void vmx_request_nmi_window(struct kvm_vcpu *vcpu)
+{
+	/* behind STI no CPU needs to give an NMI window: the other one comes as soon */
+	if (vmcs_read(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_STI)
+		vmx_request_intr_window(vcpu, true);
+	else
+		vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_NMI_WINDOW_EXITING, true);
+}
+
+/**
+ * vmx_get_nmi_mask() - are NMIs masked by an NMI in service
+ * @vcpu: the vCPU, loaded
+ */
+bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu)
+{
+	return vmcs_read(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_NMI;
+}
+
+/**
+ * vmx_set_nmi_mask() - mask or unmask NMIs
+ * @vcpu: the vCPU, loaded
+ * @masked: whether
+ */
+void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
+{
+	u32 old = vmcs_read(GUEST_INTERRUPTIBILITY_INFO), new = old & ~GUEST_INTR_STATE_NMI;
+
+	if (masked)
+		new |= GUEST_INTR_STATE_NMI;
+	if (new != old)
+		vmcs_write(GUEST_INTERRUPTIBILITY_INFO, new);
+}
+
+/**
+ * vmx_get_int_shadow() - KVM_X86_SHADOW_INT_* in force
+ * @vcpu: the vCPU, loaded
+ */
+u32 vmx_get_int_shadow(struct kvm_vcpu *vcpu)
+{
+	u32 info = vmcs_read(GUEST_INTERRUPTIBILITY_INFO), mask = 0;
+
+	if (info & GUEST_INTR_STATE_STI)
+		mask |= KVM_X86_SHADOW_INT_STI;
+	if (info & GUEST_INTR_STATE_MOV_SS)
+		mask |= KVM_X86_SHADOW_INT_MOV_SS;
+	return mask;
+}
+
+/**
+ * vmx_set_int_shadow() - set the shadow
+ * @vcpu: the vCPU, loaded
+ * @mask: KVM_X86_SHADOW_INT_*, 0: none
+ */
+void vmx_set_int_shadow(struct kvm_vcpu *vcpu, u32 mask)
+{
+	u32 old = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+	u32 new = old & ~(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS);
+
+	/* one of them at a time */
+	if (mask & KVM_X86_SHADOW_INT_MOV_SS)
+		new |= GUEST_INTR_STATE_MOV_SS;
+	else if (mask & KVM_X86_SHADOW_INT_STI)
+		new |= GUEST_INTR_STATE_STI;
+	if (new != old)
+		vmcs_write(GUEST_INTERRUPTIBILITY_INFO, new);
+}
+
+/**
+ * vmx_update_cr8_intercept() - be told when CR8 drops below a waiting interrupt
+ * @vcpu: the vCPU, loaded
+ * @tpr: CR8
+ * @irr: priority class of the highest waiting interrupt, -1: none
+ */
+void vmx_update_cr8_intercept(struct kvm_vcpu *vcpu, int tpr, int irr)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+	u32 threshold = irr >= 0 && tpr >= irr ? irr : 0;
+
+	if (!(v->cpu_ctl & CPU_BASED_TPR_SHADOW) || threshold == v->tpr_threshold)
+		return;
+	v->tpr_threshold = threshold;
+	vmcs_write(TPR_THRESHOLD, threshold);
+}

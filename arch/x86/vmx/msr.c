@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Intel's MSRs, the map of those that a guest reaches without an exit, and the
+ * TSC fields of the VMCS (Intel SDM vol. 3, 25.6.9, 26.3; vol. 4).
+ */
+#include <asm/msr-index.h>
+#include <asm/nospec-branch.h>
+#include <asm/spec-ctrl.h>
+
+#include "arch/x86/vmx/vmx.h"
+
+/* Switched with the guest: its own, unless a filter says no. */
+static const u32 direct[] = {
+	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_IA32_SYSENTER_CS,
+	MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
+};
+
+/* Bit of the map for reads of an MSR, -1 when it is in neither range; writes: 0x800 bytes on. */
+static int map_bit(u32 index)
+{
+	if (index < 0x2000)
+		return index;
+	if (index >= 0xc0000000 && index < 0xc0002000)
+		return 0x400 * 8 + (index - 0xc0000000);
+	return -1;
+}
+
+static void open_msr(struct vmx_vcpu *v, u32 index, bool read, bool write)
+{
+	struct kvm_vcpu *vcpu = v->vcpu;
+	int bit = map_bit(index);
+
+	if (bit < 0)
+		return;
+	if (read && kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_READ))
+		__clear_bit(bit, v->msr_bitmap);
+	if (write && kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_WRITE))
+		__clear_bit(bit + 0x800 * 8, v->msr_bitmap);
+}
+
+static bool has_spec_ctrl(struct kvm_vcpu *vcpu)
+{
+	return guest_has(vcpu, X86_FEATURE_SPEC_CTRL) ||
+	       guest_has(vcpu, X86_FEATURE_INTEL_STIBP) ||
+	       guest_has(vcpu, X86_FEATURE_SPEC_CTRL_SSBD);
+}
+
+/**
+ * vmx_update_msr_map() - which MSRs the guest reaches by itself
+ * @vcpu: the vCPU, loaded
+ */
+void vmx_update_msr_map(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+	unsigned int i;
+	int idx;
+
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	memset(v->msr_bitmap, 0xff, PAGE_SIZE);
+	for (i = 0; i < ARRAY_SIZE(direct); i++)
+		open_msr(v, direct[i], true, true);
+	/* user space may have set it for a guest that has none */
+	if (v->spec_ctrl_direct && has_spec_ctrl(vcpu))
+		open_msr(v, MSR_IA32_SPEC_CTRL, true, true);
+	if (v->pred_cmd_direct && guest_has(vcpu, X86_FEATURE_SPEC_CTRL))
+		open_msr(v, MSR_IA32_PRED_CMD, false, true);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+}
+
+static int syscall_slot(u32 index)
+{
+	int i;
+
+	for (i = 0; i < VMX_NR_SYSCALL_MSRS; i++)
+		if (vmx_syscall_msrs[i] == index)
+			return i;
+	return -1;
+}
+
+/* The field of the VMCS that holds an MSR, 0: none */
+static unsigned int field_of(u32 index)
+{
+	switch (index) {
+	case MSR_FS_BASE:
+		return GUEST_FS_BASE;
+	case MSR_GS_BASE:
+		return GUEST_GS_BASE;
+	case MSR_IA32_SYSENTER_CS:
+		return GUEST_SYSENTER_CS;
+	case MSR_IA32_SYSENTER_ESP:
+		return GUEST_SYSENTER_ESP;
+	case MSR_IA32_SYSENTER_EIP:
+		return GUEST_SYSENTER_EIP;
+	default:
+		return 0;
+	}
+}
+
+static bool has_tsc_aux(struct kvm_vcpu *vcpu, bool host)
+{
+	if (host)
+		return vmx_feat.tsc_aux;
+	return guest_has(vcpu, X86_FEATURE_RDTSCP) || guest_has(vcpu, X86_FEATURE_RDPID);
+}
+
+/**
+ * vmx_get_msr() - RDMSR of what is Intel's
+ * @vcpu: the vCPU, loaded
+ * @msr: index; value is filled
+ *
+ * Return: 0, 1 for #GP, KVM_MSR_RET_INVALID for an MSR that is not known.
+ */
+int vmx_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+	unsigned int field = field_of(msr->index);
+
+	if (field) {
+		msr->data = vmcs_read(field);
+		return 0;
+	}
+	switch (msr->index) {
+	case MSR_STAR:
+	case MSR_LSTAR:
+	case MSR_SYSCALL_MASK:
+		msr->data = v->syscall_msr[syscall_slot(msr->index)];
+		return 0;
+	case MSR_CSTAR:
+		msr->data = v->cstar;
+		return 0;
+	case MSR_KERNEL_GS_BASE:
+		preempt_disable();
+		if (v->host_saved)
+			rdmsrq(MSR_KERNEL_GS_BASE, v->kernel_gs);
+		msr->data = v->kernel_gs;
+		preempt_enable();
+		return 0;
+	case MSR_TSC_AUX:
+		if (!has_tsc_aux(vcpu, msr->host_initiated))
+			return 1;
+		msr->data = vcpu->arch.tsc_aux;
+		return 0;
+	case MSR_IA32_SPEC_CTRL:
+		if (!vmx_feat.spec_ctrl_bits || (!msr->host_initiated && !has_spec_ctrl(vcpu)))
+			return 1;
+		msr->data = vcpu->arch.spec_ctrl;
+		return 0;
+	case MSR_IA32_FEAT_CTL:
+		msr->data = v->feature_control;
+		return 0;
+	case MSR_IA32_DEBUGCTLMSR:
+	/* DEBUGCTL.LBR cannot be set, so nothing is ever recorded */
+	case MSR_IA32_LASTBRANCHFROMIP:
+	case MSR_IA32_LASTBRANCHTOIP:
+	case MSR_IA32_LASTINTFROMIP:
+	case MSR_IA32_LASTINTTOIP:
+		msr->data = 0;
+		return 0;
+	default:
+		return KVM_MSR_RET_INVALID;
+	}
+}
+
+static int set_pred_cmd(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+
+	if (!msr->host_initiated && !guest_has(vcpu, X86_FEATURE_SPEC_CTRL))
+		return 1;
+	if (msr->data & ~(u64)PRED_CMD_IBPB)
+		return 1;
+	if (!boot_cpu_has(X86_FEATURE_IBPB))
+		return 1;
+	if (!msr->data)
+		return 0;
+	wrmsrq(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+	v->pred_cmd_direct = true;
+	vmx_update_msr_map(vcpu);
+	return 0;
+}
+
+static int set_spec_ctrl(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+
+	if (!vmx_feat.spec_ctrl_bits || (!msr->host_initiated && !has_spec_ctrl(vcpu)) ||
+	    (msr->data & ~vmx_feat.spec_ctrl_bits))
+		return 1;
+	vcpu->arch.spec_ctrl = msr->data;
+	/* a guest that uses it does so often */
+	if (msr->data && !v->spec_ctrl_direct) {
+		v->spec_ctrl_direct = true;
+		vmx_update_msr_map(vcpu);
+	}
+	return 0;
+}
+
+static void set_syscall_msr(struct vmx_vcpu *v, u32 index, u64 data)
+{
+	int slot = syscall_slot(index);
+
+	preempt_disable();
+	v->syscall_msr[slot] = data;
+	if (v->syscall_loaded)
+		wrmsrq(index, data);
+	preempt_enable();
+}
+
+/**
+ * vmx_set_msr() - WRMSR of what is Intel's
+ * @vcpu: the vCPU, loaded
+ * @msr: index and value; an address is canonical
+ *
+ * Return: as vmx_get_msr().
+ */
+int vmx_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+	unsigned int field = field_of(msr->index);
+
+	if (field) {
+		vmcs_write(field, msr->index == MSR_IA32_SYSENTER_CS ? (u32)msr->data : msr->data);
+		return 0;
+	}
+	switch (msr->index) {
+	case MSR_STAR:
+	case MSR_LSTAR:
+		set_syscall_msr(v, msr->index, msr->data);
+		return 0;
+	case MSR_SYSCALL_MASK:
+		/* the upper half is reserved, and would fault the host's WRMSR */
+		if (msr->data >> 32)
+			return 1;
+		set_syscall_msr(v, msr->index, msr->data);
+		return 0;
+	case MSR_CSTAR:
+		v->cstar = msr->data;
+		return 0;
+	case MSR_KERNEL_GS_BASE:
+		preempt_disable();
+		v->kernel_gs = msr->data;
+		if (v->host_saved)
+			wrmsrq(MSR_KERNEL_GS_BASE, msr->data);
+		preempt_enable();
+		return 0;
+	case MSR_TSC_AUX:
+		if (!has_tsc_aux(vcpu, msr->host_initiated) || msr->data >> 32)
+			return 1;
+		vcpu->arch.tsc_aux = msr->data;
+		return 0;
+	case MSR_IA32_SPEC_CTRL:
+		return set_spec_ctrl(vcpu, msr);
+	case MSR_IA32_PRED_CMD:
+		return set_pred_cmd(vcpu, msr);
+	case MSR_IA32_FEAT_CTL:
+		/* locked, with nothing enabled that a guest does not have */
+		if (!msr->host_initiated || (msr->data & ~(u64)FEAT_CTL_LOCKED))
+			return 1;
+		v->feature_control = msr->data;
+		return 0;
+	case MSR_IA32_DEBUGCTLMSR:
+		/* no last-branch record, no single-stepping on branches */
+		return msr->data ? 1 : 0;
+	default:
+		return KVM_MSR_RET_INVALID;
+	}
+}
+
+/**
+ * vmx_get_feature_msr() - what the host says of itself through an MSR
+ * @index: MSR
+ * @data: filled
+ *
+ * Return: KVM_MSR_RET_INVALID: nested guests, whose MSRs these would be, are not
+ * offered.
+ */
+int vmx_get_feature_msr(u32 index, u64 *data)
+{
+	return KVM_MSR_RET_INVALID;
+}
+
+/**
+ * vmx_has_emulated_msr() - may this MSR exist here at all
+ * @index: MSR
+ */
+bool vmx_has_emulated_msr(u32 index)
+{
+	switch (index) {
+	case MSR_IA32_SMBASE:
+	case MSR_IA32_MCG_EXT_CTL:
+	case MSR_AMD64_VIRT_SPEC_CTRL:
+	case MSR_AMD64_DE_CFG:
+	case MSR_VM_HSAVE_PA:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/**
+ * vmx_write_tsc_offset() - set what is added to the TSC
+ * @vcpu: the vCPU, loaded
+ * @offset: counts
+ */
+void vmx_write_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
+{
+	vmcs_write(TSC_OFFSET, offset);
+}
+
+/**
+ * vmx_write_tsc_multiplier() - set what the TSC is multiplied by before that
+ * @vcpu: the vCPU, loaded
+ * @ratio: 16.48 fixed point; 0: one
+ */
+void vmx_write_tsc_multiplier(struct kvm_vcpu *vcpu, u64 ratio)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+
+	v->tsc_ratio = ratio ?: BIT_ULL(VMX_TSC_FRAC_BITS);
+	if (vmx_feat.tsc_scaling)
+		vmcs_write(TSC_MULTIPLIER, v->tsc_ratio);
+}

@@ -1,0 +1,530 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The VMCS of a vCPU: what makes it exit, and the registers that live in it.
+ *
+ * Intel SDM vol. 3, chapters 25 (fields), 27.3 (checks on guest state), appendix
+ * B. Guests run as unrestricted guests, so paging and protection are theirs to
+ * turn on and off; CR0, CR4 and EFER values reach the CPU with the few bits that
+ * VMX insists on, and the guest reads what it wrote.
+ */
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <asm/debugreg.h>
+#include <asm/desc.h>
+#include <asm/io.h>
+#include <asm/processor.h>
+#include <asm/segment.h>
+#include <asm/special_insns.h>
+#include <asm/tlbflush.h>
+
+#include "arch/x86/run.h"
+#include "arch/x86/vmx/vmx.h"
+
+/* the fields of a segment are this far apart */
+#define SEGMENT(f)	{ GUEST_##f##_SELECTOR, GUEST_##f##_BASE, GUEST_##f##_LIMIT, \
+			  GUEST_##f##_AR_BYTES }
+
+static const struct {
+	unsigned int selector, base, limit, ar;
+} fields[VCPU_NR_SEGS] = {
+	[VCPU_SEG_ES] = SEGMENT(ES), [VCPU_SEG_CS] = SEGMENT(CS),
+	[VCPU_SEG_SS] = SEGMENT(SS), [VCPU_SEG_DS] = SEGMENT(DS),
+	[VCPU_SEG_FS] = SEGMENT(FS), [VCPU_SEG_GS] = SEGMENT(GS),
+	[VCPU_SEG_TR] = SEGMENT(TR), [VCPU_SEG_LDTR] = SEGMENT(LDTR),
+};
+
+/**
+ * vmx_update_intercepts() - which exceptions to see
+ * @vcpu: the vCPU, loaded
+ *
+ * #MC belongs to the host. #AC and #DB could loop without end in their own
+ * delivery and keep the CPU. #UD may be an instruction that we can carry out.
+ */
+void vmx_update_intercepts(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+	u32 bitmap = BIT(DB_VECTOR) | BIT(AC_VECTOR) | BIT(MC_VECTOR) | BIT(UD_VECTOR);
+
+	if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_SW_BP)
+		bitmap |= BIT(BP_VECTOR);
+	if (bitmap != v->exc_bitmap) {
+		v->exc_bitmap = bitmap;
+		vmcs_write(EXCEPTION_BITMAP, bitmap);
+	}
+	/* the debug registers are the debugger's now: take them from the guest */
+	if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP) {
+		vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
+		vmx_set_cpu_ctl(v, CPU_BASED_MOV_DR_EXITING, true);
+	}
+}
+
+static u32 cpu2_controls(struct vmx_vcpu *v)
+{
+	struct kvm_vcpu *vcpu = v->vcpu;
+	u32 ctl = vmx_caps.cpu2;
+
+	if (!v->vpid)
+		ctl &= ~SECONDARY_EXEC_ENABLE_VPID;
+	/* an instruction that the guest's CPUID does not have is #UD */
+	if (!guest_has(vcpu, X86_FEATURE_RDTSCP) && !guest_has(vcpu, X86_FEATURE_RDPID))
+		ctl &= ~SECONDARY_EXEC_ENABLE_RDTSCP;
+	if (!guest_has(vcpu, X86_FEATURE_INVPCID))
+		ctl &= ~SECONDARY_EXEC_ENABLE_INVPCID;
+	if (!guest_has(vcpu, X86_FEATURE_XSAVES))
+		ctl &= ~SECONDARY_EXEC_XSAVES;
+	if (!vmx_feat.ple || kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_PAUSE))
+		ctl &= ~SECONDARY_EXEC_PAUSE_LOOP_EXITING;
+	if (!vmx_feat.tsc_scaling)
+		ctl &= ~SECONDARY_EXEC_TSC_SCALING;
+	return ctl;
+}
+
+/**
+ * vmx_cpuid_changed() - the guest's CPUID was set
+ * @vcpu: the vCPU, loaded
+ */
+void vmx_cpuid_changed(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+	unsigned long cr4 = kvm_read_cr4(vcpu);
+
+	v->cpu2_ctl = cpu2_controls(v);
+	vmcs_write(SECONDARY_VM_EXEC_CONTROL, v->cpu2_ctl);
+	v->cr4_owned = VMX_CR4_GUEST_OWNED & ~vcpu->arch.cpuid.cr4_reserved_bits;
+	vmcs_write(CR4_GUEST_HOST_MASK, ~v->cr4_owned);
+	vmx_set_cr4(vcpu, cr4);
+	vmx_update_msr_map(vcpu);
+}
+
+static u32 cpu_controls(struct vmx_vcpu *v)
+{
+	struct kvm *kvm = v->vcpu->kvm;
+	u32 ctl = vmx_caps.cpu & ~CPU_BASED_INVLPG_EXITING;
+
+	/* with a virtual TPR that the CPU keeps, CR8 needs no exits */
+	if (vmx_feat.tpr_shadow && kvm_lapic_in_kernel(v->vcpu))
+		ctl &= ~(CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING);
+	else
+		ctl &= ~CPU_BASED_TPR_SHADOW;
+	if (kvm_exit_disabled(kvm, KVM_X86_DISABLE_EXITS_HLT))
+		ctl &= ~CPU_BASED_HLT_EXITING;
+	if (kvm_exit_disabled(kvm, KVM_X86_DISABLE_EXITS_MWAIT))
+		ctl &= ~(CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING);
+	return ctl;
+}
+
+static void write_host_state(void)
+{
+	struct desc_ptr idt;
+	unsigned long val;
+
+	vmcs_write(HOST_CR0, read_cr0() & ~X86_CR0_TS);
+	vmcs_write(HOST_CS_SELECTOR, __KERNEL_CS);
+	vmcs_write(HOST_SS_SELECTOR, __KERNEL_DS);
+	vmcs_write(HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8);
+	store_idt(&idt);
+	vmcs_write(HOST_IDTR_BASE, idt.address);
+	vmcs_write(HOST_RIP, (unsigned long)vmx_vmexit);
+	rdmsrq(MSR_IA32_SYSENTER_CS, val);
+	vmcs_write(HOST_IA32_SYSENTER_CS, val);
+	rdmsrq(MSR_IA32_SYSENTER_EIP, val);
+	vmcs_write(HOST_IA32_SYSENTER_EIP, val);
+	vmcs_write(HOST_IA32_EFER, vmx_feat.host_efer);
+	if (vmx_feat.pat_switch)
+		vmcs_write(HOST_IA32_PAT, vmx_feat.host_pat);
+}
+
+/* Everything that is the same for the whole life of the vCPU, or has to begin somewhere. */
+static void init_vmcs(struct vmx_vcpu *v)
+{
+	write_host_state();
+
+	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, vmx_caps.pin);
+	v->cpu_ctl = cpu_controls(v);
+	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, v->cpu_ctl);
+	v->cpu2_ctl = cpu2_controls(v);
+	vmcs_write(SECONDARY_VM_EXEC_CONTROL, v->cpu2_ctl);
+	vmcs_write(VM_EXIT_CONTROLS, vmx_caps.exit);
+	v->entry_ctl = vmx_caps.entry;
+	vmcs_write(VM_ENTRY_CONTROLS, v->entry_ctl);
+
+	vmcs_write(VM_EXIT_MSR_STORE_COUNT, 0);
+	vmcs_write(VM_EXIT_MSR_LOAD_COUNT, 0);
+	vmcs_write(VM_ENTRY_MSR_LOAD_COUNT, 0);
+	vmcs_write(CR3_TARGET_COUNT, 0);
+	vmcs_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
+	vmcs_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
+	vmcs_write(VMCS_LINK_POINTER, ~0ul);
+	vmcs_write(MSR_BITMAP, __pa(v->msr_bitmap));
+	if (v->vpid)
+		vmcs_write(VIRTUAL_PROCESSOR_ID, v->vpid);
+	if (vmx_feat.tpr_shadow) {
+		vmcs_write(VIRTUAL_APIC_PAGE_ADDR, __pa(v->vapic));
+		vmcs_write(TPR_THRESHOLD, 0);
+		v->tpr_threshold = 0;
+	}
+	if (vmx_caps.cpu2 & SECONDARY_EXEC_XSAVES)
+		vmcs_write(XSS_EXIT_BITMAP, 0);
+	if (vmx_caps.cpu2 & SECONDARY_EXEC_ENCLS_EXITING)
+		vmcs_write(ENCLS_EXITING_BITMAP, ~0ul);
+	if (vmx_feat.tsc_scaling)
+		vmcs_write(TSC_MULTIPLIER, v->tsc_ratio);
+	if (vmx_feat.ple) {
+		v->ple_window = vmx_ple_window;
+		vmcs_write(PLE_GAP, vmx_ple_gap);
+		vmcs_write(PLE_WINDOW, v->ple_window);
+	}
+
+	vmcs_write(CR0_GUEST_HOST_MASK, ~VMX_CR0_GUEST_OWNED);
+	v->cr4_owned = VMX_CR4_GUEST_OWNED & ~v->vcpu->arch.cpuid.cr4_reserved_bits;
+	vmcs_write(CR4_GUEST_HOST_MASK, ~v->cr4_owned);
+	vmcs_write(GUEST_IA32_DEBUGCTL, 0);
+	if (vmx_feat.pat_switch) {
+		vmcs_write(GUEST_IA32_PAT, v->vcpu->arch.pat);
+		v->hw_pat = v->vcpu->arch.pat;
+	}
+	v->exc_bitmap = 0;
+}
+
+/* ---- life cycle ----------------------------------------------------------- */
+
+/**
+ * vmx_vcpu_create() - allocate what a vCPU needs
+ * @vcpu: the vCPU
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vmx_vcpu_create(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *v = kzalloc(sizeof(*v), GFP_KERNEL_ACCOUNT);
+
+	if (!v)
+		return -ENOMEM;
+	v->vmcs = vmx_alloc_region(NUMA_NO_NODE);
+	v->msr_bitmap = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
+	v->vapic = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!v->vmcs || !v->msr_bitmap || !v->vapic) {
+		free_page((unsigned long)v->vapic);
+		free_page((unsigned long)v->msr_bitmap);
+		vmx_free_region(v->vmcs);
+		kfree(v);
+		return -ENOMEM;
+	}
+	memset(v->msr_bitmap, 0xff, PAGE_SIZE);
+	v->vcpu = vcpu;
+	v->loaded_cpu = -1;
+	v->vpid = vmx_alloc_vpid();
+	v->tsc_ratio = BIT_ULL(VMX_TSC_FRAC_BITS);
+	v->feature_control = FEAT_CTL_LOCKED;
+	v->run.regs = vcpu->arch.regs;
+	vcpu->arch.backend = v;
+	return 0;
+}
+
+/**
+ * vmx_vcpu_free() - free it
+ * @vcpu: the vCPU, on no CPU
+ */
+void vmx_vcpu_free(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+
+	if (!v)
+		return;
+	vmx_release_vmcs(v);
+	vmx_free_vpid(v->vpid);
+	free_page((unsigned long)v->vapic);
+	free_page((unsigned long)v->msr_bitmap);
+	vmx_free_region(v->vmcs);
+	vcpu->arch.backend = NULL;
+	kfree(v);
+}
+
+/**
+ * vmx_vcpu_reset() - what of RESET and INIT only the backend knows
+ * @vcpu: the vCPU, loaded
+ * @init: INIT
+ */
+void vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+
+	if (!init) {
+		init_vmcs(v);
+		v->spec_ctrl_direct = false;
+		v->pred_cmd_direct = false;
+		vmx_update_msr_map(vcpu);
+		vmcs_write(GUEST_SYSENTER_CS, 0);
+		vmcs_write(GUEST_SYSENTER_ESP, 0);
+		vmcs_write(GUEST_SYSENTER_EIP, 0);
+	}
+	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
+	v->injecting = false;
+	vmcs_write(GUEST_INTERRUPTIBILITY_INFO, 0);
+	vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
+	vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
+	vmcs_write(GUEST_DR7, VMX_DR7_INIT);
+	v->hw_dr7 = VMX_DR7_INIT;
+	vmx_set_cpu_ctl(v, CPU_BASED_INTR_WINDOW_EXITING | CPU_BASED_NMI_WINDOW_EXITING, false);
+	vmx_set_cpu_ctl(v, CPU_BASED_MOV_DR_EXITING, true);
+	v->flush_guest = true;
+}
+
+/* ---- registers ------------------------------------------------------------ */
+
+/**
+ * vmx_cache_reg() - bring a register from the VMCS to vcpu->arch.regs
+ * @vcpu: the vCPU, loaded
+ * @reg: the register
+ */
+void vmx_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+	unsigned long *r = vcpu->arch.regs;
+
+	switch (reg) {
+	case VCPU_REG_RSP:
+		r[reg] = vmcs_read(GUEST_RSP);
+		break;
+	case VCPU_REG_RIP:
+		r[reg] = vmcs_read(GUEST_RIP);
+		break;
+	case VCPU_REG_RFLAGS:
+		r[reg] = vmcs_read(GUEST_RFLAGS);
+		break;
+	case VCPU_REG_CR0:
+		/* the array still has what set_cr0() was given */
+		r[reg] = (r[reg] & ~VMX_CR0_GUEST_OWNED) |
+			 (vmcs_read(GUEST_CR0) & VMX_CR0_GUEST_OWNED);
+		break;
+	case VCPU_REG_CR3:
+		r[reg] = vmcs_read(GUEST_CR3);
+		break;
+	case VCPU_REG_CR4:
+		r[reg] = (r[reg] & ~v->cr4_owned) | (vmcs_read(GUEST_CR4) & v->cr4_owned);
+		break;
+	default:
+		/* the rest is brought at each exit */
+		break;
+	}
+}
+
+/**
+ * vmx_get_rflags() - the guest's RFLAGS
+ * @vcpu: the vCPU, loaded
+ */
+unsigned long vmx_get_rflags(struct kvm_vcpu *vcpu)
+{
+	return kvm_reg_read_raw(vcpu, VCPU_REG_RFLAGS);
+}
+
+/**
+ * vmx_set_rflags() - set the guest's RFLAGS
+ * @vcpu: the vCPU, loaded
+ * @rflags: value
+ */
+void vmx_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
+{
+	kvm_reg_write_raw(vcpu, VCPU_REG_RFLAGS, rflags);
+}
+
+/**
+ * vmx_get_segment() - a segment register, in the ABI's form
+ * @vcpu: the vCPU, loaded
+ * @seg: which
+ * @var: filled
+ */
+void vmx_get_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg, struct kvm_segment *var)
+{
+	u32 ar = vmcs_read(fields[seg].ar);
+
+	*var = (struct kvm_segment) {
+		.base = vmcs_read(fields[seg].base),
+		.limit = vmcs_read(fields[seg].limit),
+		.selector = vmcs_read(fields[seg].selector),
+		.type = ar & VMX_AR_TYPE_MASK,
+		.s = !!(ar & VMX_AR_S_MASK),
+		.dpl = VMX_AR_DPL(ar),
+		/* what is not usable has no other attribute that counts */
+		.present = !(ar & VMX_AR_UNUSABLE_MASK),
+		.avl = !!(ar & BIT(12)),
+		.l = !!(ar & VMX_AR_L_MASK),
+		.db = !!(ar & VMX_AR_DB_MASK),
+		.g = !!(ar & VMX_AR_G_MASK),
+		.unusable = !!(ar & VMX_AR_UNUSABLE_MASK),
+	};
+}
+
+/**
+ * vmx_set_segment() - set a segment register
+ * @vcpu: the vCPU, loaded
+ * @seg: which
+ * @var: value in the ABI's form
+ */
+void vmx_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg, const struct kvm_segment *var)
+{
+	u32 ar;
+
+	if (var->unusable || !(var->present & 1)) {
+		/* CPL is SS.DPL, usable or not */
+		ar = VMX_AR_UNUSABLE_MASK | (var->dpl & 3) << VMX_AR_DPL_SHIFT;
+	} else {
+		ar = (var->type & VMX_AR_TYPE_MASK) | (var->s & 1) << 4 |
+		     (var->dpl & 3) << VMX_AR_DPL_SHIFT | VMX_AR_P_MASK |
+		     (var->avl & 1) << 12 | (var->l & 1) << 13 | (var->db & 1) << 14 |
+		     (var->g & 1) << 15;
+		/* what is loaded has been accessed, and a task register is busy */
+		if (seg == VCPU_SEG_TR)
+			ar |= 2;
+		else if (seg != VCPU_SEG_LDTR)
+			ar |= VMX_AR_TYPE_ACCESSES_MASK;
+	}
+	vmcs_write(fields[seg].selector, var->selector);
+	vmcs_write(fields[seg].base, var->base);
+	vmcs_write(fields[seg].limit, var->limit);
+	vmcs_write(fields[seg].ar, ar);
+}
+
+/**
+ * vmx_get_cpl() - current privilege level
+ * @vcpu: the vCPU, loaded
+ */
+int vmx_get_cpl(struct kvm_vcpu *vcpu)
+{
+	return VMX_AR_DPL(vmcs_read(GUEST_SS_AR_BYTES));
+}
+
+/**
+ * vmx_is_64_bit_code() - CS.L in long mode
+ * @vcpu: the vCPU, loaded
+ */
+bool vmx_is_64_bit_code(struct kvm_vcpu *vcpu)
+{
+	return is_long_mode(vcpu) && (vmcs_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK);
+}
+
+/**
+ * vmx_get_dtable() - GDTR or IDTR
+ * @vcpu: the vCPU, loaded
+ * @which: which
+ * @dt: filled
+ */
+void vmx_get_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which, struct kvm_dtable *dt)
+{
+	bool gdt = which == KVM_DT_GDT;
+
+	dt->base = vmcs_read(gdt ? GUEST_GDTR_BASE : GUEST_IDTR_BASE);
+	dt->limit = vmcs_read(gdt ? GUEST_GDTR_LIMIT : GUEST_IDTR_LIMIT);
+}
+
+/**
+ * vmx_set_dtable() - set GDTR or IDTR
+ * @vcpu: the vCPU, loaded
+ * @which: which
+ * @dt: value
+ */
+void vmx_set_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
+		    const struct kvm_dtable *dt)
+{
+	bool gdt = which == KVM_DT_GDT;
+
+	vmcs_write(gdt ? GUEST_GDTR_BASE : GUEST_IDTR_BASE, dt->base);
+	vmcs_write(gdt ? GUEST_GDTR_LIMIT : GUEST_IDTR_LIMIT, dt->limit);
+}
+
+/**
+ * vmx_set_cr0() - set CR0
+ * @vcpu: the vCPU, loaded
+ * @cr0: value, as the guest sees it
+ */
+void vmx_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
+{
+	unsigned long hw = cr0;
+
+	/* a guest that runs uncached, as firmware does, would be far too slow */
+	if (kvm_quirk(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED))
+		hw &= ~(X86_CR0_CD | X86_CR0_NW);
+	hw |= vmx_caps.cr0_fixed0 & ~(X86_CR0_PE | X86_CR0_PG);
+	vmcs_write(GUEST_CR0, hw);
+	vmcs_write(CR0_READ_SHADOW, cr0);
+}
+
+/**
+ * vmx_set_cr4() - set CR4
+ * @vcpu: the vCPU, loaded
+ * @cr4: value, as the guest sees it
+ */
+void vmx_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
+{
+	/* a machine check must reach the host, not shut the CPU down */
+	vmcs_write(GUEST_CR4, cr4 | vmx_caps.cr4_fixed0 | (__read_cr4() & X86_CR4_MCE));
+	vmcs_write(CR4_READ_SHADOW, cr4);
+}
+
+/**
+ * vmx_set_efer() - set EFER
+ * @vcpu: the vCPU, loaded
+ * @efer: value, as the guest sees it
+ */
+void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+	u32 ctl = v->entry_ctl & ~VM_ENTRY_IA32E_MODE;
+
+	if (efer & EFER_LMA)
+		ctl |= VM_ENTRY_IA32E_MODE;
+	if (ctl != v->entry_ctl) {
+		v->entry_ctl = ctl;
+		vmcs_write(VM_ENTRY_CONTROLS, ctl);
+	}
+	vmcs_write(GUEST_IA32_EFER, efer);
+	preempt_disable();
+	if (v->host_saved)
+		vmx_load_syscall_msrs(v);
+	preempt_enable();
+}
+
+/**
+ * vmx_load_root() - use an EPT
+ * @vcpu: the vCPU, loaded
+ * @root: physical address of its root
+ * @level: levels
+ */
+void vmx_load_root(struct kvm_vcpu *vcpu, hpa_t root, int level)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+
+	v->eptp = root | VMX_EPTP_MT_WB | (level == 5 ? VMX_EPTP_PWL_5 : VMX_EPTP_PWL_4);
+	if (vmx_feat.ept_ad)
+		v->eptp |= VMX_EPTP_AD_ENABLE_BIT;
+	vmcs_write(EPT_POINTER, v->eptp);
+}
+
+/**
+ * vmx_load_debugregs() - who may touch the debug registers has changed
+ * @vcpu: the vCPU, loaded
+ */
+void vmx_load_debugregs(struct kvm_vcpu *vcpu)
+{
+	vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_MOV_DR_EXITING,
+			!(vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT));
+}
+
+/**
+ * vmx_sync_debugregs() - take what the guest wrote without an exit
+ * @vcpu: the vCPU; interrupts off, the guest's registers in the CPU
+ *
+ * DR7 was read after the exit: the CPU has the host's by now.
+ */
+void vmx_sync_debugregs(struct kvm_vcpu *vcpu)
+{
+	get_debugreg(vcpu->arch.db[0], 0);
+	get_debugreg(vcpu->arch.db[1], 1);
+	get_debugreg(vcpu->arch.db[2], 2);
+	get_debugreg(vcpu->arch.db[3], 3);
+	get_debugreg(vcpu->arch.dr6, 6);
+	set_debugreg(VMX_DR6_INIT, 6);
+	vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
+	vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_MOV_DR_EXITING, true);
+}

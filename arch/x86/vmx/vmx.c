@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * kvm-intel.ko: what the administrator wants, and the table of operations that
+ * common code calls.
+ *
+ * EPT and unrestricted guest are required (Nehalem has the one, Westmere both):
+ * shadow paging is not there yet, so ept=0 and unrestricted_guest=0 are refused
+ * rather than ignored.
+ */
+#include <linux/cc_platform.h>
+#include <linux/mod_devicetable.h>
+#include <linux/module.h>
+#include <asm/cpu_device_id.h>
+#include <asm/mtrr.h>
+#include <asm/processor.h>
+#include <asm/spec-ctrl.h>
+
+#include "arch/x86/vmx/vmx.h"
+#include "module/compat/virt.h"
+
+#define pr_prefix "kvm_intel: "
+
+static bool ept = true;
+module_param(ept, bool, 0444);
+MODULE_PARM_DESC(ept, "Extended page tables (default: on; shadow paging is not implemented, off is refused)");
+
+static bool unrestricted_guest = true;
+module_param(unrestricted_guest, bool, 0444);
+MODULE_PARM_DESC(unrestricted_guest, "Real mode on the CPU (default: on; doing without is not implemented, off is refused)");
+
+static bool eptad = true;
+module_param(eptad, bool, 0444);
+MODULE_PARM_DESC(eptad, "Accessed and dirty bits of EPT entries (default: on)");
+
+static bool vpid = true;
+module_param(vpid, bool, 0444);
+MODULE_PARM_DESC(vpid, "Tag translations with the vCPU that they are for (default: on)");
+
+unsigned int vmx_ple_gap = 128;
+module_param_named(ple_gap, vmx_ple_gap, uint, 0444);
+MODULE_PARM_DESC(ple_gap, "Cycles between two PAUSEs that still belong to one loop (0: no PAUSE exits)");
+
+unsigned int vmx_ple_window = 4096;
+module_param_named(ple_window, vmx_ple_window, uint, 0444);
+MODULE_PARM_DESC(ple_window, "Cycles that a loop of PAUSEs may take before the guest exits");
+
+unsigned int vmx_ple_window_grow = 2;
+module_param_named(ple_window_grow, vmx_ple_window_grow, uint, 0444);
+MODULE_PARM_DESC(ple_window_grow, "Factor by which the window grows with each PAUSE exit");
+
+unsigned int vmx_ple_window_shrink;
+module_param_named(ple_window_shrink, vmx_ple_window_shrink, uint, 0444);
+MODULE_PARM_DESC(ple_window_shrink, "Divisor of the window when the vCPU was scheduled out (0: back to the start)");
+
+unsigned int vmx_ple_window_max = UINT_MAX;
+module_param_named(ple_window_max, vmx_ple_window_max, uint, 0444);
+MODULE_PARM_DESC(ple_window_max, "Largest window");
+
+bool vmx_dump_invalid_vmcs;
+module_param_named(dump_invalid_vmcs, vmx_dump_invalid_vmcs, bool, 0644);
+MODULE_PARM_DESC(dump_invalid_vmcs, "Log the VMCS when the CPU refuses it (default: off)");
+
+struct vmx_features vmx_feat __ro_after_init;
+
+static int vmx_vm_init(struct kvm *kvm)
+{
+	return 0;
+}
+
+static void vmx_vm_destroy(struct kvm *kvm)
+{
+}
+
+static struct kvm_backend_ops vmx_ops __initdata = {
+	.name			= "Intel VMX",
+	.owner			= THIS_MODULE,
+	.exit_reason_isa	= KVM_OOT_ISA_VMX,
+	.hypercall_insn		= { 0x0f, 0x01, 0xc1 },	/* VMCALL */
+
+	.enable_cpu		= vmx_enable_cpu,
+	.disable_cpu		= vmx_disable_cpu,
+	.check_cpu		= vmx_check_cpu,
+	.vm_init		= vmx_vm_init,
+	.vm_destroy		= vmx_vm_destroy,
+	.vcpu_create		= vmx_vcpu_create,
+	.vcpu_free		= vmx_vcpu_free,
+	.vcpu_reset		= vmx_vcpu_reset,
+	.vcpu_load		= vmx_vcpu_load,
+	.vcpu_put		= vmx_vcpu_put,
+	.cpuid_changed		= vmx_cpuid_changed,
+	.prepare_switch		= vmx_prepare_switch,
+	.enter			= vmx_enter,
+	.cache_reg		= vmx_cache_reg,
+	.get_segment		= vmx_get_segment,
+	.set_segment		= vmx_set_segment,
+	.get_cpl		= vmx_get_cpl,
+	.is_64_bit_code		= vmx_is_64_bit_code,
+	.get_dtable		= vmx_get_dtable,
+	.set_dtable		= vmx_set_dtable,
+	.set_cr0		= vmx_set_cr0,
+	.set_cr4		= vmx_set_cr4,
+	.set_efer		= vmx_set_efer,
+	.get_rflags		= vmx_get_rflags,
+	.set_rflags		= vmx_set_rflags,
+	.load_root		= vmx_load_root,
+	.load_debugregs		= vmx_load_debugregs,
+	.sync_debugregs		= vmx_sync_debugregs,
+	.update_intercepts	= vmx_update_intercepts,
+	.inject			= vmx_inject,
+	.cancel_injection	= vmx_cancel_injection,
+	.intr_blocked		= vmx_intr_blocked,
+	.nmi_blocked		= vmx_nmi_blocked,
+	.request_intr_window	= vmx_request_intr_window,
+	.request_nmi_window	= vmx_request_nmi_window,
+	.get_nmi_mask		= vmx_get_nmi_mask,
+	.set_nmi_mask		= vmx_set_nmi_mask,
+	.get_int_shadow		= vmx_get_int_shadow,
+	.set_int_shadow		= vmx_set_int_shadow,
+	.update_cr8_intercept	= vmx_update_cr8_intercept,
+	.flush_tlb		= vmx_flush_tlb,
+	.get_msr		= vmx_get_msr,
+	.set_msr		= vmx_set_msr,
+	.get_feature_msr	= vmx_get_feature_msr,
+	.msr_filter_changed	= vmx_update_msr_map,
+	.write_tsc_offset	= vmx_write_tsc_offset,
+	.write_tsc_multiplier	= vmx_write_tsc_multiplier,
+	.has_emulated_msr	= vmx_has_emulated_msr,
+};
+
+static void __init detect_features(void)
+{
+	int i;
+
+	vmx_feat.vpid = vpid && (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_VPID);
+	vmx_feat.ept_ad = eptad && vmx_caps.ept_ad;
+	vmx_feat.tpr_shadow = vmx_caps.cpu & CPU_BASED_TPR_SHADOW;
+	vmx_feat.tsc_scaling = vmx_caps.cpu2 & SECONDARY_EXEC_TSC_SCALING;
+	vmx_feat.ple = vmx_ple_gap && (vmx_caps.cpu2 & SECONDARY_EXEC_PAUSE_LOOP_EXITING);
+	vmx_feat.pat_switch = vmx_caps.entry & VM_ENTRY_LOAD_IA32_PAT;
+	vmx_feat.tsc_aux = (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID)) &&
+			   (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP);
+
+	if (boot_cpu_has(X86_FEATURE_SPEC_CTRL))
+		vmx_feat.spec_ctrl_bits |= SPEC_CTRL_IBRS;
+	if (boot_cpu_has(X86_FEATURE_INTEL_STIBP))
+		vmx_feat.spec_ctrl_bits |= SPEC_CTRL_STIBP;
+	if (boot_cpu_has(X86_FEATURE_SPEC_CTRL_SSBD))
+		vmx_feat.spec_ctrl_bits |= SPEC_CTRL_SSBD;
+	vmx_feat.spec_ctrl = vmx_feat.spec_ctrl_bits;
+
+	rdmsrq(MSR_EFER, vmx_feat.host_efer);
+	if (vmx_feat.pat_switch)
+		rdmsrq(MSR_IA32_CR_PAT, vmx_feat.host_pat);
+	for (i = 0; i < VMX_NR_SYSCALL_MSRS; i++)
+		rdmsrq(vmx_syscall_msrs[i], vmx_feat.host_syscall_msr[i]);
+
+	/* instructions and registers that need a control which this CPU has not */
+	if (!vmx_feat.tsc_aux) {
+		kvm_cpuid_clear_cap(X86_FEATURE_RDTSCP);
+		kvm_cpuid_clear_cap(X86_FEATURE_RDPID);
+	}
+	if (!(vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_INVPCID))
+		kvm_cpuid_clear_cap(X86_FEATURE_INVPCID);
+	if (!(vmx_caps.cpu2 & SECONDARY_EXEC_XSAVES))
+		kvm_cpuid_clear_cap(X86_FEATURE_XSAVES);
+	/* MPX's BNDCFGS would have to be switched, and is not */
+	kvm_cpuid_clear_xcr0(XFEATURE_MASK_BNDREGS | XFEATURE_MASK_BNDCSR);
+}
+
+static int __init configure_mmu(void)
+{
+	struct kvm_tdp_format format = {
+		.accessed = vmx_feat.ept_ad ? VMX_EPT_ACCESS_BIT : 0,
+		.dirty = vmx_feat.ept_ad ? VMX_EPT_DIRTY_BIT : 0,
+		/* write-back whatever the guest's PAT says: no device of it snoops less */
+		.ram = (u64)MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT,
+		.io = (u64)MTRR_TYPE_UNCACHABLE << VMX_EPT_MT_EPTE_SHIFT,
+	};
+	int levels = vmx_caps.ept_5level && boot_cpu_data.x86_phys_bits > 48 ? 5 : 4;
+	u64 cap;
+	int r;
+
+	rdmsrq(MSR_IA32_VMX_EPT_VPID_CAP, cap);
+	r = kvm_mmu_configure(true, levels, cap & VMX_EPT_1GB_PAGE_BIT ? 3 :
+			      cap & VMX_EPT_2MB_PAGE_BIT ? 2 : 1, &format);
+	if (r)
+		pr_err(pr_prefix "the memory manager refuses the configuration (%d)\n", r);
+	return r;
+}
+
+static int __init vmx_init(void)
+{
+	int r = vmx_check_support();
+
+	if (r)
+		return r;
+	if (!ept) {
+		pr_err(pr_prefix "ept=0 needs shadow paging, which is not implemented\n");
+		return -EOPNOTSUPP;
+	}
+	if (!unrestricted_guest) {
+		pr_err(pr_prefix "unrestricted_guest=0 is not implemented\n");
+		return -EOPNOTSUPP;
+	}
+	if (kvm_vmx_unsupported_host()) {
+		pr_err(pr_prefix "this host takes interrupts by FRED, for which there is no NMI path here\n");
+		return -EOPNOTSUPP;
+	}
+	detect_features();
+	r = configure_mmu();
+	if (r)
+		return r;
+	r = vmx_l1d_setup();
+	if (r) {
+		pr_err(pr_prefix "vmentry_l1d_flush: %d\n", r);
+		return r;
+	}
+	r = vmx_cpu_alloc_all();
+	if (r)
+		goto out;
+
+	vmx_ops.tdp = true;
+	vmx_ops.has_wbinvd_exit = vmx_caps.cpu2 & SECONDARY_EXEC_WBINVD_EXITING;
+	if (vmx_feat.tsc_scaling) {
+		vmx_ops.tsc_scaling_frac_bits = VMX_TSC_FRAC_BITS;
+		vmx_ops.max_tsc_scaling_ratio = ~0ull;
+	}
+	kvm_vmx_emergency_register(vmx_emergency_disable);
+	r = kvm_x86_backend_init(&vmx_ops);
+	if (!r)
+		return 0;
+	kvm_vmx_emergency_unregister(vmx_emergency_disable);
+out:
+	vmx_cpu_free_all();
+	vmx_l1d_teardown();
+	return r;
+}
+module_init(vmx_init);
+
+static void __exit vmx_exit(void)
+{
+	kvm_x86_backend_exit();
+	kvm_vmx_emergency_unregister(vmx_emergency_disable);
+	vmx_cpu_free_all();
+	vmx_l1d_teardown();
+}
+module_exit(vmx_exit);
+
+static const struct x86_cpu_id vmx_cpu_ids[] = {
+	X86_MATCH_FEATURE(X86_FEATURE_VMX, NULL),
+	{}
+};
+MODULE_DEVICE_TABLE(x86cpu, vmx_cpu_ids);
+
+MODULE_AUTHOR("The kvm-oot authors");
+MODULE_DESCRIPTION("Intel VMX for kvm-oot");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the VMX backend share: Intel's virtualization extension,
+ * Intel SDM vol. 3, chapters 24 to 31 and appendices A (capability MSRs), B
+ * (encodings of VMCS fields) and C (exit reasons).
+ *
+ * Numbers and names of fields, controls and exit reasons are those of
+ * <asm/vmx.h>.
+ */
+#ifndef KVM_OOT_VMX_H
+#define KVM_OOT_VMX_H
+
+/* struct vmx_run as entry.S sees it; checked in enter.c */
+#define VMX_RUN_REGS		0
+#define VMX_RUN_HOST_RSP	8
+#define VMX_RUN_HOST_SPEC	16
+#define VMX_RUN_GUEST_SPEC	24
+#define VMX_RUN_FLAGS		32
+
+#define VMX_RUN_SWITCH_SPEC	1	/* SPEC_CTRL differs between host and guest */
+#define VMX_RUN_READ_SPEC	2	/* the guest writes SPEC_CTRL unseen */
+#define VMX_RUN_LAUNCHED_BIT	2	/* VMRESUME, not VMLAUNCH */
+
+#define VMX_FIELD_HOST_RSP	0x6c14
+
+#ifndef __ASSEMBLER__
+
+#include "arch/x86/kvm_x86.h"
+#include <asm/asm.h>
+#include <asm/vmx.h>
+
+#define VMX_EXIT_ENTRY_FAILED	BIT(31)		/* in the exit reason */
+/* no exit: VMLAUNCH or VMRESUME failed, or VMX was taken away (reboot) */
+#define VMX_REASON_VMFAIL	0xfffffffful
+
+#define VMX_TSC_FRAC_BITS	48
+#define VMX_DR6_INIT		0xffff0ff0ul
+#define VMX_DR7_INIT		0x400ul
+#define VMX_PENDING_BS		BIT(14)
+
+/* bits of CR0 and CR4 that a guest may change without an exit */
+#define VMX_CR0_GUEST_OWNED	(X86_CR0_TS | X86_CR0_WP | X86_CR0_MP | X86_CR0_EM | X86_CR0_AM)
+#define VMX_CR4_GUEST_OWNED	(X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PGE | \
+				 X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_FSGSBASE)
+
+/**
+ * struct vmx_run - what entry.S needs; offsets are VMX_RUN_*
+ * @regs: vcpu->arch.regs
+ * @host_rsp: what HOST_RSP of the VMCS holds
+ * @host_spec: host's SPEC_CTRL
+ * @guest_spec: guest's SPEC_CTRL, in and out
+ * @flags: VMX_RUN_SWITCH_SPEC, VMX_RUN_READ_SPEC, the launched bit
+ */
+struct vmx_run {
+	unsigned long *regs;
+	unsigned long host_rsp;
+	u64 host_spec;
+	u64 guest_spec;
+	u32 flags;
+};
+
+/* the region that VMPTRLD takes; all but the first word is the CPU's own */
+struct vmx_region {
+	u32 revision;
+	u32 abort;
+	u8 data[PAGE_SIZE - 8];
+};
+
+/* MSRs that neither entry nor exit switches and that the host needs in user space only */
+enum { VMX_MSR_STAR, VMX_MSR_LSTAR, VMX_MSR_SFMASK, VMX_NR_SYSCALL_MSRS };
+
+/* VMX state of one vCPU; everything (v): vcpu->mutex, but @on_cpu and @loaded_cpu */
+struct vmx_vcpu {
+	struct kvm_vcpu *vcpu;
+	struct vmx_region *vmcs;
+	unsigned long *msr_bitmap;	/* 4 KiB */
+	u8 *vapic;			/* virtual-APIC page: TPR at 0x80 */
+	struct vmx_run run;
+
+	int loaded_cpu;			/* CPU that may hold the VMCS, -1: none */
+	struct list_head on_cpu;	/* of that CPU's list, interrupts off */
+	u16 vpid;			/* 0: none */
+	bool flush_all, flush_guest;	/* before the next entry */
+
+	/* what the VMCS holds, so that only changes are written */
+	u32 cpu_ctl, cpu2_ctl, entry_ctl, exc_bitmap, tpr_threshold;
+	unsigned long host_cr3, host_cr4, cr4_owned;
+	unsigned long hw_dr7;
+	u64 hw_pat;
+	u64 eptp;
+
+	/* the host's, saved by prepare_switch() */
+	bool host_saved;
+	u16 host_fs, host_gs, host_ds, host_es;
+	u64 host_kernel_gs;
+	u64 host_debugctl;
+	u32 hw_tsc_aux;
+	bool syscall_loaded;		/* the CPU has the guest's STAR, LSTAR, SFMASK */
+	unsigned long host_fs_base;	/* in the VMCS */
+
+	u64 syscall_msr[VMX_NR_SYSCALL_MSRS];
+	u64 cstar;			/* no Intel CPU uses it */
+	u64 kernel_gs;
+	u64 tsc_ratio;
+
+	u8 entry_tpr;
+	bool injecting;			/* VM_ENTRY_INTR_INFO_FIELD is valid */
+	struct kvm_event injected;
+
+	/* of the last exit */
+	u32 exit_reason;
+	u32 intr_info;			/* of EXCEPTION_NMI exits */
+
+	bool spec_ctrl_direct;		/* guest used it: no more interception */
+	bool pred_cmd_direct;
+	unsigned int ple_window;
+	u64 feature_control;
+};
+
+/* Per physical CPU */
+struct vmx_cpu {
+	bool enabled;
+	struct vmx_region *vmxon;
+	struct vmx_region *current_vmcs;
+	struct list_head loaded;	/* vCPUs whose VMCS may be in this CPU */
+	u32 host_tsc_aux;
+};
+
+DECLARE_PER_CPU(struct vmx_cpu, vmx_cpu);
+
+static inline struct vmx_vcpu *to_vmx(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.backend;
+}
+
+/* What this CPU has and what is used of it; constant after init. */
+struct vmx_caps {
+	u32 revision;
+	u32 pin;			/* controls, as they are written */
+	u32 cpu, cpu2;
+	u32 exit, entry;
+	u64 cr0_fixed0, cr4_fixed0;
+	bool ept_ad, ept_5level;
+	bool invept_context, invvpid, invvpid_addr, invvpid_single, invvpid_global;
+};
+
+extern struct vmx_caps vmx_caps;
+/* further: what was found or chosen */
+struct vmx_features {
+	bool vpid;
+	bool ept_ad;
+	bool tpr_shadow;
+	bool tsc_scaling;
+	bool ple;
+	bool pat_switch;
+	bool spec_ctrl;
+	bool tsc_aux;
+	u64 spec_ctrl_bits;
+	u64 host_efer, host_pat;
+	u64 host_syscall_msr[VMX_NR_SYSCALL_MSRS];
+};
+
+extern struct vmx_features vmx_feat;
+extern const u32 vmx_syscall_msrs[VMX_NR_SYSCALL_MSRS];
+extern unsigned int vmx_ple_gap, vmx_ple_window, vmx_ple_window_grow, vmx_ple_window_shrink,
+	vmx_ple_window_max;
+extern bool vmx_dump_invalid_vmcs;
+
+/* ---- VMCS access: the vCPU is loaded, its VMCS the CPU's current one --------- */
+
+/*
+ * When the host reboots, VMX may be gone at any moment: then the instruction
+ * faults, and the value is 0.
+ */
+static __always_inline unsigned long vmcs_read(unsigned long field)
+{
+	unsigned long value = 0;
+
+	asm volatile("1: vmread %1, %0\n2:\n\t"
+		     _ASM_EXTABLE(1b, 2b)
+		     : "+r" (value) : "r" (field) : "cc");
+	return value;
+}
+
+void vmcs_write_error(unsigned long field, unsigned long value);
+
+static __always_inline void vmcs_write(unsigned long field, unsigned long value)
+{
+	asm goto("1: vmwrite %1, %0\n\t"
+		 "jna %l[error]\n\t"
+		 _ASM_EXTABLE(1b, %l[gone])
+		 : : "r" (field), "r" (value) : "cc" : error, gone);
+	return;
+error:
+	vmcs_write_error(field, value);
+gone:
+	return;
+}
+
+static inline void vmx_set_cpu_ctl(struct vmx_vcpu *v, u32 bits, bool on)
+{
+	u32 new = on ? v->cpu_ctl | bits : v->cpu_ctl & ~bits;
+
+	if (new != v->cpu_ctl) {
+		v->cpu_ctl = new;
+		vmcs_write(CPU_BASED_VM_EXEC_CONTROL, new);
+	}
+}
+
+/* caps.c */
+int vmx_read_caps(struct vmx_caps *caps);
+int vmx_check_support(void);
+
+/* cpu.c */
+int vmx_cpu_alloc_all(void);
+void vmx_cpu_free_all(void);
+int vmx_enable_cpu(void);
+void vmx_disable_cpu(void);
+int vmx_check_cpu(void);
+void vmx_emergency_disable(void);
+void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu);
+void vmx_vcpu_put(struct kvm_vcpu *vcpu);
+void vmx_prepare_switch(struct kvm_vcpu *vcpu);
+void vmx_load_syscall_msrs(struct vmx_vcpu *v);
+void vmx_release_vmcs(struct vmx_vcpu *v);
+struct vmx_region *vmx_alloc_region(int node);
+void vmx_free_region(struct vmx_region *r);
+u16 vmx_alloc_vpid(void);
+void vmx_free_vpid(u16 vpid);
+void vmx_flush_tlb(struct kvm_vcpu *vcpu, enum kvm_tlb_scope scope, gva_t gva);
+void vmx_flush_now(struct vmx_vcpu *v);
+
+/* vmcs.c */
+int vmx_vcpu_create(struct kvm_vcpu *vcpu);
+void vmx_vcpu_free(struct kvm_vcpu *vcpu);
+void vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
+void vmx_update_intercepts(struct kvm_vcpu *vcpu);
+void vmx_cpuid_changed(struct kvm_vcpu *vcpu);
+void vmx_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg);
+void vmx_get_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg, struct kvm_segment *var);
+void vmx_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg, const struct kvm_segment *var);
+int vmx_get_cpl(struct kvm_vcpu *vcpu);
+bool vmx_is_64_bit_code(struct kvm_vcpu *vcpu);
+void vmx_get_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which, struct kvm_dtable *dt);
+void vmx_set_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
+		    const struct kvm_dtable *dt);
+void vmx_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0);
+void vmx_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4);
+void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer);
+unsigned long vmx_get_rflags(struct kvm_vcpu *vcpu);
+void vmx_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags);
+void vmx_load_root(struct kvm_vcpu *vcpu, hpa_t root, int level);
+void vmx_load_debugregs(struct kvm_vcpu *vcpu);
+void vmx_sync_debugregs(struct kvm_vcpu *vcpu);
+
+/* event.c */
+void vmx_inject(struct kvm_vcpu *vcpu, const struct kvm_event *ev);
+void vmx_cancel_injection(struct kvm_vcpu *vcpu, struct kvm_event *ev);
+void vmx_decode_vectoring(struct vmx_vcpu *v, struct kvm_event *ev, bool iret_faulted);
+bool vmx_intr_blocked(struct kvm_vcpu *vcpu);
+bool vmx_nmi_blocked(struct kvm_vcpu *vcpu);
+void vmx_request_intr_window(struct kvm_vcpu *vcpu, bool on);
+void vmx_request_nmi_window(struct kvm_vcpu *vcpu);
+bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu);
+void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked);
+u32 vmx_get_int_shadow(struct kvm_vcpu *vcpu);
+void vmx_set_int_shadow(struct kvm_vcpu *vcpu, u32 mask);
+void vmx_update_cr8_intercept(struct kvm_vcpu *vcpu, int tpr, int irr);
+
+/* enter.c, entry.S */
+void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate);
+asmlinkage unsigned long vmx_enter_guest(struct vmx_run *run);
+extern const char vmx_vmexit[];
+
+/* exit.c */
+void vmx_decode_exit(struct vmx_vcpu *v, struct kvm_exit *exit);
+
+/* l1d.c */
+int vmx_l1d_setup(void);
+void vmx_l1d_teardown(void);
+void vmx_l1d_flush(void);
+extern struct static_key_false vmx_l1d_should_flush;
+
+/* msr.c */
+void vmx_update_msr_map(struct kvm_vcpu *vcpu);
+int vmx_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr);
+int vmx_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
+int vmx_get_feature_msr(u32 index, u64 *data);
+bool vmx_has_emulated_msr(u32 index);
+void vmx_write_tsc_offset(struct kvm_vcpu *vcpu, u64 offset);
+void vmx_write_tsc_multiplier(struct kvm_vcpu *vcpu, u64 ratio);
+
+#endif /* __ASSEMBLER__ */
+#endif /* KVM_OOT_VMX_H */
