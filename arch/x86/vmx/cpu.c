@@ -101,7 +101,7 @@ void vmx_cpu_free_all(void)
 /* ---- instructions ----------------------------------------------------------- */
 
 /* None may fail; when VMX was taken away (reboot) they fault, and nothing matters any more. */
-static void vmclear(struct vmx_region *r)
+static void vmcs_clear(struct vmx_region *r)
 {
 	u64 pa = __pa(r);
 
@@ -110,7 +110,7 @@ static void vmclear(struct vmx_region *r)
 		     : : "m" (pa) : "cc", "memory");
 }
 
-static void vmptrld(struct vmx_region *r)
+static void vmcs_load(struct vmx_region *r)
 {
 	u64 pa = __pa(r);
 
@@ -119,7 +119,7 @@ static void vmptrld(struct vmx_region *r)
 		     : : "m" (pa) : "cc", "memory");
 }
 
-static void invept(unsigned long type, u64 eptp)
+static void ept_invalidate(unsigned long type, u64 eptp)
 {
 	struct {
 		u64 eptp, reserved;
@@ -130,7 +130,7 @@ static void invept(unsigned long type, u64 eptp)
 		     : : "m" (what), "r" (type) : "cc", "memory");
 }
 
-static void invvpid(unsigned long type, u16 vpid, gva_t gva)
+static void vpid_invalidate(unsigned long type, u16 vpid, gva_t gva)
 {
 	struct {
 		u64 vpid, gva;
@@ -184,9 +184,9 @@ int vmx_enable_cpu(void)
 	if (r)
 		return r;
 	/* of whoever was here before, or of us before a suspend */
-	invept(VMX_EPT_EXTENT_GLOBAL, 0);
+	ept_invalidate(VMX_EPT_EXTENT_GLOBAL, 0);
 	if (vmx_feat.vpid)
-		invvpid(VMX_VPID_EXTENT_ALL_CONTEXT, 0, 0);
+		vpid_invalidate(VMX_VPID_EXTENT_ALL_CONTEXT, 0, 0);
 	vc->current_vmcs = NULL;
 	if (vmx_feat.tsc_aux) {
 		rdmsrq(MSR_TSC_AUX, val);
@@ -203,7 +203,7 @@ static void clear_on_this_cpu(void *arg)
 
 	if (v->loaded_cpu != smp_processor_id())
 		return;		/* the CPU went offline, or was asked twice */
-	vmclear(v->vmcs);
+	vmcs_clear(v->vmcs);
 	if (vc->current_vmcs == v->vmcs)
 		vc->current_vmcs = NULL;
 	list_del(&v->on_cpu);
@@ -257,7 +257,7 @@ void vmx_emergency_disable(void)
 	if (!vc->enabled)
 		return;
 	list_for_each_entry(v, &vc->loaded, on_cpu)
-		vmclear(v->vmcs);
+		vmcs_clear(v->vmcs);
 	kvm_vmx_emergency_off();
 }
 
@@ -321,7 +321,7 @@ void vmx_flush_tlb(struct kvm_vcpu *vcpu, enum kvm_tlb_scope scope, gva_t gva)
 		if (v->vpid && vmx_caps.invvpid_addr && !v->flush_guest) {
 			preempt_disable();
 			if ((s64)(gva << 16) >> 16 == (s64)gva)
-				invvpid(VMX_VPID_EXTENT_INDIVIDUAL_ADDR, v->vpid, gva);
+				vpid_invalidate(VMX_VPID_EXTENT_INDIVIDUAL_ADDR, v->vpid, gva);
 			preempt_enable();
 			break;
 		}
@@ -340,13 +340,13 @@ void vmx_flush_now(struct vmx_vcpu *v)
 {
 	if (v->flush_all) {
 		if (vmx_caps.invept_context)
-			invept(VMX_EPT_EXTENT_CONTEXT, v->eptp);
+			ept_invalidate(VMX_EPT_EXTENT_CONTEXT, v->eptp);
 		else
-			invept(VMX_EPT_EXTENT_GLOBAL, 0);
+			ept_invalidate(VMX_EPT_EXTENT_GLOBAL, 0);
 	}
 	/* without a VPID an entry flushes by itself */
 	if (v->vpid)
-		invvpid(VMX_VPID_EXTENT_SINGLE_CONTEXT, v->vpid, 0);
+		vpid_invalidate(VMX_VPID_EXTENT_SINGLE_CONTEXT, v->vpid, 0);
 	v->flush_all = false;
 	v->flush_guest = false;
 }
@@ -394,7 +394,7 @@ void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		/* an interrupt may clear another vCPU's VMCS in between */
 		local_irq_save(flags);
 		vc->current_vmcs = v->vmcs;
-		vmptrld(v->vmcs);
+		vmcs_load(v->vmcs);
 		local_irq_restore(flags);
 		indirect_branch_prediction_barrier();
 	}

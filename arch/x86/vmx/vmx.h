@@ -41,7 +41,8 @@
 /* bits of CR0 and CR4 that a guest may change without an exit */
 #define VMX_CR0_GUEST_OWNED	(X86_CR0_TS | X86_CR0_WP | X86_CR0_MP | X86_CR0_EM | X86_CR0_AM)
 #define VMX_CR4_GUEST_OWNED	(X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PGE | \
-				 X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_FSGSBASE)
+				 X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | \
+				 X86_CR4_FSGSBASE)
 
 /**
  * struct vmx_run - what entry.S needs; offsets are VMX_RUN_*
