@@ -27,9 +27,9 @@ HERE = os.path.join(cache.HERE, "bochs")
 
 # CPU models with virtualization, the default first. What each of them lacks is in README.md.
 MODELS = {
-    "intel": ("corei7_skylake_x", "core2_penryn_t9600", "corei5_lynnfield_750", "corei5_arrandale_m520", "corei7_sandy_bridge_2600k",
-              "corei7_ivy_bridge_3770k", "corei7_haswell_4770", "broadwell_ult", "corei3_cnl", "corei7_icelake_u", "tigerlake",
-              "sapphire_rapids", "arrow_lake"),
+    "intel": ("corei7_skylake_x", "core2_penryn_t9600", "corei5_lynnfield_750", "corei5_arrandale_m520",
+              "corei7_sandy_bridge_2600k", "corei7_ivy_bridge_3770k", "corei7_haswell_4770", "broadwell_ult", "corei3_cnl",
+              "corei7_icelake_u", "tigerlake", "sapphire_rapids", "arrow_lake"),
     "amd": ("ryzen", "zambezi", "trinity_apu", "phenom_8650_toliman", "turion64_tyler")}
 MAX_CPUS = 8
 MAX_DISKS = 3
@@ -190,20 +190,23 @@ def command(o, kernel, initramfs, cmdline, files, folder):
         cache.run(["cp", "--sparse=always", "--reflink=auto", d, disks[-1]])
         os.truncate(disks[-1], whole_cylinders(os.path.getsize(d)))
     guest = o.mem if o.mem <= IO_HOLE else o.mem + 4096 - IO_HOLE
+    model, verbose = o.cpu_model or MODELS[o.cpu][0], os.environ.get("KVM_OOT_BOCHS_LOG")
     lines = ["display_library: nogui", f"romimage: file={at}/bios.rom, options=fastboot", f"vgaromimage: file={at}/video.rom",
              "vga: extension=none",
-             f"cpu: model={o.cpu_model or MODELS[o.cpu][0]}, count={o.smp}, ips={ips(o)}, reset_on_triple_fault=0, ignore_bad_msrs=1",
+             f"cpu: model={model}, count={o.smp}, ips={ips(o)}, reset_on_triple_fault=0, ignore_bad_msrs=1",
              f"memory: guest={guest}, host={min(guest, 2048)}", "clock: sync=none, time0=1700000000", "boot: disk",
              "ata0: enabled=1", f"ata1: enabled={int(len(disks) > 2)}" + ", ioaddr1=0x170, ioaddr2=0x370, irq=15",
              f"com1: enabled=1, mode=file, dev={files['log']}", "com2: enabled=1, mode=file, dev=/dev/fd/3",
              f"com3: enabled=1, mode=file, dev={files['status']}",
-             f"log: {os.environ.get('KVM_OOT_BOCHS_LOG') or files['reset']}", "panic: action=fatal", "info: action=ignore",
-             "debug: action=ignore", f"error: action={'report' if os.environ.get('KVM_OOT_BOCHS_LOG') else 'ignore'}"]
+             f"log: {verbose or files['reset']}", "panic: action=fatal", "info: action=ignore",
+             "debug: action=ignore", f"error: action={'report' if verbose else 'ignore'}"]
     for where, d in zip(("ata0-master", "ata0-slave", "ata1-master", "ata1-slave"), disks):
         lines.append(f"{where}: type=disk, mode=flat, path={d}")
     if o.net:
-        lines += ["pci: enabled=1, chipset=i440fx, slot1=e1000", "e1000: card=0, enabled=1, mac=52:54:00:12:34:56, ethmod=slirp"]
+        lines += ["pci: enabled=1, chipset=i440fx, slot1=e1000",
+                  "e1000: card=0, enabled=1, mac=52:54:00:12:34:56, ethmod=slirp"]
     with open(f"{folder}/bochsrc", "w", encoding="utf-8") as f:
         f.write("\n".join(lines) + "\n")
     # What Bochs itself prints is not the command's output.
-    return ["sh", "-c", 'exec 3>&1 >&2; exec "$@"', "bochs", "env", f"BOCHS_SEED={seed}", f"{at}/bochs", "-q", "-f", f"{folder}/bochsrc"]
+    return ["sh", "-c", 'exec 3>&1 >&2; exec "$@"', "bochs", "env", f"BOCHS_SEED={seed}", f"{at}/bochs", "-q", "-f",
+            f"{folder}/bochsrc"]

@@ -104,7 +104,8 @@ def own_kernel(kind, effort):
 
     d = cache.entry(name, make, f"building the {kind} kernel (once; {effort} of CPU)")
     release = cache.read(f"{d}/build/include/config/kernel.release").decode().strip()
-    return Kernel(kind, release, f"{d}/build", f"{d}/build/arch/x86/boot/bzImage", f"{d}/lib/modules/{release}", f"{d}/build/vmlinux")
+    return Kernel(kind, release, f"{d}/build", f"{d}/build/arch/x86/boot/bzImage", f"{d}/lib/modules/{release}",
+                  f"{d}/build/vmlinux")
 
 
 # Of the closure of sid's compiler and kernel headers: what building a module never starts or opens.
