@@ -46,7 +46,7 @@ def mirrors():
 class Apt:
     """apt with a state of its own, in the folder `home`, that knows the given suites."""
 
-    def __init__(self, home, suites):
+    def __init__(self, home, suites, sources=False):
         self.home = home
         where = mirrors()
         lines = []
@@ -55,6 +55,8 @@ class Apt:
             if kind not in where:
                 raise NotThere(f"apt's configuration does not say where to get Debian's {s} from")
             lines.append(f"deb [arch=amd64 signed-by={KEYRING}] {where[kind]} {s} main\n")
+            if sources:
+                lines.append(f"deb-src [signed-by={KEYRING}] {where[kind]} {s} main\n")
         for d in ("lists/partial", "archives/partial", "etc"):
             os.makedirs(os.path.join(home, d))
         self.write("sources.list", "".join(lines))
@@ -108,6 +110,10 @@ class Apt:
             list(pool.map(lambda d: cache.run(["dpkg", "-x", d, root], what=f"unpacking {os.path.basename(d)}"), debs))
         shutil.rmtree(to)
         return size
+
+    def upstream(self, package, to):
+        """Fetch the upstream part of a source package (its .orig.tar) into the folder `to`."""
+        self.run("apt-get", "source", "--tar-only", "--download-only", package, cwd=to)
 
 
 def fetch(suites, root, choose):

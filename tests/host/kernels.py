@@ -3,6 +3,7 @@
 
 6.1    Debian 12's own packages, as installed.
 debug  built here from Debian's linux-source-6.1 and kconfig.debug.
+small  built here from the same source and kconfig.small: for an emulator that takes long to boot Debian's own.
 6.12   for building only: Debian 12's newer kernel, from its security updates or backports; its headers, unpacked here.
 7.2    for building only: from Debian sid, with the compiler that it is built with, see debs.py.
 """
@@ -17,7 +18,7 @@ import cpio
 import debs
 from cache import BuildError
 
-NAMES = ("6.1", "6.12", "7.2", "debug")
+NAMES = ("6.1", "6.12", "7.2", "debug", "small")
 
 
 class NotHere(BuildError):
@@ -25,10 +26,10 @@ class NotHere(BuildError):
 
 
 class Kernel:
-    """A kernel: release, KDIR (build directory), image to boot, directory that holds its modules (or None)."""
+    """A kernel: release, KDIR (build directory), image to boot, directory that holds its modules (or None), ELF file (or None)."""
 
-    def __init__(self, name, release, kdir, image=None, modules=None):
-        self.name, self.release, self.kdir, self.image, self.modules = name, release, kdir, image, modules
+    def __init__(self, name, release, kdir, image=None, modules=None, elf=None):
+        self.name, self.release, self.kdir, self.image, self.modules, self.elf = name, release, kdir, image, modules, elf
 
 
 def version_sort(names):
@@ -71,12 +72,12 @@ def check_config(fragment, config):
     return [f"{n}={v}" for n, v in want if have.get(n, "n") != v]
 
 
-def debug_kernel():
-    """Build the debug kernel, once for each fragment, source package and compiler."""
-    fragment = os.path.join(cache.HERE, "kconfig.debug")
+def own_kernel(kind, effort):
+    """Build a kernel of our own configuration, once for each fragment, source package and compiler."""
+    fragment = os.path.join(cache.HERE, "kconfig." + kind)
     src, version = source_61()
     gcc = cache.run(["gcc", "-dumpfullversion"])
-    name = "kernel/debug-" + cache.key(cache.read(fragment), version, gcc)
+    name = f"kernel/{kind}-" + cache.key(cache.read(fragment), version, gcc)
 
     def make(tmp, final):
         # kbuild writes the path of its output directory into a few files, so build under the final name: the temporary
@@ -86,11 +87,11 @@ def debug_kernel():
         os.makedirs(out, exist_ok=True)
         mk = ["nice", "-n", "10", "make", "-s", "-C", src, f"O={out}", "KBUILD_BUILD_TIMESTAMP=1970-01-01",
               "KBUILD_BUILD_USER=kvm-oot", "KBUILD_BUILD_HOST=kvm-oot"]
-        cache.run(mk + [f"KCONFIG_ALLCONFIG={fragment}", "allnoconfig"], what="configuring the debug kernel")
+        cache.run(mk + [f"KCONFIG_ALLCONFIG={fragment}", "allnoconfig"], what=f"configuring the {kind} kernel")
         lost = check_config(fragment, os.path.join(out, ".config"))
         if lost:
-            raise BuildError("kconfig.debug asks for what this kernel does not take: " + " ".join(lost))
-        cache.run(mk + ["-j" + cache.jobs(), "bzImage", "modules"], log=log, what="building the debug kernel")
+            raise BuildError(f"kconfig.{kind} asks for what this kernel does not take: " + " ".join(lost))
+        cache.run(mk + ["-j" + cache.jobs(), "bzImage", "modules"], log=log, what=f"building the {kind} kernel")
         mods = os.path.join(tmp, "lib/modules", cache.read(f"{out}/include/config/kernel.release").decode().strip())
         os.makedirs(os.path.join(mods, "kernel"))
         for ko in glob.glob(out + "/**/*.ko", recursive=True):
@@ -101,9 +102,10 @@ def debug_kernel():
         cache.run(["depmod", "-b", tmp, os.path.basename(mods)])
         os.symlink(out, os.path.join(tmp, "build"))
 
-    d = cache.entry(name, make, "building the debug kernel (once; 10 to 20 minutes of CPU)")
+    d = cache.entry(name, make, f"building the {kind} kernel (once; {effort} of CPU)")
     release = cache.read(f"{d}/build/include/config/kernel.release").decode().strip()
-    return Kernel("debug", release, f"{d}/build", f"{d}/build/arch/x86/boot/bzImage", f"{d}/lib/modules/{release}")
+    return Kernel(kind, release, f"{d}/build", f"{d}/build/arch/x86/boot/bzImage", f"{d}/lib/modules/{release}",
+                  f"{d}/build/vmlinux")
 
 
 # Of the closure of sid's compiler and kernel headers: what building a module never starts or opens.
@@ -160,7 +162,9 @@ def get(name):
     if name == "6.1":
         return debian_61()
     if name == "debug":
-        return debug_kernel()
+        return own_kernel("debug", "10 to 20 minutes")
+    if name == "small":
+        return own_kernel("small", "5 to 10 minutes")
     if name == "6.12":
         return headers(name, ("bookworm-security", "bookworm-backports"), foreign=False)
     return headers(name, ("sid",), foreign=True)
