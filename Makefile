@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# make            build kvm.ko and kvm-amd.ko for the running kernel, or for KDIR=
+# make            build kvm.ko, kvm-amd.ko and kvm-intel.ko for the running kernel, or for KDIR=
 # make install    to /lib/modules/RELEASE/updates/ of that kernel (as root)
 # make demo       boot a guest with QEMU on our modules, in an emulated host
 # make check      all tests, in emulated hosts
