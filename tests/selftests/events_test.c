@@ -90,7 +90,8 @@ static void nmi_in_shadow(void)
 	vcpu_regs(v, &r);
 	OK(ioctl(v->fd, KVM_GET_VCPU_EVENTS, &ev));
 	ev.flags = KVM_VCPUEVENT_VALID_SHADOW;
-	ev.interrupt.shadow = KVM_X86_SHADOW_INT_STI;
+	/* not STI, behind which interrupts would have to be on */
+	ev.interrupt.shadow = KVM_X86_SHADOW_INT_MOV_SS;
 	OK(ioctl(v->fd, KVM_SET_VCPU_EVENTS, &ev));
 	OK(ioctl(v->fd, KVM_NMI));
 	rep = vcpu_run_to_report(v);

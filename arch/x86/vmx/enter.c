@@ -246,8 +246,8 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 	if (likely(v->exit_reason != VMX_REASON_VMFAIL)) {
 		if (unlikely(was_machine_check(v)))
 			host_machine_check();
-		v->run.flags |= BIT(VMX_RUN_LAUNCHED_BIT);
 		if (likely(!(v->exit_reason & VMX_EXIT_ENTRY_FAILED))) {
+			v->run.flags |= BIT(VMX_RUN_LAUNCHED_BIT);
 			v->injecting = false;
 			vcpu->arch.regs_avail = (BIT(VCPU_NR_GPRS) - 1) & ~BIT(VCPU_REG_RSP);
 			if (unlikely(dr_direct)) {
