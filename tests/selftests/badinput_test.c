@@ -1746,12 +1746,16 @@ static void mce_and_time(void)
 		if (kvm_is_oot() || bit > 3)
 			FAILS(ioctl(v->vm->fd, KVM_SET_CLOCK, &clock), EINVAL);
 	}
-	FAILS(ioctl(v->fd, KVM_SET_TSC_KHZ, 1ul), EINVAL);
-	if (kvm_is_oot()) {
-		FAILS(ioctl(v->fd, KVM_SET_TSC_KHZ, ~0u), EINVAL);
-		FAILS(ioctl(v->fd, KVM_SET_TSC_KHZ, ~0ul), EINVAL);
-		FAILS(ioctl(v->vm->fd, KVM_SET_TSC_KHZ, 1ul), EINVAL);
+	/* a CPU that scales can do any of it but the last */
+	if (ioctl(v->vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL) <= 0) {
+		FAILS(ioctl(v->fd, KVM_SET_TSC_KHZ, 1ul), EINVAL);
+		if (kvm_is_oot()) {
+			FAILS(ioctl(v->fd, KVM_SET_TSC_KHZ, ~0u), EINVAL);
+			FAILS(ioctl(v->vm->fd, KVM_SET_TSC_KHZ, 1ul), EINVAL);
+		}
 	}
+	if (kvm_is_oot())
+		FAILS(ioctl(v->fd, KVM_SET_TSC_KHZ, ~0ul), EINVAL);
 	FAILS(ioctl(v->fd, KVM_KVMCLOCK_CTRL, 0ul), EINVAL);	/* no clock in use */
 	unchanged_since(v);
 }

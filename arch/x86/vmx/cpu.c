@@ -15,6 +15,7 @@
 #include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <asm/cpu_entry_area.h>
+#include <asm/debugreg.h>
 #include <asm/desc.h>
 #include <asm/fsgsbase.h>
 #include <asm/io.h>

@@ -117,7 +117,7 @@ static void decode_ept_violation(struct kvm_exit *exit)
 	if (q & EPT_VIOLATION_ACC_INSTR)
 		exit->pf.error_code |= PFERR_FETCH;
 	/* some right was there: so was the entry */
-	if (q & EPT_VIOLATION_RWX_MASK)
+	if (q & VMX_QUAL_EPT_RIGHTS)
 		exit->pf.error_code |= PFERR_PRESENT;
 	exit->pf.error_code |= q & EPT_VIOLATION_GVA_TRANSLATED ? PFERR_GUEST_FINAL :
 								  PFERR_GUEST_PAGE;

@@ -72,7 +72,7 @@ static u32 cpu2_controls(struct vmx_vcpu *v)
 	if (!guest_has(vcpu, X86_FEATURE_INVPCID))
 		ctl &= ~SECONDARY_EXEC_ENABLE_INVPCID;
 	if (!guest_has(vcpu, X86_FEATURE_XSAVES))
-		ctl &= ~SECONDARY_EXEC_XSAVES;
+		ctl &= ~VMX_CPU2_XSAVES;
 	if (!vmx_feat.ple || kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_PAUSE))
 		ctl &= ~SECONDARY_EXEC_PAUSE_LOOP_EXITING;
 	if (!vmx_feat.tsc_scaling)
@@ -164,7 +164,7 @@ static void init_vmcs(struct vmx_vcpu *v)
 		vmcs_write(TPR_THRESHOLD, 0);
 		v->tpr_threshold = 0;
 	}
-	if (vmx_caps.cpu2 & SECONDARY_EXEC_XSAVES)
+	if (vmx_caps.cpu2 & VMX_CPU2_XSAVES)
 		vmcs_write(XSS_EXIT_BITMAP, 0);
 	if (vmx_caps.cpu2 & SECONDARY_EXEC_ENCLS_EXITING)
 		vmcs_write(ENCLS_EXITING_BITMAP, ~0ul);
@@ -372,8 +372,10 @@ void vmx_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg, const struct kvm_s
 	} else {
 		ar = (var->type & VMX_AR_TYPE_MASK) | (var->s & 1) << 4 |
 		     (var->dpl & 3) << VMX_AR_DPL_SHIFT | VMX_AR_P_MASK |
-		     (var->avl & 1) << 12 | (var->l & 1) << 13 | (var->db & 1) << 14 |
-		     (var->g & 1) << 15;
+		     (var->avl & 1) << 12 | (var->l & 1) << 13 | (var->db & 1) << 14;
+		/* the limit is in bytes and decides, where it can be of one kind only */
+		if (var->limit > 0xfffff || ((var->g & 1) && (var->limit & 0xfff) == 0xfff))
+			ar |= VMX_AR_G_MASK;
 		/* what is loaded has been accessed, and a task register is busy */
 		if (seg == VCPU_SEG_TR)
 			ar |= 2;

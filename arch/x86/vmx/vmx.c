@@ -161,7 +161,7 @@ static void __init detect_features(void)
 	}
 	if (!(vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_INVPCID))
 		kvm_cpuid_clear_cap(X86_FEATURE_INVPCID);
-	if (!(vmx_caps.cpu2 & SECONDARY_EXEC_XSAVES))
+	if (!(vmx_caps.cpu2 & VMX_CPU2_XSAVES))
 		kvm_cpuid_clear_cap(X86_FEATURE_XSAVES);
 	/* MPX's BNDCFGS would have to be switched, and is not */
 	kvm_cpuid_clear_xcr0(XFEATURE_MASK_BNDREGS | XFEATURE_MASK_BNDCSR);

@@ -33,6 +33,10 @@
 /* no exit: VMLAUNCH or VMRESUME failed, or VMX was taken away (reboot) */
 #define VMX_REASON_VMFAIL	0xfffffffful
 
+/* by value, since their names differ between kernels */
+#define VMX_CPU2_XSAVES		BIT(20)			/* secondary control: enable XSAVES */
+#define VMX_QUAL_EPT_RIGHTS	GENMASK(5, 3)		/* EPT violation: what the entry allowed */
+
 #define VMX_TSC_FRAC_BITS	48
 #define VMX_DR6_INIT		0xffff0ff0ul
 #define VMX_DR7_INIT		0x400ul

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Is the clearing of buffers for MMIO stale data a key of its own, or part of VM_CLEAR_CPU_BUFFERS? */
+/* Compiles where a key of its own says whether to clear buffers for MMIO stale data. */
 #include <asm/nospec-branch.h>
 
 void probe(void);
