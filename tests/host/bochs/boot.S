@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Boot sector of the emulated Intel host: loads what the table at its end
- * names from the first IDE disk, word by word, and enters the kernel as a
- * PVH guest (32 bit, no paging, EBX: start info). See bochs.py.
+ * names from the first IDE disk, word by word, and enters the kernel in 64-bit
+ * mode (RSI: boot_params, behind which are page tables). See bochs.py.
  */
 	.code16
 	.globl	_start
@@ -20,7 +20,7 @@ _start:
 	movl	%cr0, %eax
 	orb	$1, %al
 	movl	%eax, %cr0
-	ljmpl	$0x10, $protected
+	ljmpl	$8, $protected
 
 	.code32
 protected:
@@ -84,8 +84,20 @@ sector:
 	jnz	chunk
 	jmp	next
 enter:
-	movl	%esi, %ebx		/* the last row: start info, 0, entry */
-	jmp	*%edi
+	movl	%cr4, %eax		/* the last row: boot_params, 0, entry */
+	orl	$0x20, %eax		/* PAE */
+	movl	%eax, %cr4
+	leal	0x2000(%esi), %eax
+	movl	%eax, %cr3
+	movl	$0xc0000080, %ecx	/* EFER.LME */
+	rdmsr
+	orl	$0x100, %eax
+	wrmsr
+	movl	%cr0, %eax
+	orl	$0x80000000, %eax
+	movl	%eax, %cr0
+	ljmpl	$0x10, $long
+long:	.byte	0xff, 0xe7		/* jmp *%rdi */
 
 wait:
 	movw	$0x1f7, %dx
@@ -95,8 +107,9 @@ wait:
 	ret
 
 	.align	8
-gdt:	.quad	0, 0
+gdt:	.quad	0
 	.quad	0x00cf9a000000ffff
+	.quad	0x00af9a000000ffff
 	.quad	0x00cf92000000ffff
 gdtr:	.word	31
 	.long	gdt
