@@ -508,6 +508,7 @@ long kvm_msr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *
 long kvm_mce_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
 void kvm_msr_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
 int kvm_mce_vcpu_create(struct kvm_vcpu *vcpu);
+void kvm_host_machine_check(void);	/* a backend, after such an exit */
 
 /* ---- time: arch/x86/time.c ------------------------------------------------ */
 

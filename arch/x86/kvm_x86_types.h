@@ -245,7 +245,6 @@ struct kvm_vcpu_arch {
 	/* backend's own state */
 	void *backend;
 	void *guest_work;		/* (c) module/compat/guest_work.c */
-	u64 host_xss, host_debugctl;
 };
 
 /* struct kvm_arch.irqchip_mode */

@@ -2,7 +2,8 @@
 /*
  * Machine checks for the guest: the registers, and what user space injects
  * (Intel SDM vol. 3, chapter 15; KVM_X86_SETUP_MCE in
- * Documentation/virt/kvm/api.rst). Corrected errors cause no interrupt.
+ * Documentation/virt/kvm/api.rst). Corrected errors cause no interrupt. And the
+ * host's own that come while a guest runs.
  */
 #include <linux/uaccess.h>
 #include <asm/mce.h>
@@ -11,6 +12,28 @@
 #include "arch/x86/mce.h"
 
 #define BANK_REGS	4	/* CTL, STATUS, ADDR, MISC */
+
+/**
+ * kvm_host_machine_check() - a machine check of the host ended the guest
+ *
+ * Called by a backend right after the exit, interrupts off.
+ */
+void kvm_host_machine_check(void)
+{
+#ifdef CONFIG_X86_MCE
+	/*
+	 * Let it be seen as one of user mode: a guest's bad memory must kill
+	 * the process, not the host.
+	 */
+	struct pt_regs regs = {
+		.cs = __USER_CS,
+		.flags = X86_EFLAGS_IF,
+	};
+
+	do_machine_check(&regs);
+#endif
+}
+EXPORT_SYMBOL_GPL(kvm_host_machine_check);
 
 /**
  * kvm_mce_vcpu_create() - a vCPU has no banks until user space says so

@@ -237,6 +237,8 @@ static int get_common(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 	case MSR_FAM10H_MMIO_CONF_BASE:
 	case MSR_K8_TSEG_ADDR:
 	case MSR_K8_TSEG_MASK:
+	case MSR_IA32_DEBUGCTLMSR:
+	/* DEBUGCTL.LBR cannot be set, so nothing is ever recorded */
 	case MSR_IA32_LASTBRANCHFROMIP:
 	case MSR_IA32_LASTBRANCHTOIP:
 	case MSR_IA32_LASTINTFROMIP:
@@ -367,6 +369,8 @@ static int set_common(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	case MSR_AMD64_DC_CFG:
 		/* work-arounds for errata of the real chip */
 		return 0;
+	case MSR_IA32_DEBUGCTLMSR:
+	/* no last-branch record, no single-stepping on branches */
 	case MSR_FAM10H_MMIO_CONF_BASE:
 		return data ? 1 : 0;
 	case MSR_KVM_PV_EOI_EN:

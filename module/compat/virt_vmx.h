@@ -64,26 +64,22 @@ fault:
 	return -EIO;
 }
 
-/* CR4.VMXE stays set when VMXOFF faults: it was off already, by a reboot. */
-static inline void kvm_vmx_put(void)
-{
-	asm goto("1: vmxoff\n\t"
-		 _ASM_EXTABLE(1b, %l[fault])
-		 : : : "cc", "memory" : fault);
-fault:
-	cr4_clear_bits(X86_CR4_VMXE);
-	intel_pt_handle_vmx(0);
-}
-
+/* VMXOFF faults when VMX is off already, by a reboot. */
 static inline void kvm_vmx_emergency_off(void)
 {
-	if (!(__read_cr4() & X86_CR4_VMXE))
+	if (!kvm_vmx_is_taken())
 		return;
 	asm goto("1: vmxoff\n\t"
 		 _ASM_EXTABLE(1b, %l[fault])
 		 : : : "cc", "memory" : fault);
 fault:
 	cr4_clear_bits(X86_CR4_VMXE);
+}
+
+static inline void kvm_vmx_put(void)
+{
+	kvm_vmx_emergency_off();
+	intel_pt_handle_vmx(0);
 }
 #endif
 

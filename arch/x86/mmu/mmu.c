@@ -440,31 +440,23 @@ static bool age_range(struct kvm *kvm, struct kvm_gfn_range *range, bool clear)
 	gfn_t gfn = range->start;
 	bool young = false;
 
-	/* where the CPU does not tell, what is mapped counts as used, until it is used again */
-	if (!SPTE_ACCESSED) {
-		int level;
-
-		for (; gfn < range->end && !young;
-		     gfn = (gfn & ~(level_pages(level) - 1)) + level_pages(level))
-			young = tdp_find_leaf(kvm, gfn, &level);
-		if (young && clear && kvm_arch_unmap_gfn_range(kvm, range))
-			kvm_flush_remote_tlbs(kvm);
-		return young;
-	}
-
 	while (gfn < range->end) {
 		int level;
 		u64 *sptep = tdp_find_leaf(kvm, gfn, &level);
 
-		if (sptep && (READ_ONCE(*sptep) & SPTE_ACCESSED)) {
+		/* where the CPU does not tell, what is mapped counts as used */
+		if (sptep && (!SPTE_ACCESSED || (READ_ONCE(*sptep) & SPTE_ACCESSED))) {
 			young = true;
-			if (!clear)
+			if (!clear || !SPTE_ACCESSED)
 				break;
 			tdp_set_entry(kvm, sptep, *sptep, *sptep & ~SPTE_ACCESSED,
 				      level);
 		}
 		gfn = (gfn & ~(level_pages(level) - 1)) + level_pages(level);
 	}
+	/* ... until it is used again */
+	if (young && clear && !SPTE_ACCESSED && kvm_arch_unmap_gfn_range(kvm, range))
+		kvm_flush_remote_tlbs(kvm);
 	return young;
 }
 

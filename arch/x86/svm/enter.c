@@ -17,7 +17,6 @@
 #include <asm/asm.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
-#include <asm/mce.h>
 #include <asm/nospec-branch.h>
 #include <asm/processor.h>
 #include <asm/spec-ctrl.h>
@@ -199,22 +198,6 @@ static void svm_prepare_spec_ctrl(struct svm_vcpu *svm)
 	svm->run.guest_spec = svm->vcpu->arch.spec_ctrl;
 }
 
-static void svm_host_machine_check(void)
-{
-#ifdef CONFIG_X86_MCE
-	/*
-	 * Let it be seen as one of user mode: a guest's bad memory must kill
-	 * the process, not the host.
-	 */
-	struct pt_regs regs = {
-		.cs = __USER_CS,
-		.flags = X86_EFLAGS_IF,
-	};
-
-	do_machine_check(&regs);
-#endif
-}
-
 /**
  * svm_enter() - run the guest until it exits
  * @vcpu: the vCPU; loaded, interrupts off, prepare_switch() done
@@ -267,7 +250,7 @@ void svm_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 #endif
 	if (unlikely(svm_exit_code(svm->vmcb) == SVM_EXIT_EXCP_BASE + MC_VECTOR))
-		svm_host_machine_check();
+		kvm_host_machine_check();
 
 	c->tlb_ctl = TLB_CONTROL_DO_NOTHING;
 	c->clean = SVM_CLEAN_ALL;

@@ -167,12 +167,6 @@ int svm_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 	case MSR_AMD64_DE_CFG:
 		msr->data = svm->de_cfg;
 		return 0;
-	case MSR_IA32_DEBUGCTLMSR:
-	/* DEBUGCTL.LBR cannot be set, so nothing is ever recorded */
-	case MSR_IA32_LASTBRANCHFROMIP:
-	case MSR_IA32_LASTBRANCHTOIP:
-	case MSR_IA32_LASTINTFROMIP:
-	case MSR_IA32_LASTINTTOIP:
 	case MSR_VM_CR:
 	case MSR_VM_HSAVE_PA:
 		msr->data = 0;
@@ -261,9 +255,6 @@ int svm_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 			return 1;
 		svm->de_cfg = msr->data;
 		return 0;
-	case MSR_IA32_DEBUGCTLMSR:
-		/* no last-branch record, no single-stepping on branches */
-		return msr->data ? 1 : 0;
 	case MSR_VM_CR:
 	case MSR_VM_HSAVE_PA:
 		return msr->host_initiated && !msr->data ? 0 : 1;

@@ -32,7 +32,7 @@ static bool has_all(u32 value, u32 bits)
 	return (value & bits) == bits;
 }
 
-/* Unconditionally needed; Nehalem and later have all of it but the last two of @cpu2. */
+/* Nothing works without what is NEEDED; the rest of what is WANTED is used where it is. */
 #define PIN_NEEDED	(PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS)
 #define CPU_NEEDED	(CPU_BASED_HLT_EXITING | CPU_BASED_INVLPG_EXITING |		\
 			 CPU_BASED_USE_TSC_OFFSETTING | CPU_BASED_MWAIT_EXITING |	\
@@ -106,12 +106,12 @@ int vmx_read_caps(struct vmx_caps *caps)
 	caps->invept_context = ept & VMX_EPT_EXTENT_CONTEXT_BIT;
 	caps->ept_ad = ept & VMX_EPT_AD_BIT;
 	caps->ept_5level = ept & VMX_EPT_PAGE_WALK_5_BIT;
+	caps->ept_max_level = ept & VMX_EPT_1GB_PAGE_BIT ? 3 : ept & VMX_EPT_2MB_PAGE_BIT ? 2 : 1;
 	ept >>= 32;
-	caps->invvpid = ept & VMX_VPID_INVVPID_BIT;
 	caps->invvpid_addr = ept & VMX_VPID_EXTENT_INDIVIDUAL_ADDR_BIT;
-	caps->invvpid_single = ept & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT;
-	caps->invvpid_global = ept & VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT;
-	if (!caps->invvpid || !caps->invvpid_global || !caps->invvpid_single)
+	/* no VPID without a way to flush one, and all */
+	if (!(ept & VMX_VPID_INVVPID_BIT) || !(ept & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT) ||
+	    !(ept & VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT))
 		caps->cpu2 &= ~SECONDARY_EXEC_ENABLE_VPID;
 	return 0;
 }

@@ -16,7 +16,6 @@
 #include <asm/asm.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
-#include <asm/mce.h>
 #include <asm/nospec-branch.h>
 #include <asm/processor.h>
 #include <asm/spec-ctrl.h>
@@ -163,29 +162,13 @@ static void load_tsc_aux(struct vmx_vcpu *v)
 static void prepare_spec_ctrl(struct vmx_vcpu *v)
 {
 	v->run.flags &= ~(VMX_RUN_SWITCH_SPEC | VMX_RUN_READ_SPEC);
-	if (!vmx_feat.spec_ctrl)
+	if (!vmx_feat.spec_ctrl_bits)
 		return;
 	v->run.flags |= VMX_RUN_SWITCH_SPEC;
 	if (v->spec_ctrl_direct)
 		v->run.flags |= VMX_RUN_READ_SPEC;
 	v->run.host_spec = this_cpu_read(x86_spec_ctrl_current);
 	v->run.guest_spec = v->vcpu->arch.spec_ctrl;
-}
-
-static void host_machine_check(void)
-{
-#ifdef CONFIG_X86_MCE
-	/*
-	 * Let it be seen as one of user mode: a guest's bad memory must kill
-	 * the process, not the host.
-	 */
-	struct pt_regs regs = {
-		.cs = __USER_CS,
-		.flags = X86_EFLAGS_IF,
-	};
-
-	do_machine_check(&regs);
-#endif
 }
 
 static bool was_machine_check(const struct vmx_vcpu *v)
@@ -235,7 +218,7 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 		asm volatile("lldt %0" : : "m" (ldt));
 	if (unlikely(v->host_debugctl))
 		update_debugctlmsr(v->host_debugctl);
-	if (vmx_feat.spec_ctrl)
+	if (vmx_feat.spec_ctrl_bits)
 		vcpu->arch.spec_ctrl = v->run.guest_spec;
 #ifdef X86_FEATURE_IBPB_EXIT_TO_USER
 	/* VMSCAPE: the VMM must not use branch predictions made by the guest */
@@ -245,7 +228,7 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 
 	if (likely(v->exit_reason != VMX_REASON_VMFAIL)) {
 		if (unlikely(was_machine_check(v)))
-			host_machine_check();
+			kvm_host_machine_check();
 		if (likely(!(v->exit_reason & VMX_EXIT_ENTRY_FAILED))) {
 			v->run.flags |= BIT(VMX_RUN_LAUNCHED_BIT);
 			v->injecting = false;

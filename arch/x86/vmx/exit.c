@@ -31,9 +31,15 @@ static u8 insn_len(void)
 	return vmcs_read(VM_EXIT_INSTRUCTION_LEN);
 }
 
+static u64 qualification(struct kvm_exit *exit)
+{
+	exit->hw_info1 = vmcs_read(EXIT_QUALIFICATION);
+	return exit->hw_info1;
+}
+
 static void decode_cr(struct kvm_exit *exit)
 {
-	u64 q = exit->hw_info1;
+	u64 q = qualification(exit);
 
 	exit->kind = KVM_XK_CR;
 	exit->cr.cr = q & QUAL_CR_NUM;
@@ -45,7 +51,7 @@ static void decode_cr(struct kvm_exit *exit)
 
 static void decode_dr(struct kvm_exit *exit)
 {
-	u64 q = exit->hw_info1;
+	u64 q = qualification(exit);
 
 	exit->kind = KVM_XK_DR;
 	exit->dr.decoded = true;
@@ -83,7 +89,7 @@ static void decode_exception(struct vmx_vcpu *v, struct kvm_exit *exit)
 
 static void decode_io(struct kvm_exit *exit)
 {
-	u64 q = exit->hw_info1;
+	u64 q = qualification(exit);
 
 	exit->kind = KVM_XK_IO;
 	exit->io.port = q >> QUAL_IO_PORT_SHIFT;
@@ -241,19 +247,6 @@ static void decode_instruction(struct vmx_vcpu *v, struct kvm_exit *exit)
 	exit->insn_len = insn_len();
 	switch (exit->kind) {
 	case KVM_XK_CR:
-	case KVM_XK_DR:
-	case KVM_XK_IO:
-	case KVM_XK_INVLPG:
-		exit->hw_info1 = vmcs_read(EXIT_QUALIFICATION);
-		break;
-	case KVM_XK_PAUSE:
-		grow_ple_window(v);
-		return;
-	default:
-		return;
-	}
-	switch (exit->kind) {
-	case KVM_XK_CR:
 		decode_cr(exit);
 		break;
 	case KVM_XK_DR:
@@ -262,9 +255,14 @@ static void decode_instruction(struct vmx_vcpu *v, struct kvm_exit *exit)
 	case KVM_XK_IO:
 		decode_io(exit);
 		break;
-	default:
+	case KVM_XK_INVLPG:
 		exit->addr.decoded = true;
-		exit->addr.gva = exit->hw_info1;
+		exit->addr.gva = qualification(exit);
+		break;
+	case KVM_XK_PAUSE:
+		grow_ple_window(v);
+		break;
+	default:
 		break;
 	}
 }
@@ -293,7 +291,7 @@ void vmx_decode_exit(struct vmx_vcpu *v, struct kvm_exit *exit)
 
 	switch (reason) {
 	case EXIT_REASON_EXCEPTION_NMI:
-		exit->hw_info1 = vmcs_read(EXIT_QUALIFICATION);
+		qualification(exit);
 		exit->hw_info2 = v->intr_info;
 		/* not of a #DF, which masks nothing */
 		vmx_decode_vectoring(v, &exit->vectoring,
@@ -315,16 +313,14 @@ void vmx_decode_exit(struct vmx_vcpu *v, struct kvm_exit *exit)
 		exit->kind = KVM_XK_NMI_WINDOW;
 		break;
 	case EXIT_REASON_TASK_SWITCH:
-		exit->hw_info1 = vmcs_read(EXIT_QUALIFICATION);
-		vmx_decode_vectoring(v, &exit->vectoring, exit->hw_info1 & QUAL_IRET_NMI);
+		vmx_decode_vectoring(v, &exit->vectoring, qualification(exit) & QUAL_IRET_NMI);
 		decode_task_switch(exit);
 		break;
 	case EXIT_REASON_TPR_BELOW_THRESHOLD:
 		exit->kind = KVM_XK_TPR_BELOW;
 		break;
 	case EXIT_REASON_EPT_VIOLATION:
-		exit->hw_info1 = vmcs_read(EXIT_QUALIFICATION);
-		vmx_decode_vectoring(v, &exit->vectoring, exit->hw_info1 & QUAL_IRET_NMI);
+		vmx_decode_vectoring(v, &exit->vectoring, qualification(exit) & QUAL_IRET_NMI);
 		decode_ept_violation(exit);
 		break;
 	case EXIT_REASON_INIT_SIGNAL:

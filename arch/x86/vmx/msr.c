@@ -148,14 +148,6 @@ int vmx_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 	case MSR_IA32_FEAT_CTL:
 		msr->data = v->feature_control;
 		return 0;
-	case MSR_IA32_DEBUGCTLMSR:
-	/* DEBUGCTL.LBR cannot be set, so nothing is ever recorded */
-	case MSR_IA32_LASTBRANCHFROMIP:
-	case MSR_IA32_LASTBRANCHTOIP:
-	case MSR_IA32_LASTINTFROMIP:
-	case MSR_IA32_LASTINTTOIP:
-		msr->data = 0;
-		return 0;
 	default:
 		return KVM_MSR_RET_INVALID;
 	}
@@ -258,9 +250,6 @@ int vmx_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 			return 1;
 		v->feature_control = msr->data;
 		return 0;
-	case MSR_IA32_DEBUGCTLMSR:
-		/* no last-branch record, no single-stepping on branches */
-		return msr->data ? 1 : 0;
 	default:
 		return KVM_MSR_RET_INVALID;
 	}

@@ -146,7 +146,6 @@ static void __init detect_features(void)
 		vmx_feat.spec_ctrl_bits |= SPEC_CTRL_STIBP;
 	if (boot_cpu_has(X86_FEATURE_SPEC_CTRL_SSBD))
 		vmx_feat.spec_ctrl_bits |= SPEC_CTRL_SSBD;
-	vmx_feat.spec_ctrl = vmx_feat.spec_ctrl_bits;
 
 	rdmsrq(MSR_EFER, vmx_feat.host_efer);
 	if (vmx_feat.pat_switch)
@@ -177,12 +176,8 @@ static int __init configure_mmu(void)
 		.io = (u64)MTRR_TYPE_UNCACHABLE << VMX_EPT_MT_EPTE_SHIFT,
 	};
 	int levels = vmx_caps.ept_5level && boot_cpu_data.x86_phys_bits > 48 ? 5 : 4;
-	u64 cap;
-	int r;
+	int r = kvm_mmu_configure(true, levels, vmx_caps.ept_max_level, &format);
 
-	rdmsrq(MSR_IA32_VMX_EPT_VPID_CAP, cap);
-	r = kvm_mmu_configure(true, levels, cap & VMX_EPT_1GB_PAGE_BIT ? 3 :
-			      cap & VMX_EPT_2MB_PAGE_BIT ? 2 : 1, &format);
 	if (r)
 		pr_err(pr_prefix "the memory manager refuses the configuration (%d)\n", r);
 	return r;

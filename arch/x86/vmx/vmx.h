@@ -40,7 +40,6 @@
 #define VMX_TSC_FRAC_BITS	48
 #define VMX_DR6_INIT		0xffff0ff0ul
 #define VMX_DR7_INIT		0x400ul
-#define VMX_PENDING_BS		BIT(14)
 
 /* bits of CR0 and CR4 that a guest may change without an exit */
 #define VMX_CR0_GUEST_OWNED	(X86_CR0_TS | X86_CR0_WP | X86_CR0_MP | X86_CR0_EM | X86_CR0_AM)
@@ -146,7 +145,8 @@ struct vmx_caps {
 	u32 exit, entry;
 	u64 cr0_fixed0, cr4_fixed0;
 	bool ept_ad, ept_5level;
-	bool invept_context, invvpid, invvpid_addr, invvpid_single, invvpid_global;
+	int ept_max_level;		/* largest page, as kvm_mmu_configure() counts */
+	bool invept_context, invvpid_addr;
 };
 
 extern struct vmx_caps vmx_caps;
@@ -158,7 +158,6 @@ struct vmx_features {
 	bool tsc_scaling;
 	bool ple;
 	bool pat_switch;
-	bool spec_ctrl;
 	bool tsc_aux;
 	u64 spec_ctrl_bits;
 	u64 host_efer, host_pat;
