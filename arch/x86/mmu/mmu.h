@@ -9,6 +9,7 @@
 #include "module/kvm_host.h"
 
 #define KVM_INVALID_GPA	(~(gpa_t)0)
+#define KVM_NO_APIC_PAGE	(~(gfn_t)0)
 
 struct kvm_fault;
 struct kvm_exit;
@@ -86,6 +87,8 @@ gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access,
 bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3);
 /* whether @gpa is known to be MMIO (no memslot) */
 bool kvm_mmu_gpa_is_mmio(struct kvm_vcpu *vcpu, gpa_t gpa);
+/* have kvm->arch.apic_page where there is no memory at @gfn, and nowhere else */
+void kvm_mmu_place_apic_page(struct kvm *kvm, gfn_t gfn);
 /* KVM_SET_NR_MMU_PAGES, KVM_GET_NR_MMU_PAGES */
 long kvm_mmu_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg);
 

@@ -82,6 +82,19 @@ static void svm_vm_destroy(struct kvm *kvm)
 {
 }
 
+/* There is no AVIC yet: the LAPIC is software's alone, and the last two are not called. */
+static void svm_apic_changed(struct kvm_vcpu *vcpu)
+{
+}
+
+static void svm_post_intr(struct kvm_vcpu *vcpu, u8 vector)
+{
+}
+
+static void svm_sync_irr(struct kvm_vcpu *vcpu)
+{
+}
+
 static struct kvm_backend_ops svm_ops __initdata = {
 	.name			= "AMD SVM",
 	.owner			= THIS_MODULE,
@@ -129,6 +142,9 @@ static struct kvm_backend_ops svm_ops __initdata = {
 	.get_int_shadow		= svm_get_int_shadow,
 	.set_int_shadow		= svm_set_int_shadow,
 	.update_cr8_intercept	= svm_update_cr8_intercept,
+	.apic_changed		= svm_apic_changed,
+	.post_intr		= svm_post_intr,
+	.sync_irr		= svm_sync_irr,
 	.flush_tlb		= svm_flush_tlb,
 	.get_msr		= svm_get_msr,
 	.set_msr		= svm_set_msr,

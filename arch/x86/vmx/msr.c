@@ -25,7 +25,14 @@ static int map_bit(u32 index)
 	return -1;
 }
 
-static void open_msr(struct vmx_vcpu *v, u32 index, bool read, bool write)
+/**
+ * vmx_open_msr() - let the guest reach an MSR without an exit, unless a filter says no
+ * @v: the vCPU; kvm->srcu is held
+ * @index: MSR
+ * @read: by RDMSR
+ * @write: by WRMSR
+ */
+void vmx_open_msr(struct vmx_vcpu *v, u32 index, bool read, bool write)
 {
 	struct kvm_vcpu *vcpu = v->vcpu;
 	int bit = map_bit(index);
@@ -58,12 +65,13 @@ void vmx_update_msr_map(struct kvm_vcpu *vcpu)
 	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	memset(v->msr_bitmap, 0xff, PAGE_SIZE);
 	for (i = 0; i < ARRAY_SIZE(direct); i++)
-		open_msr(v, direct[i], true, true);
+		vmx_open_msr(v, direct[i], true, true);
 	/* user space may have set it for a guest that has none */
 	if (v->spec_ctrl_direct && has_spec_ctrl(vcpu))
-		open_msr(v, MSR_IA32_SPEC_CTRL, true, true);
+		vmx_open_msr(v, MSR_IA32_SPEC_CTRL, true, true);
 	if (v->pred_cmd_direct && guest_has(vcpu, X86_FEATURE_SPEC_CTRL))
-		open_msr(v, MSR_IA32_PRED_CMD, false, true);
+		vmx_open_msr(v, MSR_IA32_PRED_CMD, false, true);
+	vmx_open_apic_msrs(v);
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 }
 
