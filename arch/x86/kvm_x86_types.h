@@ -308,6 +308,7 @@ struct kvm_arch {
 	u32 user_space_msr_mask;		/* KVM_MSR_EXIT_REASON_* */
 	struct kvm_msr_filter __rcu *msr_filter;
 	bool exit_on_emulation_error;
+	bool disable_nx_huge_pages;		/* (l); no vCPU yet when it is set */
 };
 
 #endif /* KVM_OOT_X86_TYPES_H */

@@ -257,6 +257,7 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_VCPU_ATTRIBUTES:
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 	case KVM_CAP_DISABLE_QUIRKS:
+	case KVM_CAP_VM_DISABLE_NX_HUGE_PAGES:
 		return 1;
 	case KVM_CAP_SET_GUEST_DEBUG2:
 		return KVM_GUESTDBG_VALID_MASK;
@@ -367,6 +368,9 @@ int kvm_arch_vm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 			break;
 		kvm->arch.exit_on_emulation_error = cap->args[0];
 		r = 0;
+		break;
+	case KVM_CAP_VM_DISABLE_NX_HUGE_PAGES:
+		r = kvm_mmu_disable_nx_huge_pages(kvm, cap->args[0]);
 		break;
 	case KVM_CAP_MAX_VCPU_ID:
 		if (!cap->args[0] || cap->args[0] > KVM_OOT_MAX_VCPU_IDS)
@@ -487,6 +491,7 @@ out:
 void kvm_arch_pre_destroy_vm(struct kvm *kvm)
 {
 	kvm_irq_vm_pre_destroy(kvm);
+	kvm_mmu_vm_pre_destroy(kvm);
 }
 
 /**
