@@ -368,10 +368,11 @@ static int handle_dr(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 
 	vcpu->stat.dr_exits++;
 
-	/* DR7.GD: #DB before the access, to the guest or to its debugger */
+	/* DR7.GD, the debugger's or the guest's own: #DB before the access */
+	if ((vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP) &&
+	    (vcpu->arch.eff_dr7 & KVM_DR7_GD))
+		return kvm_debug_exit(vcpu, DR6_BD);
 	if (vcpu->arch.dr7 & KVM_DR7_GD) {
-		if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP)
-			return kvm_debug_exit(vcpu, DR6_BD);
 		kvm_queue_exception_p(vcpu, X86_TRAP_DB, DR6_BD);
 		return 1;
 	}
