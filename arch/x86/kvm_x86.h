@@ -170,6 +170,8 @@ struct kvm_backend_ops {
 	unsigned int exit_reason_isa;	/* KVM_OOT_ISA_* */
 	bool tdp;			/* nested/extended paging is used */
 	bool has_wbinvd_exit;
+	bool has_tsc_aux;		/* a guest can be given TSC_AUX */
+	bool virtual_spec_ctrl;		/* the hardware switches SPEC_CTRL */
 	u8 tsc_scaling_frac_bits;	/* 0: no hardware scaling */
 	u64 max_tsc_scaling_ratio;
 	/* instruction that a hypercall is on this vendor: 3 bytes */

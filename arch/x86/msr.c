@@ -17,6 +17,7 @@
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/mce.h"
 #include "arch/x86/msr.h"
+#include "arch/x86/switch.h"
 #include "arch/x86/run.h"
 
 #define MAX_IO_MSRS		256
@@ -266,6 +267,8 @@ static int get_common(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 	if (r == KVM_MSR_RET_INVALID)
 		r = kvm_time_get_msr(vcpu, msr);
 	if (r == KVM_MSR_RET_INVALID)
+		r = kvm_switch_get_msr(vcpu, msr);
+	if (r == KVM_MSR_RET_INVALID)
 		r = kvm_be_call(get_msr)(vcpu, msr);
 	return r;
 }
@@ -396,6 +399,8 @@ static int set_common(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	r = kvm_mce_set_msr(vcpu, msr);
 	if (r == KVM_MSR_RET_INVALID)
 		r = kvm_time_set_msr(vcpu, msr);
+	if (r == KVM_MSR_RET_INVALID)
+		r = kvm_switch_set_msr(vcpu, msr);
 	if (r == KVM_MSR_RET_INVALID)
 		r = kvm_be_call(set_msr)(vcpu, msr);
 	return r;
@@ -875,6 +880,8 @@ void kvm_msr_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	a->msr_power_ctl = 0;
 	a->msr_hwcr = 0;
 	a->spec_ctrl = 0;
+	a->spec_ctrl_direct = false;
+	a->pred_cmd_direct = false;
 	a->virt_spec_ctrl = 0;
 	a->tsc_aux = 0;
 	a->smbase = 0x30000;

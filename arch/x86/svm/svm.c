@@ -165,24 +165,6 @@ static void __init svm_detect_features(void)
 	if (!svm_feat.pause_threshold)
 		svm_pause_filter_thresh = 0;
 
-	if (boot_cpu_has(X86_FEATURE_SPEC_CTRL) ||
-	    boot_cpu_has(X86_FEATURE_AMD_IBRS))
-		svm_feat.spec_ctrl_bits |= SPEC_CTRL_IBRS;
-	if (boot_cpu_has(X86_FEATURE_INTEL_STIBP) ||
-	    boot_cpu_has(X86_FEATURE_AMD_STIBP))
-		svm_feat.spec_ctrl_bits |= SPEC_CTRL_STIBP;
-	if (boot_cpu_has(X86_FEATURE_SPEC_CTRL_SSBD) ||
-	    boot_cpu_has(X86_FEATURE_AMD_SSBD))
-		svm_feat.spec_ctrl_bits |= SPEC_CTRL_SSBD;
-#ifdef X86_FEATURE_AMD_PSFD
-	if (boot_cpu_has(X86_FEATURE_AMD_PSFD))
-		svm_feat.spec_ctrl_bits |= BIT(7);	/* PSFD */
-#endif
-	/* with V_SPEC_CTRL the CPU switches it by itself */
-	svm_feat.spec_ctrl = svm_feat.spec_ctrl_bits && !svm_feat.v_spec_ctrl;
-	svm_feat.tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) ||
-			   boot_cpu_has(X86_FEATURE_RDPID);
-
 	/* the guest's MSR stands for LS_CFG, which differs between models */
 	if (boot_cpu_has(X86_FEATURE_LS_CFG_SSBD))
 		kvm_cpuid_set_cap(X86_FEATURE_VIRT_SSBD);
@@ -247,6 +229,9 @@ static int __init svm_init(void)
 		goto out;
 
 	svm_ops.tdp = true;
+	svm_ops.virtual_spec_ctrl = svm_feat.v_spec_ctrl;
+	svm_ops.has_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) ||
+			      boot_cpu_has(X86_FEATURE_RDPID);
 	if (svm_feat.tsc_scaling) {
 		svm_ops.tsc_scaling_frac_bits = SVM_TSC_FRAC_BITS;
 		svm_ops.max_tsc_scaling_ratio = SVM_TSC_RATIO_LIMIT;

@@ -10,16 +10,11 @@
 #ifndef KVM_OOT_SVM_H
 #define KVM_OOT_SVM_H
 
-/* struct svm_run as entry.S sees it; checked in enter.c */
-#define SVM_RUN_REGS		0
-#define SVM_RUN_VMCB_PA		8
-#define SVM_RUN_HOST_PA		16
-#define SVM_RUN_HOST_SPEC	24
-#define SVM_RUN_GUEST_SPEC	32
-#define SVM_RUN_FLAGS		40
+#include "arch/x86/switch.h"
 
-#define SVM_RUN_SWITCH_SPEC	1	/* SPEC_CTRL differs between host and guest */
-#define SVM_RUN_READ_SPEC	2	/* the guest writes SPEC_CTRL unseen */
+/* struct svm_run as entry.S sees it; checked in enter.c */
+#define SVM_RUN_VMCB_PA		KVM_SWITCH_SIZE
+#define SVM_RUN_HOST_PA		(KVM_SWITCH_SIZE + 8)
 
 #ifndef __ASSEMBLER__
 
@@ -70,20 +65,14 @@
 
 /**
  * struct svm_run - what entry.S needs; offsets are SVM_RUN_*
- * @regs: vcpu->arch.regs
+ * @sw: registers and MSRs, as for any backend
  * @vmcb_pa: physical address of the guest's VMCB
  * @host_pa: physical address of this CPU's VMCB with the host's VMSAVE state
- * @host_spec: host's SPEC_CTRL
- * @guest_spec: guest's SPEC_CTRL, in and out
- * @flags: SVM_RUN_SWITCH_SPEC, SVM_RUN_READ_SPEC
  */
 struct svm_run {
-	unsigned long *regs;
+	struct kvm_switch sw;
 	u64 vmcb_pa;
 	u64 host_pa;
-	u64 host_spec;
-	u64 guest_spec;
-	u32 flags;
 };
 
 /**
@@ -111,7 +100,6 @@ struct svm_vcpu {
 	int loaded_cpu;			/* CPU of the last load, -1 */
 	bool host_saved;		/* host VMSAVE state of this load is saved */
 	u16 saved_ldt;
-	u32 hw_tsc_aux;			/* in the CPU's TSC_AUX while host_saved */
 
 	unsigned long guest_cr0;	/* as set_cr0() got it */
 	hpa_t root;
@@ -131,8 +119,6 @@ struct svm_vcpu {
 
 	struct svm_soft_event soft;
 
-	bool spec_ctrl_direct;		/* guest used it: no more interception */
-	bool pred_cmd_direct;
 	u64 de_cfg;
 	u64 tsc_ratio;			/* 32.32; SVM_TSC_RATIO_ONE: not scaled */
 };
@@ -143,7 +129,6 @@ struct svm_cpu {
 	u64 generation;
 	u32 next_asid;
 	u32 max_asid;
-	u32 host_tsc_aux;
 	u64 tsc_ratio;			/* in MSR TSC_RATIO */
 	struct page *hsave;		/* VM_HSAVE_PA: the CPU's own */
 	struct page *host_vmcb;		/* host state by VMSAVE */
@@ -202,9 +187,6 @@ struct svm_features {
 	bool tsc_scaling;
 	bool lbrv;
 	bool v_spec_ctrl;
-	bool spec_ctrl;		/* SPEC_CTRL exists and is switched by software */
-	bool tsc_aux;		/* RDTSCP or RDPID: TSC_AUX exists */
-	u64 spec_ctrl_bits;
 	u32 cpuid_edx;		/* 8000_000A, of the boot CPU */
 };
 

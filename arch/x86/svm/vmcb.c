@@ -182,7 +182,7 @@ int svm_vcpu_create(struct kvm_vcpu *vcpu)
 	svm->loaded_cpu = -1;
 	svm->tsc_ratio = SVM_TSC_RATIO_ONE;
 	svm->de_cfg = svm_default_de_cfg();
-	svm->run.regs = vcpu->arch.regs;
+	svm->run.sw.regs = vcpu->arch.regs;
 	svm->run.vmcb_pa = __sme_set(__pa(svm->vmcb));
 	vcpu->arch.backend = svm;
 	return 0;
@@ -217,8 +217,6 @@ void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 
 	if (!init) {
 		svm_init_control(svm);
-		svm->spec_ctrl_direct = false;
-		svm->pred_cmd_direct = false;
 		svm_update_msr_map(vcpu);
 	}
 	c->event_inj = 0;

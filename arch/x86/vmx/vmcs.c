@@ -217,7 +217,7 @@ int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	v->vpid = vmx_alloc_vpid();
 	v->tsc_ratio = BIT_ULL(VMX_TSC_FRAC_BITS);
 	v->feature_control = FEAT_CTL_LOCKED;
-	v->run.regs = vcpu->arch.regs;
+	v->run.sw.regs = vcpu->arch.regs;
 	vcpu->arch.backend = v;
 	return 0;
 }
@@ -252,8 +252,6 @@ void vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 
 	if (!init) {
 		init_vmcs(v);
-		v->spec_ctrl_direct = false;
-		v->pred_cmd_direct = false;
 		vmx_update_msr_map(vcpu);
 		vmcs_write(GUEST_SYSENTER_CS, 0);
 		vmcs_write(GUEST_SYSENTER_ESP, 0);

@@ -112,15 +112,6 @@ static void __init detect_features(void)
 	vmx_feat.tsc_scaling = vmx_caps.cpu2 & SECONDARY_EXEC_TSC_SCALING;
 	vmx_feat.ple = vmx_ple_gap && (vmx_caps.cpu2 & SECONDARY_EXEC_PAUSE_LOOP_EXITING);
 	vmx_feat.pat_switch = vmx_caps.entry & VM_ENTRY_LOAD_IA32_PAT;
-	vmx_feat.tsc_aux = (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID)) &&
-			   (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP);
-
-	if (boot_cpu_has(X86_FEATURE_SPEC_CTRL))
-		vmx_feat.spec_ctrl_bits |= SPEC_CTRL_IBRS;
-	if (boot_cpu_has(X86_FEATURE_INTEL_STIBP))
-		vmx_feat.spec_ctrl_bits |= SPEC_CTRL_STIBP;
-	if (boot_cpu_has(X86_FEATURE_SPEC_CTRL_SSBD))
-		vmx_feat.spec_ctrl_bits |= SPEC_CTRL_SSBD;
 
 	rdmsrq(MSR_EFER, vmx_feat.host_efer);
 	if (vmx_feat.pat_switch)
@@ -129,7 +120,7 @@ static void __init detect_features(void)
 		rdmsrq(vmx_syscall_msrs[i], vmx_feat.host_syscall_msr[i]);
 
 	/* instructions and registers that need a control which this CPU has not */
-	if (!vmx_feat.tsc_aux) {
+	if (!(vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP)) {
 		kvm_cpuid_clear_cap(X86_FEATURE_RDTSCP);
 		kvm_cpuid_clear_cap(X86_FEATURE_RDPID);
 	}
@@ -190,6 +181,8 @@ static int __init vmx_init(void)
 		goto out;
 
 	vmx_ops.tdp = true;
+	vmx_ops.has_tsc_aux = (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&
+			      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
 	vmx_ops.has_wbinvd_exit = vmx_caps.cpu2 & SECONDARY_EXEC_WBINVD_EXITING;
 	if (vmx_feat.tsc_scaling) {
 		vmx_ops.tsc_scaling_frac_bits = VMX_TSC_FRAC_BITS;

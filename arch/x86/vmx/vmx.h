@@ -10,16 +10,11 @@
 #ifndef KVM_OOT_VMX_H
 #define KVM_OOT_VMX_H
 
-/* struct vmx_run as entry.S sees it; checked in enter.c */
-#define VMX_RUN_REGS		0
-#define VMX_RUN_HOST_RSP	8
-#define VMX_RUN_HOST_SPEC	16
-#define VMX_RUN_GUEST_SPEC	24
-#define VMX_RUN_FLAGS		32
+#include "arch/x86/switch.h"
 
-#define VMX_RUN_SWITCH_SPEC	1	/* SPEC_CTRL differs between host and guest */
-#define VMX_RUN_READ_SPEC	2	/* the guest writes SPEC_CTRL unseen */
-#define VMX_RUN_LAUNCHED_BIT	2	/* VMRESUME, not VMLAUNCH */
+/* struct vmx_run as entry.S sees it; checked in enter.c */
+#define VMX_RUN_HOST_RSP	KVM_SWITCH_SIZE
+#define VMX_RUN_LAUNCHED_BIT	KVM_SWITCH_BACKEND_BIT	/* VMRESUME, not VMLAUNCH */
 
 #define VMX_FIELD_HOST_RSP	0x6c14
 
@@ -49,18 +44,12 @@
 
 /**
  * struct vmx_run - what entry.S needs; offsets are VMX_RUN_*
- * @regs: vcpu->arch.regs
+ * @sw: registers and MSRs, as for any backend; and the launched bit
  * @host_rsp: what HOST_RSP of the VMCS holds
- * @host_spec: host's SPEC_CTRL
- * @guest_spec: guest's SPEC_CTRL, in and out
- * @flags: VMX_RUN_SWITCH_SPEC, VMX_RUN_READ_SPEC, the launched bit
  */
 struct vmx_run {
-	unsigned long *regs;
+	struct kvm_switch sw;
 	unsigned long host_rsp;
-	u64 host_spec;
-	u64 guest_spec;
-	u32 flags;
 };
 
 /* the region that VMPTRLD takes; all but the first word is the CPU's own */
@@ -98,7 +87,6 @@ struct vmx_vcpu {
 	u16 host_fs, host_gs, host_ds, host_es;
 	u64 host_kernel_gs;
 	u64 host_debugctl;
-	u32 hw_tsc_aux;
 	bool syscall_loaded;		/* the CPU has the guest's STAR, LSTAR, SFMASK */
 	unsigned long host_fs_base;	/* in the VMCS */
 
@@ -115,8 +103,6 @@ struct vmx_vcpu {
 	u32 exit_reason;
 	u32 intr_info;			/* of EXCEPTION_NMI exits */
 
-	bool spec_ctrl_direct;		/* guest used it: no more interception */
-	bool pred_cmd_direct;
 	unsigned int ple_window;
 	u64 feature_control;
 };
@@ -127,7 +113,6 @@ struct vmx_cpu {
 	struct vmx_region *vmxon;
 	struct vmx_region *current_vmcs;
 	struct list_head loaded;	/* vCPUs whose VMCS may be in this CPU */
-	u32 host_tsc_aux;
 };
 
 DECLARE_PER_CPU(struct vmx_cpu, vmx_cpu);
@@ -158,8 +143,6 @@ struct vmx_features {
 	bool tsc_scaling;
 	bool ple;
 	bool pat_switch;
-	bool tsc_aux;
-	u64 spec_ctrl_bits;
 	u64 host_efer, host_pat;
 	u64 host_syscall_msr[VMX_NR_SYSCALL_MSRS];
 };
