@@ -12,6 +12,7 @@
  * the hardware without a check of the gate's DPL; they get here only when an
  * instruction next to them was to be emulated.
  */
+#include <linux/hardirq.h>
 #include <linux/kvm_para.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -1006,6 +1007,10 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
 	struct kvm_emul *k = container_of(vcpu->arch.emul, struct kvm_emul, e);
 	int r;
 
+	/* it reads what the guest chooses: vmx/l1d.c */
+	preempt_disable();
+	kvm_set_cpu_l1tf_flush_l1d();
+	preempt_enable();
 	if (flags & KVM_EMUL_NO_DECODE) {
 		unsigned long linear_rip = k->linear_rip;
 
