@@ -818,7 +818,7 @@ static int install(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, int 
 	kvfree(old.entries);
 	update_cache(vcpu);
 	kvm_lapic_cpuid_changed(vcpu);
-	kvm_be_call(cpuid_changed)(vcpu);
+	kvm_be_call(update_config)(vcpu);
 	kvm_mmu_reset_context(vcpu);
 	return 0;
 }

@@ -268,22 +268,22 @@ static void op_set_segment(struct x86_emul *e, enum x86_emul_seg seg,
 
 static void op_get_gdt(struct x86_emul *e, struct kvm_dtable *dt)
 {
-	kvm_be_call(get_dtable)(vcpu_of(e), KVM_DT_GDT, dt);
+	kvm_get_dtable(vcpu_of(e), VCPU_SEG_GDTR, dt);
 }
 
 static void op_get_idt(struct x86_emul *e, struct kvm_dtable *dt)
 {
-	kvm_be_call(get_dtable)(vcpu_of(e), KVM_DT_IDT, dt);
+	kvm_get_dtable(vcpu_of(e), VCPU_SEG_IDTR, dt);
 }
 
 static void op_set_gdt(struct x86_emul *e, const struct kvm_dtable *dt)
 {
-	kvm_be_call(set_dtable)(vcpu_of(e), KVM_DT_GDT, dt);
+	kvm_set_dtable(vcpu_of(e), VCPU_SEG_GDTR, dt);
 }
 
 static void op_set_idt(struct x86_emul *e, const struct kvm_dtable *dt)
 {
-	kvm_be_call(set_dtable)(vcpu_of(e), KVM_DT_IDT, dt);
+	kvm_set_dtable(vcpu_of(e), VCPU_SEG_IDTR, dt);
 }
 
 static u64 op_get_cr(struct x86_emul *e, unsigned int cr)
@@ -676,7 +676,7 @@ static bool op_has_feature(struct x86_emul *e, enum x86_emul_feature feature)
 
 static void op_set_nmi_mask(struct x86_emul *e, bool masked)
 {
-	kvm_be_call(set_nmi_mask)(vcpu_of(e), masked);
+	kvm_set_nmi_mask(vcpu_of(e), masked);
 }
 
 static int op_rsm(struct x86_emul *e)
@@ -745,7 +745,7 @@ static void load_registers(struct kvm_emul *k)
 		e->gpr[i] = kvm_gpr_read(vcpu, i);
 	e->rip = kvm_rip_read(vcpu);
 	e->rflags = kvm_get_rflags(vcpu);
-	k->rflags = kvm_be_call(get_rflags)(vcpu);
+	k->rflags = kvm_rflags_read(vcpu);
 	kvm_be_call(get_segment)(vcpu, VCPU_SEG_CS, &cs);
 	e->mode = x86_emul_mode_of(kvm_read_cr0(vcpu), vcpu->arch.efer,
 				   e->rflags, &cs);
@@ -872,7 +872,7 @@ static int finished(struct kvm_emul *k)
 	int r = 1;
 
 	commit(k);
-	kvm_be_call(set_int_shadow)(vcpu, e->int_shadow);
+	kvm_set_int_shadow(vcpu, e->int_shadow);
 	if (e->soft_event)
 		r = soft_event(k);
 	else if (e->tf || ((k->rflags & X86_EFLAGS_TF) &&
@@ -985,9 +985,9 @@ static int skip(struct kvm_emul *k)
 	if (e->mode != X86_MODE_PROT64)
 		rip = (u32)rip;
 	kvm_rip_write(vcpu, rip);
-	kvm_be_call(set_int_shadow)(vcpu, 0);
+	kvm_set_int_shadow(vcpu, 0);
 	if (k->rflags & X86_EFLAGS_RF)
-		kvm_be_call(set_rflags)(vcpu, k->rflags & ~X86_EFLAGS_RF);
+		kvm_rflags_write(vcpu, k->rflags & ~X86_EFLAGS_RF);
 	return kvm_after_insn(vcpu, k->rflags);
 }
 
@@ -1081,7 +1081,7 @@ int kvm_emulate_task_switch(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 		switch (type) {
 		case KVM_EVENT_NMI:
 			vcpu->arch.nmi_injected = false;
-			kvm_be_call(set_nmi_mask)(vcpu, true);
+			kvm_set_nmi_mask(vcpu, true);
 			break;
 		case KVM_EVENT_INTR:
 		case KVM_EVENT_SOFT_INTR:

@@ -73,14 +73,14 @@ int kvm_skip_insn(struct kvm_vcpu *vcpu, const struct kvm_exit *exit)
 	if (!exit->insn_len)
 		return kvm_emulate_insn(vcpu, 0, KVM_EMUL_SKIP, NULL, 0);
 
-	rflags = kvm_be_call(get_rflags)(vcpu);
+	rflags = kvm_rflags_read(vcpu);
 	rip = kvm_rip_read(vcpu) + exit->insn_len;
 	if (!is_64_bit_mode(vcpu))
 		rip = (u32)rip;
 	kvm_rip_write(vcpu, rip);
-	kvm_be_call(set_int_shadow)(vcpu, 0);
+	kvm_set_int_shadow(vcpu, 0);
 	if (rflags & X86_EFLAGS_RF)
-		kvm_be_call(set_rflags)(vcpu, rflags & ~X86_EFLAGS_RF);
+		kvm_rflags_write(vcpu, rflags & ~X86_EFLAGS_RF);
 	return kvm_after_insn(vcpu, rflags);
 }
 EXPORT_SYMBOL_GPL(kvm_skip_insn);
@@ -383,7 +383,7 @@ static int handle_dr(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	if (!(vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP) &&
 	    !(vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT)) {
 		vcpu->arch.switch_db_regs |= KVM_DEBUGREG_WONT_EXIT;
-		kvm_be_call(load_debugregs)(vcpu);
+		kvm_be_call(update_intercepts)(vcpu);
 		return 1;
 	}
 
@@ -626,7 +626,6 @@ static int handle_intr(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 static int handle_intr_window(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
 	vcpu->stat.irq_window_exits++;
-	kvm_be_call(request_intr_window)(vcpu, false);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	return 1;
 }
@@ -745,7 +744,7 @@ bool kvm_exit_fastpath(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
 	if (!exit->insn_len || exit->vectoring.type != KVM_EVENT_NONE ||
 	    vcpu->arch.guest_debug ||
-	    (kvm_be_call(get_rflags)(vcpu) & X86_EFLAGS_TF))
+	    (kvm_rflags_read(vcpu) & X86_EFLAGS_TF))
 		return false;
 
 	switch (exit->kind) {

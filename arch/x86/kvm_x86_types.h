@@ -38,7 +38,8 @@ enum kvm_reg {
 enum kvm_seg {
 	VCPU_SEG_ES, VCPU_SEG_CS, VCPU_SEG_SS, VCPU_SEG_DS,
 	VCPU_SEG_FS, VCPU_SEG_GS, VCPU_SEG_TR, VCPU_SEG_LDTR,
-	VCPU_NR_SEGS
+	VCPU_NR_SEGS,
+	VCPU_SEG_GDTR = VCPU_NR_SEGS, VCPU_SEG_IDTR
 };
 
 enum kvm_event_type {

@@ -468,17 +468,7 @@ int kvm_arch_init_vm(struct kvm *kvm, unsigned long type)
 		return r;
 	kvm_irq_vm_init(kvm);
 	kvm_time_vm_init(kvm);
-
-	r = kvm_be_call(vm_init)(kvm);
-	if (r)
-		goto out;
 	return 0;
-out:
-	kvm_time_vm_destroy(kvm);
-	kvm_irq_vm_pre_destroy(kvm);
-	kvm_irq_vm_destroy(kvm);
-	kvm_mmu_vm_destroy(kvm);
-	return r;
 }
 
 /**
@@ -499,7 +489,6 @@ void kvm_arch_destroy_vm(struct kvm *kvm)
 	kvm_time_vm_destroy(kvm);
 	kvm_irq_vm_destroy(kvm);
 	kvm_vm_free_msr_filter(kvm);
-	kvm_be_call(vm_destroy)(kvm);
 	kvm_mmu_vm_destroy(kvm);
 }
 

@@ -157,7 +157,7 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 		return r;
 
 	if (kvm_check_request(KVM_REQ_MSR_FILTER_CHANGED, vcpu))
-		kvm_be_call(msr_filter_changed)(vcpu);
+		kvm_be_call(update_config)(vcpu);
 	if (kvm_check_request(KVM_REQ_TLB_FLUSH, vcpu)) {
 		vcpu->stat.tlb_flush++;
 		kvm_be_call(flush_tlb)(vcpu, KVM_TLB_ALL, 0);
@@ -266,13 +266,12 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 		}
 		kvm_inject_pending_events(vcpu, &req_immediate);
 		if (user_wants_irq_window(vcpu))
-			kvm_be_call(request_intr_window)(vcpu, true);
+			kvm_be_call(request_window)(vcpu, KVM_EVENT_INTR);
 		update_cr8_intercept(vcpu);
 		kvm_lapic_sync_to_vapic(vcpu);
 	}
 
 	preempt_disable();
-	kvm_be_call(prepare_switch)(vcpu);
 	local_irq_disable();
 
 	/* no SRCU in the guest: a memslot change must not wait for its exit */

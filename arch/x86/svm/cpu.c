@@ -264,18 +264,14 @@ void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 
 /**
  * svm_prepare_switch() - save what of the host's state VMEXIT does not restore
- * @vcpu: the vCPU; preemption off
+ * @svm: the vCPU; preemption off
  *
  * Once for each load: until the next one, nothing of it changes but the LDT.
  */
-void svm_prepare_switch(struct kvm_vcpu *vcpu)
+void svm_prepare_switch(struct svm_vcpu *svm)
 {
-	struct svm_vcpu *svm = to_svm(vcpu);
-	struct svm_cpu *sc;
+	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
 
-	if (svm->host_saved)
-		return;
-	sc = this_cpu_ptr(&svm_cpu);
 	svm->run.host_pa = sc->host_vmcb_pa;
 	store_ldt(svm->saved_ldt);
 

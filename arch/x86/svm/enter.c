@@ -200,7 +200,7 @@ static void svm_prepare_spec_ctrl(struct svm_vcpu *svm)
 
 /**
  * svm_enter() - run the guest until it exits
- * @vcpu: the vCPU; loaded, interrupts off, prepare_switch() done
+ * @vcpu: the vCPU; loaded, interrupts off
  * @exit: filled with what made it stop
  * @req_immediate: come back as soon as the injected event is delivered
  *
@@ -213,6 +213,8 @@ void svm_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
 	struct vmcb_control_area *c = &svm->vmcb->control;
 
+	if (unlikely(!svm->host_saved))
+		svm_prepare_switch(svm);
 	svm_load_state(svm);
 	if (unlikely(svm->asid_generation != sc->generation))
 		svm_assign_asid(svm, sc);

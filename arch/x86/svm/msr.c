@@ -279,45 +279,18 @@ int svm_get_feature_msr(u32 index, u64 *data)
 }
 
 /**
- * svm_has_emulated_msr() - may this MSR exist here at all
- * @index: MSR
- */
-bool svm_has_emulated_msr(u32 index)
-{
-	switch (index) {
-	case MSR_IA32_SMBASE:
-	case MSR_IA32_MCG_EXT_CTL:
-	case MSR_VM_HSAVE_PA:
-		return false;
-	default:
-		return true;
-	}
-}
-
-/**
- * svm_write_tsc_offset() - set what is added to the TSC
- * @vcpu: the vCPU
- * @offset: counts
- */
-void svm_write_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
-{
-	struct svm_vcpu *svm = to_svm(vcpu);
-
-	svm->vmcb->control.tsc_offset = offset;
-	svm_mark_dirty(svm, SVM_CLEAN_INTERCEPTS);
-}
-
-/**
- * svm_write_tsc_multiplier() - set what the TSC is multiplied by before that
+ * svm_write_tsc() - how the guest's TSC follows from the host's has changed
  * @vcpu: the vCPU, loaded
- * @ratio: 32.32 fixed point; 0: one
  */
-void svm_write_tsc_multiplier(struct kvm_vcpu *vcpu, u64 ratio)
+void svm_write_tsc(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct svm_cpu *sc;
 
-	svm->tsc_ratio = ratio ?: SVM_TSC_RATIO_ONE;
+	svm->vmcb->control.tsc_offset = vcpu->arch.tsc_offset;
+	svm_mark_dirty(svm, SVM_CLEAN_INTERCEPTS);
+
+	svm->tsc_ratio = vcpu->arch.tsc_scaling_ratio ?: SVM_TSC_RATIO_ONE;
 	if (!svm_feat.tsc_scaling)
 		return;
 	/* svm_prepare_switch() does it for the next load */

@@ -73,15 +73,6 @@ MODULE_PARM_DESC(pause_filter_count_max, "Largest count");
 struct svm_features svm_feat __ro_after_init;
 struct page *svm_iopm __ro_after_init;
 
-static int svm_vm_init(struct kvm *kvm)
-{
-	return 0;
-}
-
-static void svm_vm_destroy(struct kvm *kvm)
-{
-}
-
 static struct kvm_backend_ops svm_ops __initdata = {
 	.name			= "AMD SVM",
 	.owner			= THIS_MODULE,
@@ -92,51 +83,35 @@ static struct kvm_backend_ops svm_ops __initdata = {
 	.enable_cpu		= svm_enable_cpu,
 	.disable_cpu		= svm_disable_cpu,
 	.check_cpu		= svm_check_cpu,
-	.vm_init		= svm_vm_init,
-	.vm_destroy		= svm_vm_destroy,
 	.vcpu_create		= svm_vcpu_create,
 	.vcpu_free		= svm_vcpu_free,
 	.vcpu_reset		= svm_vcpu_reset,
 	.vcpu_load		= svm_vcpu_load,
 	.vcpu_put		= svm_vcpu_put,
-	.cpuid_changed		= svm_cpuid_changed,
-	.prepare_switch		= svm_prepare_switch,
+	.update_config		= svm_update_config,
 	.enter			= svm_enter,
 	.cache_reg		= svm_cache_reg,
 	.get_segment		= svm_get_segment,
 	.set_segment		= svm_set_segment,
 	.get_cpl		= svm_get_cpl,
 	.is_64_bit_code		= svm_is_64_bit_code,
-	.get_dtable		= svm_get_dtable,
-	.set_dtable		= svm_set_dtable,
 	.set_cr0		= svm_set_cr0,
 	.set_cr4		= svm_set_cr4,
 	.set_efer		= svm_set_efer,
-	.get_rflags		= svm_get_rflags,
-	.set_rflags		= svm_set_rflags,
 	.load_root		= svm_load_root,
-	.load_debugregs		= svm_load_debugregs,
 	.sync_debugregs		= svm_sync_debugregs,
 	.update_intercepts	= svm_update_intercepts,
 	.inject			= svm_inject,
 	.cancel_injection	= svm_cancel_injection,
-	.intr_blocked		= svm_intr_blocked,
-	.nmi_blocked		= svm_nmi_blocked,
-	.request_intr_window	= svm_request_intr_window,
-	.request_nmi_window	= svm_request_nmi_window,
-	.get_nmi_mask		= svm_get_nmi_mask,
-	.set_nmi_mask		= svm_set_nmi_mask,
-	.get_int_shadow		= svm_get_int_shadow,
-	.set_int_shadow		= svm_set_int_shadow,
+	.get_blocking		= svm_get_blocking,
+	.set_blocking		= svm_set_blocking,
+	.request_window		= svm_request_window,
 	.update_cr8_intercept	= svm_update_cr8_intercept,
 	.flush_tlb		= svm_flush_tlb,
 	.get_msr		= svm_get_msr,
 	.set_msr		= svm_set_msr,
 	.get_feature_msr	= svm_get_feature_msr,
-	.msr_filter_changed	= svm_update_msr_map,
-	.write_tsc_offset	= svm_write_tsc_offset,
-	.write_tsc_multiplier	= svm_write_tsc_multiplier,
-	.has_emulated_msr	= svm_has_emulated_msr,
+	.write_tsc		= svm_write_tsc,
 };
 
 /* Is there an SVM that may be used? One line in the log when not. */

@@ -226,7 +226,7 @@ int svm_check_cpu(void);
 void svm_emergency_disable(void);
 void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu);
 void svm_vcpu_put(struct kvm_vcpu *vcpu);
-void svm_prepare_switch(struct kvm_vcpu *vcpu);
+void svm_prepare_switch(struct svm_vcpu *svm);
 void svm_flush_tlb(struct kvm_vcpu *vcpu, enum kvm_tlb_scope scope, gva_t gva);
 void svm_assign_asid(struct svm_vcpu *svm, struct svm_cpu *sc);
 void svm_forget_vmcb(struct vmcb *vmcb);
@@ -238,7 +238,7 @@ void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
 void svm_init_control(struct svm_vcpu *svm);
 void svm_vmcb_undefined(struct svm_vcpu *svm);
 void svm_update_intercepts(struct kvm_vcpu *vcpu);
-void svm_cpuid_changed(struct kvm_vcpu *vcpu);
+void svm_update_config(struct kvm_vcpu *vcpu);
 void svm_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg);
 void svm_get_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg,
 		     struct kvm_segment *var);
@@ -246,31 +246,20 @@ void svm_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg,
 		     const struct kvm_segment *var);
 int svm_get_cpl(struct kvm_vcpu *vcpu);
 bool svm_is_64_bit_code(struct kvm_vcpu *vcpu);
-void svm_get_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
-		    struct kvm_dtable *dt);
-void svm_set_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
-		    const struct kvm_dtable *dt);
 void svm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0);
 void svm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4);
 void svm_set_efer(struct kvm_vcpu *vcpu, u64 efer);
-unsigned long svm_get_rflags(struct kvm_vcpu *vcpu);
-void svm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags);
 void svm_load_root(struct kvm_vcpu *vcpu, hpa_t root, int level);
-void svm_load_debugregs(struct kvm_vcpu *vcpu);
 void svm_sync_debugregs(struct kvm_vcpu *vcpu);
 
 /* event.c */
 void svm_inject(struct kvm_vcpu *vcpu, const struct kvm_event *ev);
 void svm_cancel_injection(struct kvm_vcpu *vcpu, struct kvm_event *ev);
 void svm_decode_vectoring(struct svm_vcpu *svm, struct kvm_exit *exit);
-bool svm_intr_blocked(struct kvm_vcpu *vcpu);
-bool svm_nmi_blocked(struct kvm_vcpu *vcpu);
-void svm_request_intr_window(struct kvm_vcpu *vcpu, bool on);
-void svm_request_nmi_window(struct kvm_vcpu *vcpu);
-bool svm_get_nmi_mask(struct kvm_vcpu *vcpu);
-void svm_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked);
-u32 svm_get_int_shadow(struct kvm_vcpu *vcpu);
-void svm_set_int_shadow(struct kvm_vcpu *vcpu, u32 mask);
+u32 svm_get_blocking(struct kvm_vcpu *vcpu);
+void svm_set_blocking(struct kvm_vcpu *vcpu, u32 which, u32 blocked);
+void svm_set_intr_window(struct svm_vcpu *svm, bool on);
+void svm_request_window(struct kvm_vcpu *vcpu, enum kvm_event_type type);
 void svm_update_cr8_intercept(struct kvm_vcpu *vcpu, int tpr, int irr);
 bool svm_step_before_entry(struct svm_vcpu *svm);
 void svm_step_after_exit(struct svm_vcpu *svm);
@@ -288,9 +277,7 @@ int svm_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr);
 int svm_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
 int svm_get_feature_msr(u32 index, u64 *data);
 u64 svm_default_de_cfg(void);
-bool svm_has_emulated_msr(u32 index);
-void svm_write_tsc_offset(struct kvm_vcpu *vcpu, u64 offset);
-void svm_write_tsc_multiplier(struct kvm_vcpu *vcpu, u64 ratio);
+void svm_write_tsc(struct kvm_vcpu *vcpu);
 
 #endif /* __ASSEMBLER__ */
 #endif /* KVM_OOT_SVM_H */

@@ -60,10 +60,10 @@ static void update_cpuid_intercepts(struct svm_vcpu *svm)
 }
 
 /**
- * svm_cpuid_changed() - the guest's CPUID was set
+ * svm_update_config() - the guest's CPUID or the MSR filter changed
  * @vcpu: the vCPU, loaded
  */
-void svm_cpuid_changed(struct kvm_vcpu *vcpu)
+void svm_update_config(struct kvm_vcpu *vcpu)
 {
 	update_cpuid_intercepts(to_svm(vcpu));
 	svm_update_msr_map(vcpu);
@@ -84,7 +84,6 @@ void svm_init_control(struct svm_vcpu *svm)
 	svm->cr8_intercept = false;
 	for (i = 0; i < ARRAY_SIZE(intercepts); i++)
 		svm_set_intercept(svm, intercepts[i], true);
-	intercept_debugregs(svm, true);
 	/* by their own right, not by a list: each may be left to the guest */
 	svm_set_intercept(svm, INTERCEPT_HLT,
 			  !kvm_exit_disabled(kvm, KVM_X86_DISABLE_EXITS_HLT));
@@ -135,7 +134,7 @@ void svm_vmcb_undefined(struct svm_vcpu *svm)
 }
 
 /**
- * svm_update_intercepts() - which exceptions to see
+ * svm_update_intercepts() - which exceptions and debug register accesses to see
  * @vcpu: the vCPU
  *
  * #MC belongs to the host. #AC and #DB could loop without end in their own
@@ -152,10 +151,9 @@ void svm_update_intercepts(struct kvm_vcpu *vcpu)
 	intercept_exception(svm, BP_VECTOR,
 			    vcpu->arch.guest_debug & KVM_GUESTDBG_USE_SW_BP);
 	/* the debug registers are the debugger's now: take them from the guest */
-	if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP) {
+	if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP)
 		vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
-		intercept_debugregs(svm, true);
-	}
+	intercept_debugregs(svm, !(vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT));
 }
 
 /* ---- life cycle ----------------------------------------------------------- */
@@ -228,7 +226,7 @@ void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	svm->soft.active = false;
 	svm->nmi_step = false;
 	svm->step_tf = false;
-	svm_set_nmi_mask(vcpu, false);
+	svm_set_blocking(vcpu, KVM_BLOCKED_NMI, 0);
 	svm->vmcb->save.dr6 = SVM_DR6_INIT;
 	svm->vmcb->save.dr7 = SVM_DR7_INIT;
 	svm->vmcb->save.cpl = 0;
@@ -260,25 +258,6 @@ void svm_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg)
 	}
 }
 
-/**
- * svm_get_rflags() - the guest's RFLAGS
- * @vcpu: the vCPU
- */
-unsigned long svm_get_rflags(struct kvm_vcpu *vcpu)
-{
-	return kvm_reg_read_raw(vcpu, VCPU_REG_RFLAGS);
-}
-
-/**
- * svm_set_rflags() - set the guest's RFLAGS
- * @vcpu: the vCPU
- * @rflags: value
- */
-void svm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
-{
-	kvm_reg_write_raw(vcpu, VCPU_REG_RFLAGS, rflags);
-}
-
 static struct vmcb_seg *segment(struct svm_vcpu *svm, enum kvm_seg seg)
 {
 	struct vmcb_save_area *s = &svm->vmcb->save;
@@ -298,6 +277,10 @@ static struct vmcb_seg *segment(struct svm_vcpu *svm, enum kvm_seg seg)
 		return &s->gs;
 	case VCPU_SEG_TR:
 		return &s->tr;
+	case VCPU_SEG_GDTR:
+		return &s->gdtr;
+	case VCPU_SEG_IDTR:
+		return &s->idtr;
 	default:
 		return &s->ldtr;
 	}
@@ -368,6 +351,10 @@ void svm_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg,
 
 	s->base = var->base;
 	s->limit = var->limit;
+	if (seg == VCPU_SEG_GDTR || seg == VCPU_SEG_IDTR) {
+		svm_mark_dirty(svm, SVM_CLEAN_DT);
+		return;
+	}
 	s->selector = var->selector;
 	s->attrib = (var->type & SVM_SELECTOR_TYPE_MASK) |
 		    (var->s & 1) << SVM_SELECTOR_S_SHIFT |
@@ -399,40 +386,6 @@ bool svm_is_64_bit_code(struct kvm_vcpu *vcpu)
 {
 	return is_long_mode(vcpu) &&
 	       (to_svm(vcpu)->vmcb->save.cs.attrib & SVM_SELECTOR_L_MASK);
-}
-
-/**
- * svm_get_dtable() - GDTR or IDTR
- * @vcpu: the vCPU
- * @which: which
- * @dt: filled
- */
-void svm_get_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
-		    struct kvm_dtable *dt)
-{
-	struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
-	const struct vmcb_seg *s = which == KVM_DT_GDT ? &save->gdtr : &save->idtr;
-
-	dt->base = s->base;
-	dt->limit = s->limit;
-}
-
-/**
- * svm_set_dtable() - set GDTR or IDTR
- * @vcpu: the vCPU
- * @which: which
- * @dt: value
- */
-void svm_set_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
-		    const struct kvm_dtable *dt)
-{
-	struct svm_vcpu *svm = to_svm(vcpu);
-	struct vmcb_save_area *save = &svm->vmcb->save;
-	struct vmcb_seg *s = which == KVM_DT_GDT ? &save->gdtr : &save->idtr;
-
-	s->base = dt->base;
-	s->limit = dt->limit;
-	svm_mark_dirty(svm, SVM_CLEAN_DT);
 }
 
 /**
@@ -506,18 +459,6 @@ void svm_load_root(struct kvm_vcpu *vcpu, hpa_t root, int level)
 	svm->root = root;
 	svm->vmcb->control.nested_cr3 = __sme_set(root);
 	svm_mark_dirty(svm, SVM_CLEAN_NPT);
-}
-
-/**
- * svm_load_debugregs() - who may touch the debug registers has changed
- * @vcpu: the vCPU
- */
-void svm_load_debugregs(struct kvm_vcpu *vcpu)
-{
-	struct svm_vcpu *svm = to_svm(vcpu);
-
-	svm_mark_dirty(svm, SVM_CLEAN_DR);
-	intercept_debugregs(svm, !(vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT));
 }
 
 /**

@@ -440,17 +440,14 @@ void vmx_load_syscall_msrs(struct vmx_vcpu *v)
 
 /**
  * vmx_prepare_switch() - save what of the host's state an exit does not restore
- * @vcpu: the vCPU; preemption off
+ * @v: the vCPU; preemption off
  *
  * Once for each load. The kernel itself uses none of it.
  */
-void vmx_prepare_switch(struct kvm_vcpu *vcpu)
+void vmx_prepare_switch(struct vmx_vcpu *v)
 {
-	struct vmx_vcpu *v = to_vmx(vcpu);
 	unsigned long base;
 
-	if (v->host_saved)
-		return;
 	/* an exit loads null selectors, and the bases from the VMCS */
 	savesegment(fs, v->host_fs);
 	savesegment(gs, v->host_gs);

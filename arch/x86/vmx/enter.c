@@ -104,7 +104,7 @@ static void load_state(struct vmx_vcpu *v)
 	 * with the trap pending, and a debugger's step must not wait.
 	 */
 	if (unlikely(vcpu->arch.guest_debug & KVM_GUESTDBG_SINGLESTEP))
-		vmx_set_int_shadow(vcpu, 0);
+		vmx_set_blocking(vcpu, KVM_BLOCKED_SHADOW, 0);
 }
 
 static void load_host_state(struct vmx_vcpu *v)
@@ -181,7 +181,7 @@ static bool was_machine_check(const struct vmx_vcpu *v)
 
 /**
  * vmx_enter() - run the guest until it exits
- * @vcpu: the vCPU; loaded, interrupts off, prepare_switch() done
+ * @vcpu: the vCPU; loaded, interrupts off
  * @exit: filled with what made it stop
  * @req_immediate: come back as soon as the injected event is delivered
  *
@@ -194,6 +194,8 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 	bool dr_direct = vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT;
 	u16 ldt;
 
+	if (unlikely(!v->host_saved))
+		vmx_prepare_switch(v);
 	load_state(v);
 	load_host_state(v);
 	load_tpr(v);

@@ -269,43 +269,17 @@ int vmx_get_feature_msr(u32 index, u64 *data)
 }
 
 /**
- * vmx_has_emulated_msr() - may this MSR exist here at all
- * @index: MSR
- */
-bool vmx_has_emulated_msr(u32 index)
-{
-	switch (index) {
-	case MSR_IA32_SMBASE:
-	case MSR_IA32_MCG_EXT_CTL:
-	case MSR_AMD64_VIRT_SPEC_CTRL:
-	case MSR_AMD64_DE_CFG:
-	case MSR_VM_HSAVE_PA:
-		return false;
-	default:
-		return true;
-	}
-}
-
-/**
- * vmx_write_tsc_offset() - set what is added to the TSC
+ * vmx_write_tsc() - how the guest's TSC follows from the host's has changed
  * @vcpu: the vCPU, loaded
- * @offset: counts
  */
-void vmx_write_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
-{
-	vmcs_write(TSC_OFFSET, offset);
-}
-
-/**
- * vmx_write_tsc_multiplier() - set what the TSC is multiplied by before that
- * @vcpu: the vCPU, loaded
- * @ratio: 16.48 fixed point; 0: one
- */
-void vmx_write_tsc_multiplier(struct kvm_vcpu *vcpu, u64 ratio)
+void vmx_write_tsc(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *v = to_vmx(vcpu);
+	u64 ratio = vcpu->arch.tsc_scaling_ratio ?: BIT_ULL(VMX_TSC_FRAC_BITS);
 
-	v->tsc_ratio = ratio ?: BIT_ULL(VMX_TSC_FRAC_BITS);
-	if (vmx_feat.tsc_scaling)
-		vmcs_write(TSC_MULTIPLIER, v->tsc_ratio);
+	vmcs_write(TSC_OFFSET, vcpu->arch.tsc_offset);
+	if (vmx_feat.tsc_scaling && v->tsc_ratio != ratio) {
+		v->tsc_ratio = ratio;
+		vmcs_write(TSC_MULTIPLIER, ratio);
+	}
 }

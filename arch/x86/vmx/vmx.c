@@ -62,15 +62,6 @@ MODULE_PARM_DESC(dump_invalid_vmcs, "Log the VMCS when the CPU refuses it (defau
 
 struct vmx_features vmx_feat __ro_after_init;
 
-static int vmx_vm_init(struct kvm *kvm)
-{
-	return 0;
-}
-
-static void vmx_vm_destroy(struct kvm *kvm)
-{
-}
-
 static struct kvm_backend_ops vmx_ops __initdata = {
 	.name			= "Intel VMX",
 	.owner			= THIS_MODULE,
@@ -80,51 +71,35 @@ static struct kvm_backend_ops vmx_ops __initdata = {
 	.enable_cpu		= vmx_enable_cpu,
 	.disable_cpu		= vmx_disable_cpu,
 	.check_cpu		= vmx_check_cpu,
-	.vm_init		= vmx_vm_init,
-	.vm_destroy		= vmx_vm_destroy,
 	.vcpu_create		= vmx_vcpu_create,
 	.vcpu_free		= vmx_vcpu_free,
 	.vcpu_reset		= vmx_vcpu_reset,
 	.vcpu_load		= vmx_vcpu_load,
 	.vcpu_put		= vmx_vcpu_put,
-	.cpuid_changed		= vmx_cpuid_changed,
-	.prepare_switch		= vmx_prepare_switch,
+	.update_config		= vmx_update_config,
 	.enter			= vmx_enter,
 	.cache_reg		= vmx_cache_reg,
 	.get_segment		= vmx_get_segment,
 	.set_segment		= vmx_set_segment,
 	.get_cpl		= vmx_get_cpl,
 	.is_64_bit_code		= vmx_is_64_bit_code,
-	.get_dtable		= vmx_get_dtable,
-	.set_dtable		= vmx_set_dtable,
 	.set_cr0		= vmx_set_cr0,
 	.set_cr4		= vmx_set_cr4,
 	.set_efer		= vmx_set_efer,
-	.get_rflags		= vmx_get_rflags,
-	.set_rflags		= vmx_set_rflags,
 	.load_root		= vmx_load_root,
-	.load_debugregs		= vmx_load_debugregs,
 	.sync_debugregs		= vmx_sync_debugregs,
 	.update_intercepts	= vmx_update_intercepts,
 	.inject			= vmx_inject,
 	.cancel_injection	= vmx_cancel_injection,
-	.intr_blocked		= vmx_intr_blocked,
-	.nmi_blocked		= vmx_nmi_blocked,
-	.request_intr_window	= vmx_request_intr_window,
-	.request_nmi_window	= vmx_request_nmi_window,
-	.get_nmi_mask		= vmx_get_nmi_mask,
-	.set_nmi_mask		= vmx_set_nmi_mask,
-	.get_int_shadow		= vmx_get_int_shadow,
-	.set_int_shadow		= vmx_set_int_shadow,
+	.get_blocking		= vmx_get_blocking,
+	.set_blocking		= vmx_set_blocking,
+	.request_window		= vmx_request_window,
 	.update_cr8_intercept	= vmx_update_cr8_intercept,
 	.flush_tlb		= vmx_flush_tlb,
 	.get_msr		= vmx_get_msr,
 	.set_msr		= vmx_set_msr,
 	.get_feature_msr	= vmx_get_feature_msr,
-	.msr_filter_changed	= vmx_update_msr_map,
-	.write_tsc_offset	= vmx_write_tsc_offset,
-	.write_tsc_multiplier	= vmx_write_tsc_multiplier,
-	.has_emulated_msr	= vmx_has_emulated_msr,
+	.write_tsc		= vmx_write_tsc,
 };
 
 static void __init detect_features(void)

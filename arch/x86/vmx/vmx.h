@@ -224,7 +224,7 @@ int vmx_check_cpu(void);
 void vmx_emergency_disable(void);
 void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu);
 void vmx_vcpu_put(struct kvm_vcpu *vcpu);
-void vmx_prepare_switch(struct kvm_vcpu *vcpu);
+void vmx_prepare_switch(struct vmx_vcpu *v);
 void vmx_load_syscall_msrs(struct vmx_vcpu *v);
 void vmx_release_vmcs(struct vmx_vcpu *v);
 struct vmx_region *vmx_alloc_region(int node);
@@ -239,36 +239,25 @@ int vmx_vcpu_create(struct kvm_vcpu *vcpu);
 void vmx_vcpu_free(struct kvm_vcpu *vcpu);
 void vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
 void vmx_update_intercepts(struct kvm_vcpu *vcpu);
-void vmx_cpuid_changed(struct kvm_vcpu *vcpu);
+void vmx_update_config(struct kvm_vcpu *vcpu);
 void vmx_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg);
 void vmx_get_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg, struct kvm_segment *var);
 void vmx_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg, const struct kvm_segment *var);
 int vmx_get_cpl(struct kvm_vcpu *vcpu);
 bool vmx_is_64_bit_code(struct kvm_vcpu *vcpu);
-void vmx_get_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which, struct kvm_dtable *dt);
-void vmx_set_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
-		    const struct kvm_dtable *dt);
 void vmx_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0);
 void vmx_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4);
 void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer);
-unsigned long vmx_get_rflags(struct kvm_vcpu *vcpu);
-void vmx_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags);
 void vmx_load_root(struct kvm_vcpu *vcpu, hpa_t root, int level);
-void vmx_load_debugregs(struct kvm_vcpu *vcpu);
 void vmx_sync_debugregs(struct kvm_vcpu *vcpu);
 
 /* event.c */
 void vmx_inject(struct kvm_vcpu *vcpu, const struct kvm_event *ev);
 void vmx_cancel_injection(struct kvm_vcpu *vcpu, struct kvm_event *ev);
 void vmx_decode_vectoring(struct vmx_vcpu *v, struct kvm_event *ev, bool iret_faulted);
-bool vmx_intr_blocked(struct kvm_vcpu *vcpu);
-bool vmx_nmi_blocked(struct kvm_vcpu *vcpu);
-void vmx_request_intr_window(struct kvm_vcpu *vcpu, bool on);
-void vmx_request_nmi_window(struct kvm_vcpu *vcpu);
-bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu);
-void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked);
-u32 vmx_get_int_shadow(struct kvm_vcpu *vcpu);
-void vmx_set_int_shadow(struct kvm_vcpu *vcpu, u32 mask);
+u32 vmx_get_blocking(struct kvm_vcpu *vcpu);
+void vmx_set_blocking(struct kvm_vcpu *vcpu, u32 which, u32 blocked);
+void vmx_request_window(struct kvm_vcpu *vcpu, enum kvm_event_type type);
 void vmx_update_cr8_intercept(struct kvm_vcpu *vcpu, int tpr, int irr);
 
 /* enter.c, entry.S */
@@ -290,9 +279,7 @@ void vmx_update_msr_map(struct kvm_vcpu *vcpu);
 int vmx_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr);
 int vmx_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
 int vmx_get_feature_msr(u32 index, u64 *data);
-bool vmx_has_emulated_msr(u32 index);
-void vmx_write_tsc_offset(struct kvm_vcpu *vcpu, u64 offset);
-void vmx_write_tsc_multiplier(struct kvm_vcpu *vcpu, u64 ratio);
+void vmx_write_tsc(struct kvm_vcpu *vcpu);
 
 #endif /* __ASSEMBLER__ */
 #endif /* KVM_OOT_VMX_H */
