@@ -140,7 +140,7 @@ void vmx_apic_changed(struct kvm_vcpu *vcpu)
 
 /**
  * vmx_open_apic_msrs() - MSRs of the LAPIC that the CPU answers from the page
- * @v: the vCPU; kvm->srcu is held
+ * @v: the vCPU; no filter applies to these
  *
  * An MSR that is not intercepted reads whatever is at its place: no more than the
  * registers that exist and have their value there. The identity, the ICR and the
@@ -148,23 +148,25 @@ void vmx_apic_changed(struct kvm_vcpu *vcpu)
  */
 void vmx_open_apic_msrs(struct vmx_vcpu *v)
 {
+	struct kvm_vcpu *vcpu = v->vcpu;
 	unsigned int reg;
 
 	if (!(v->cpu2_ctl & SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE))
 		return;
-	vmx_open_msr(v, X2APIC_MSR(APIC_TASKPRI), true, true);
+	vmx_open_msr(vcpu, X2APIC_MSR(APIC_TASKPRI), false);
+	vmx_open_msr(vcpu, X2APIC_MSR(APIC_TASKPRI), true);
 	if (!vmx_apicv_active(v))
 		return;
 	for (reg = APIC_ISR; reg < APIC_ISR + 3 * 0x80; reg += 0x10)
-		vmx_open_msr(v, X2APIC_MSR(reg), true, false);	/* ISR, TMR, IRR */
-	vmx_open_msr(v, X2APIC_MSR(APIC_PROCPRI), true, false);
-	vmx_open_msr(v, X2APIC_MSR(APIC_LVR), true, false);
-	vmx_open_msr(v, X2APIC_MSR(APIC_LDR), true, false);
-	vmx_open_msr(v, X2APIC_MSR(APIC_SPIV), true, false);
+		vmx_open_msr(vcpu, X2APIC_MSR(reg), false);	/* ISR, TMR, IRR */
+	vmx_open_msr(vcpu, X2APIC_MSR(APIC_PROCPRI), false);
+	vmx_open_msr(vcpu, X2APIC_MSR(APIC_LVR), false);
+	vmx_open_msr(vcpu, X2APIC_MSR(APIC_LDR), false);
+	vmx_open_msr(vcpu, X2APIC_MSR(APIC_SPIV), false);
 	for (reg = APIC_LVTT; reg <= APIC_LVTERR; reg += 0x10)
-		vmx_open_msr(v, X2APIC_MSR(reg), true, false);
-	vmx_open_msr(v, X2APIC_MSR(APIC_EOI), false, true);
-	vmx_open_msr(v, X2APIC_MSR(APIC_SELF_IPI), false, true);
+		vmx_open_msr(vcpu, X2APIC_MSR(reg), false);
+	vmx_open_msr(vcpu, X2APIC_MSR(APIC_EOI), true);
+	vmx_open_msr(vcpu, X2APIC_MSR(APIC_SELF_IPI), true);
 }
 
 static void notify(struct kvm_vcpu *vcpu)

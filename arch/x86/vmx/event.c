@@ -73,11 +73,56 @@ void vmx_cancel_injection(struct kvm_vcpu *vcpu, struct kvm_event *ev)
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
 }
 
-/* An IRET that faulted has opened NMIs, though the handler goes on. */
-static void mask_nmis_again(void)
+/**
+ * vmx_get_blocking() - what keeps events from the guest
+ * @vcpu: the vCPU, loaded
+ *
+ * Return: KVM_X86_SHADOW_INT_* and KVM_BLOCKED_NMI in force.
+ */
+u32 vmx_get_blocking(struct kvm_vcpu *vcpu)
 {
-	vmcs_write(GUEST_INTERRUPTIBILITY_INFO,
-		   vmcs_read(GUEST_INTERRUPTIBILITY_INFO) | GUEST_INTR_STATE_NMI);
+	u32 info = vmcs_read(GUEST_INTERRUPTIBILITY_INFO), blocked = 0;
+
+	if (info & GUEST_INTR_STATE_STI)
+		blocked |= KVM_X86_SHADOW_INT_STI;
+	if (info & GUEST_INTR_STATE_MOV_SS)
+		blocked |= KVM_X86_SHADOW_INT_MOV_SS;
+	if (info & GUEST_INTR_STATE_NMI)
+		blocked |= KVM_BLOCKED_NMI;
+	return blocked;
+}
+
+/**
+ * vmx_set_blocking() - change that
+ * @vcpu: the vCPU, loaded
+ * @which: bits of vmx_get_blocking() to change
+ * @blocked: their new values
+ */
+void vmx_set_blocking(struct kvm_vcpu *vcpu, u32 which, u32 blocked)
+{
+	u32 old = vmcs_read(GUEST_INTERRUPTIBILITY_INFO), new = old;
+
+	if (which & KVM_BLOCKED_SHADOW) {
+		new &= ~(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS);
+		/* one of them at a time */
+		if (blocked & KVM_X86_SHADOW_INT_MOV_SS)
+			new |= GUEST_INTR_STATE_MOV_SS;
+		else if (blocked & KVM_X86_SHADOW_INT_STI)
+			new |= GUEST_INTR_STATE_STI;
+	}
+	if (which & KVM_BLOCKED_NMI) {
+		new &= ~GUEST_INTR_STATE_NMI;
+		if (blocked & KVM_BLOCKED_NMI)
+			new |= GUEST_INTR_STATE_NMI;
+	}
+	if (new != old)
+		vmcs_write(GUEST_INTERRUPTIBILITY_INFO, new);
+}
+
+/* An IRET that faulted has opened NMIs, though the handler goes on. */
+static void mask_nmis_again(struct vmx_vcpu *v)
+{
+	vmx_set_blocking(v->vcpu, KVM_BLOCKED_NMI, KVM_BLOCKED_NMI);
 }
 
 /**
@@ -92,7 +137,7 @@ void vmx_decode_vectoring(struct vmx_vcpu *v, struct kvm_event *ev, bool iret_fa
 
 	if (likely(!(info & VECTORING_INFO_VALID_MASK))) {
 		if (unlikely(iret_faulted))
-			mask_nmis_again();
+			mask_nmis_again(v);
 		return;
 	}
 
@@ -104,7 +149,7 @@ void vmx_decode_vectoring(struct vmx_vcpu *v, struct kvm_event *ev, bool iret_fa
 	case INTR_TYPE_NMI_INTR:
 		/* it will be delivered again, and masks NMIs then */
 		ev->type = KVM_EVENT_NMI;
-		vmx_set_nmi_mask(v->vcpu, false);
+		vmx_set_blocking(v->vcpu, KVM_BLOCKED_NMI, 0);
 		break;
 	case INTR_TYPE_SOFT_INTR:
 		ev->type = KVM_EVENT_SOFT_INTR;
@@ -126,105 +171,18 @@ void vmx_decode_vectoring(struct vmx_vcpu *v, struct kvm_event *ev, bool iret_fa
 }
 
 /**
- * vmx_intr_blocked() - would an external interrupt have to wait
+ * vmx_request_window() - exit as soon as the guest can take an event
  * @vcpu: the vCPU, loaded
+ * @type: KVM_EVENT_INTR or KVM_EVENT_NMI
  */
-bool vmx_intr_blocked(struct kvm_vcpu *vcpu)
-{
-	return !(vmx_get_rflags(vcpu) & X86_EFLAGS_IF) ||
-	       (vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
-		(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS));
-}
-
-/**
- * vmx_nmi_blocked() - would an NMI have to wait
- * @vcpu: the vCPU, loaded
- */
-bool vmx_nmi_blocked(struct kvm_vcpu *vcpu)
-{
-	return vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
-	       (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS | GUEST_INTR_STATE_NMI);
-}
-
-/**
- * vmx_request_intr_window() - exit as soon as the guest can take an interrupt
- * @vcpu: the vCPU, loaded
- * @on: ask for it, or no longer
- */
-void vmx_request_intr_window(struct kvm_vcpu *vcpu, bool on)
-{
-	vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, on);
-}
-
-/**
- * vmx_request_nmi_window() - exit as soon as the guest can take an NMI
- * @vcpu: the vCPU, loaded
- */
-void vmx_request_nmi_window(struct kvm_vcpu *vcpu)
+void vmx_request_window(struct kvm_vcpu *vcpu, enum kvm_event_type type)
 {
 	/* behind STI no CPU needs to give an NMI window: the other one comes as soon */
-	if (vmcs_read(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_STI)
-		vmx_request_intr_window(vcpu, true);
+	if (type == KVM_EVENT_INTR ||
+	    (vmcs_read(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_STI))
+		vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, true);
 	else
 		vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_NMI_WINDOW_EXITING, true);
-}
-
-/**
- * vmx_get_nmi_mask() - are NMIs masked by an NMI in service
- * @vcpu: the vCPU, loaded
- */
-bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu)
-{
-	return vmcs_read(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_NMI;
-}
-
-/**
- * vmx_set_nmi_mask() - mask or unmask NMIs
- * @vcpu: the vCPU, loaded
- * @masked: whether
- */
-void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
-{
-	u32 old = vmcs_read(GUEST_INTERRUPTIBILITY_INFO), new = old & ~GUEST_INTR_STATE_NMI;
-
-	if (masked)
-		new |= GUEST_INTR_STATE_NMI;
-	if (new != old)
-		vmcs_write(GUEST_INTERRUPTIBILITY_INFO, new);
-}
-
-/**
- * vmx_get_int_shadow() - KVM_X86_SHADOW_INT_* in force
- * @vcpu: the vCPU, loaded
- */
-u32 vmx_get_int_shadow(struct kvm_vcpu *vcpu)
-{
-	u32 info = vmcs_read(GUEST_INTERRUPTIBILITY_INFO), mask = 0;
-
-	if (info & GUEST_INTR_STATE_STI)
-		mask |= KVM_X86_SHADOW_INT_STI;
-	if (info & GUEST_INTR_STATE_MOV_SS)
-		mask |= KVM_X86_SHADOW_INT_MOV_SS;
-	return mask;
-}
-
-/**
- * vmx_set_int_shadow() - set the shadow
- * @vcpu: the vCPU, loaded
- * @mask: KVM_X86_SHADOW_INT_*, 0: none
- */
-void vmx_set_int_shadow(struct kvm_vcpu *vcpu, u32 mask)
-{
-	u32 old = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
-	u32 new = old & ~(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS);
-
-	/* one of them at a time */
-	if (mask & KVM_X86_SHADOW_INT_MOV_SS)
-		new |= GUEST_INTR_STATE_MOV_SS;
-	else if (mask & KVM_X86_SHADOW_INT_STI)
-		new |= GUEST_INTR_STATE_STI;
-	if (new != old)
-		vmcs_write(GUEST_INTERRUPTIBILITY_INFO, new);
 }
 
 /**
