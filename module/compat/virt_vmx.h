@@ -7,9 +7,13 @@
 #ifndef KVM_OOT_VIRT_VMX_H
 #define KVM_OOT_VIRT_VMX_H
 
+#ifdef KVM_HAVE_ENTRY_FROM_KVM
+#include <linux/entry-common.h>
+#endif
 #include <asm/nospec-branch.h>
 #include <asm/perf_event.h>
 #include <asm/tlbflush.h>
+#include <asm/trapnr.h>
 
 #ifdef KVM_HAVE_ASM_VIRT
 static inline bool kvm_vmx_is_taken(void)
@@ -86,7 +90,7 @@ static inline void kvm_vmx_put(void)
 /* Is NMI delivery of a kind that kvm_host_nmi() cannot do? */
 static inline bool kvm_vmx_unsupported_host(void)
 {
-#ifdef X86_FEATURE_FRED
+#if defined(X86_FEATURE_FRED) && !defined(KVM_HAVE_ENTRY_FROM_KVM)
 	return cpu_feature_enabled(X86_FEATURE_FRED);
 #else
 	return false;
@@ -94,12 +98,17 @@ static inline bool kvm_vmx_unsupported_host(void)
 }
 
 /*
- * An NMI ended the guest; its handler runs as if it came now. Through the IDT, so
- * on the NMI's own stack: what is done there for an NMI within an NMI holds.
+ * An NMI ended the guest; its handler runs as if it came now. On older kernels through
+ * the IDT, so on the NMI's own stack: what is done there for an NMI within an NMI
+ * holds. Newer ones have a function for it, which knows FRED.
  */
 static __always_inline void kvm_host_nmi(void)
 {
+#ifdef KVM_HAVE_ENTRY_FROM_KVM
+	x86_entry_from_kvm(EVENT_TYPE_NMI, X86_TRAP_NMI);
+#else
 	asm volatile("int $2" : : : "memory");
+#endif
 }
 
 /*
