@@ -359,6 +359,25 @@ static bool inject_in_flight(struct kvm_vcpu *vcpu)
 }
 
 /**
+ * kvm_exceptions_to_intercept() - those that must not reach the guest by themselves
+ * @vcpu: the vCPU
+ *
+ * #MC belongs to the host. #AC and #DB could loop without end in their own
+ * delivery and keep the CPU. #UD may be an instruction that we can carry out.
+ *
+ * Return: a bit for each vector.
+ */
+u32 kvm_exceptions_to_intercept(struct kvm_vcpu *vcpu)
+{
+	u32 bits = BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC) | BIT(X86_TRAP_UD);
+
+	if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_SW_BP)
+		bits |= BIT(X86_TRAP_BP);
+	return bits;
+}
+EXPORT_SYMBOL_GPL(kvm_exceptions_to_intercept);
+
+/**
  * kvm_intr_allowed() - would the guest take an external interrupt now
  * @vcpu: the vCPU, loaded
  */

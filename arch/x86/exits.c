@@ -179,7 +179,6 @@ static int handle_tdp_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	int r;
 
 	vcpu->stat.tdp_fault_exits++;
-	vcpu->stat.pf_taken++;
 	r = kvm_mmu_tdp_fault(vcpu, gpa, exit->pf.error_code);
 	if (r < 0)
 		return r;
@@ -198,7 +197,6 @@ static int handle_tdp_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	    !kvm_io_bus_write(vcpu, KVM_BUS_FAST_MMIO, gpa, 0, NULL))
 		return kvm_skip_insn(vcpu, exit);
 
-	vcpu->stat.pf_emulate++;
 	return kvm_emulate_insn(vcpu, gpa, KVM_EMUL_TDP_FAULT, exit->insn_bytes,
 				exit->nr_insn_bytes);
 }
@@ -368,10 +366,11 @@ static int handle_dr(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 
 	vcpu->stat.dr_exits++;
 
-	/* DR7.GD: #DB before the access, to the guest or to its debugger */
+	/* DR7.GD, the debugger's or the guest's own: #DB before the access */
+	if ((vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP) &&
+	    (vcpu->arch.eff_dr7 & KVM_DR7_GD))
+		return kvm_debug_exit(vcpu, DR6_BD);
 	if (vcpu->arch.dr7 & KVM_DR7_GD) {
-		if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP)
-			return kvm_debug_exit(vcpu, DR6_BD);
 		kvm_queue_exception_p(vcpu, X86_TRAP_DB, DR6_BD);
 		return 1;
 	}

@@ -216,7 +216,7 @@ struct kvm_backend_ops {
 	void (*set_efer)(struct kvm_vcpu *vcpu, u64 efer);
 	/* guest CR3 changed under TDP (@cr3), and/or the TDP root is @root */
 	void (*load_root)(struct kvm_vcpu *vcpu, hpa_t root, int level);
-	void (*sync_debugregs)(struct kvm_vcpu *vcpu);	/* hardware -> arch.db/dr6/dr7 */
+	void (*sync_debugregs)(struct kvm_vcpu *vcpu);	/* hardware -> arch.dr6/dr7 */
 	/* guest_debug or switch_db_regs changed: which exceptions and DR accesses exit */
 	void (*update_intercepts)(struct kvm_vcpu *vcpu);
 

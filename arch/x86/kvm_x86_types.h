@@ -84,7 +84,7 @@ struct kvm_cpuid_cache {
 	u64 cr4_reserved_bits;
 	u64 supported_xcr0;
 	u64 supported_xss;
-	u64 caps;		/* enum kvm_guest_cap bits, looked up once */
+	bool gbpages;
 };
 
 /* PV clock as the guest set it up */
@@ -313,6 +313,7 @@ struct kvm_arch {
 	u32 user_space_msr_mask;		/* KVM_MSR_EXIT_REASON_* */
 	struct kvm_msr_filter __rcu *msr_filter;
 	bool exit_on_emulation_error;
+	bool disable_nx_huge_pages;		/* (l); no vCPU yet when it is set */
 };
 
 #endif /* KVM_OOT_X86_TYPES_H */

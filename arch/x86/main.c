@@ -9,6 +9,7 @@
  * memory: an ioctl is tried on one owner after the other until one does not
  * say -ENOTTY.
  */
+#include <linux/hardirq.h>
 #include <linux/module.h>
 #include <linux/uaccess.h>
 #include <linux/nospec.h>
@@ -264,6 +265,7 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_VCPU_ATTRIBUTES:
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 	case KVM_CAP_DISABLE_QUIRKS:
+	case KVM_CAP_VM_DISABLE_NX_HUGE_PAGES:
 		return 1;
 	case KVM_CAP_SET_GUEST_DEBUG2:
 		return KVM_GUESTDBG_VALID_MASK;
@@ -375,6 +377,9 @@ int kvm_arch_vm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 		kvm->arch.exit_on_emulation_error = cap->args[0];
 		r = 0;
 		break;
+	case KVM_CAP_VM_DISABLE_NX_HUGE_PAGES:
+		r = kvm_mmu_disable_nx_huge_pages(kvm, cap->args[0]);
+		break;
 	case KVM_CAP_MAX_VCPU_ID:
 		if (!cap->args[0] || cap->args[0] > KVM_OOT_MAX_VCPU_IDS)
 			break;
@@ -484,6 +489,7 @@ int kvm_arch_init_vm(struct kvm *kvm, unsigned long type)
 void kvm_arch_pre_destroy_vm(struct kvm *kvm)
 {
 	kvm_irq_vm_pre_destroy(kvm);
+	kvm_mmu_vm_pre_destroy(kvm);
 }
 
 /**
@@ -694,6 +700,8 @@ void kvm_arch_vcpu_destroy(struct kvm_vcpu *vcpu)
  */
 void kvm_arch_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 {
+	/* what ran here before may have left secrets in the cache: vmx/l1d.c */
+	kvm_set_cpu_l1tf_flush_l1d();
 	kvm_be_call(vcpu_load)(vcpu, cpu);
 	vcpu->arch.hw_tsc_aux = this_cpu_read(kvm_host_tsc_aux);
 	kvm_time_vcpu_load(vcpu, cpu);

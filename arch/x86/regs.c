@@ -473,6 +473,8 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void __user *argp)
 	if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP) {
 		memcpy(vcpu->arch.eff_db, dbg.arch.debugreg, sizeof(vcpu->arch.eff_db));
 		vcpu->arch.eff_dr7 = ((u32)dbg.arch.debugreg[7] & DR7_WRITABLE) | 0x400;
+		/* they are the debugger's now: take them from the guest */
+		vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
 	}
 	kvm_update_dr7(vcpu);
 	if (vcpu->arch.guest_debug & KVM_GUESTDBG_SINGLESTEP)

@@ -225,7 +225,12 @@ static void put_guest_debugregs(struct kvm_vcpu *vcpu)
 {
 	if (vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT) {
 		/* the guest wrote them unseen */
+		get_debugreg(vcpu->arch.db[0], 0);
+		get_debugreg(vcpu->arch.db[1], 1);
+		get_debugreg(vcpu->arch.db[2], 2);
+		get_debugreg(vcpu->arch.db[3], 3);
 		kvm_be_call(sync_debugregs)(vcpu);
+		vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
 		kvm_update_dr7(vcpu);
 	}
 	if (hw_breakpoint_active())

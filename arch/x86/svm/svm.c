@@ -186,6 +186,7 @@ static int __init svm_configure_mmu(void)
 	struct kvm_tdp_format format = {
 		.accessed = SVM_NPT_ACCESSED,
 		.dirty = SVM_NPT_DIRTY,
+		.noexec = SVM_NPT_NX,
 	};
 	int r;
 

@@ -54,6 +54,7 @@
 /* in an entry of nested page tables */
 #define SVM_NPT_ACCESSED	BIT_ULL(5)
 #define SVM_NPT_DIRTY		BIT_ULL(6)
+#define SVM_NPT_NX		BIT_ULL(63)
 
 /* STAR et al. and the permission map: APM vol. 2, 15.11 */
 #define SVM_MSRPM_ORDER		1	/* 8 KiB */

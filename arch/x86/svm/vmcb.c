@@ -31,11 +31,6 @@ static const u8 intercepts[] = {
 	INTERCEPT_RDPRU, INTERCEPT_FERR_FREEZE,
 };
 
-static void intercept_exception(struct svm_vcpu *svm, unsigned int vector, bool on)
-{
-	svm_set_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + vector, on);
-}
-
 static void intercept_debugregs(struct svm_vcpu *svm, bool on)
 {
 	unsigned int i;
@@ -136,23 +131,18 @@ void svm_vmcb_undefined(struct svm_vcpu *svm)
 /**
  * svm_update_intercepts() - which exceptions and debug register accesses to see
  * @vcpu: the vCPU
- *
- * #MC belongs to the host. #AC and #DB could loop without end in their own
- * delivery and keep the CPU. #UD may be an instruction that we can carry out.
  */
 void svm_update_intercepts(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
+	u32 *word = &svm->vmcb->control.intercepts[INTERCEPT_EXCEPTION_OFFSET / 32];
+	u32 exceptions = kvm_exceptions_to_intercept(vcpu);
 
-	intercept_exception(svm, DB_VECTOR, true);
-	intercept_exception(svm, AC_VECTOR, true);
-	intercept_exception(svm, MC_VECTOR, true);
-	intercept_exception(svm, UD_VECTOR, true);
-	intercept_exception(svm, BP_VECTOR,
-			    vcpu->arch.guest_debug & KVM_GUESTDBG_USE_SW_BP);
-	/* the debug registers are the debugger's now: take them from the guest */
-	if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP)
-		vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
+	static_assert(INTERCEPT_EXCEPTION_OFFSET % 32 == 0);
+	if (*word != exceptions) {
+		*word = exceptions;
+		svm_mark_dirty(svm, SVM_CLEAN_INTERCEPTS);
+	}
 	intercept_debugregs(svm, !(vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT));
 }
 
@@ -460,19 +450,14 @@ void svm_load_root(struct kvm_vcpu *vcpu, hpa_t root, int level)
 }
 
 /**
- * svm_sync_debugregs() - take what the guest wrote without an exit
+ * svm_sync_debugregs() - take DR6 and DR7 that the guest wrote without an exit
  * @vcpu: the vCPU; interrupts off, the guest's registers in the CPU
  */
 void svm_sync_debugregs(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	get_debugreg(vcpu->arch.db[0], 0);
-	get_debugreg(vcpu->arch.db[1], 1);
-	get_debugreg(vcpu->arch.db[2], 2);
-	get_debugreg(vcpu->arch.db[3], 3);
 	vcpu->arch.dr6 = svm->vmcb->save.dr6;
 	vcpu->arch.dr7 = svm->vmcb->save.dr7;
-	vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
 	intercept_debugregs(svm, true);
 }

@@ -37,24 +37,16 @@ static const struct {
 /**
  * vmx_update_intercepts() - which exceptions and debug register accesses to see
  * @vcpu: the vCPU, loaded
- *
- * #MC belongs to the host. #AC and #DB could loop without end in their own
- * delivery and keep the CPU. #UD may be an instruction that we can carry out.
  */
 void vmx_update_intercepts(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *v = to_vmx(vcpu);
-	u32 bitmap = BIT(DB_VECTOR) | BIT(AC_VECTOR) | BIT(MC_VECTOR) | BIT(UD_VECTOR);
+	u32 bitmap = kvm_exceptions_to_intercept(vcpu);
 
-	if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_SW_BP)
-		bitmap |= BIT(BP_VECTOR);
 	if (bitmap != v->exc_bitmap) {
 		v->exc_bitmap = bitmap;
 		vmcs_write(EXCEPTION_BITMAP, bitmap);
 	}
-	/* the debug registers are the debugger's now: take them from the guest */
-	if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP)
-		vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
 	vmx_set_cpu_ctl(v, CPU_BASED_MOV_DR_EXITING,
 			!(vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT));
 }
@@ -465,19 +457,14 @@ void vmx_load_root(struct kvm_vcpu *vcpu, hpa_t root, int level)
 }
 
 /**
- * vmx_sync_debugregs() - take what the guest wrote without an exit
+ * vmx_sync_debugregs() - take DR6 that the guest wrote without an exit
  * @vcpu: the vCPU; interrupts off, the guest's registers in the CPU
  *
  * DR7 was read after the exit: the CPU has the host's by now.
  */
 void vmx_sync_debugregs(struct kvm_vcpu *vcpu)
 {
-	get_debugreg(vcpu->arch.db[0], 0);
-	get_debugreg(vcpu->arch.db[1], 1);
-	get_debugreg(vcpu->arch.db[2], 2);
-	get_debugreg(vcpu->arch.db[3], 3);
 	get_debugreg(vcpu->arch.dr6, 6);
 	set_debugreg(VMX_DR6_INIT, 6);
-	vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
 	vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_MOV_DR_EXITING, true);
 }
