@@ -57,7 +57,8 @@ void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva);
 
 enum kvm_pf_result {
 	KVM_PF_RETRY,	/* mapped, or raced: re-enter */
-	KVM_PF_EMULATE,	/* MMIO or a write that must be emulated */
+	KVM_PF_MMIO,	/* nothing is there */
+	KVM_PF_EMULATE,	/* a write to read-only memory */
 };
 
 /**
@@ -85,7 +86,6 @@ gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access,
 /* PDPTEs of PAE paging, loaded at MOV CR3/CR0/CR4: false when a reserved bit is set */
 bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3);
 /* whether @gpa is known to be MMIO (no memslot) */
-bool kvm_mmu_gpa_is_mmio(struct kvm_vcpu *vcpu, gpa_t gpa);
 /* KVM_SET_NR_MMU_PAGES, KVM_GET_NR_MMU_PAGES */
 long kvm_mmu_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg);
 
