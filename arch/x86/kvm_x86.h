@@ -444,6 +444,7 @@ void kvm_emul_vcpu_free(struct kvm_vcpu *vcpu);
 #define KVM_EMUL_TDP_FAULT	BIT(1)	/* because of a nested fault at @gpa */
 #define KVM_EMUL_UD		BIT(2)	/* because of #UD: only what the guest may have patched */
 #define KVM_EMUL_NO_DECODE	BIT(3)	/* re-execution after user space answered */
+#define KVM_EMUL_MMIO		BIT(4)	/* there is no memory at @gpa */
 int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
 		     const void *insn, unsigned int insn_len);
 int kvm_fast_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in,
