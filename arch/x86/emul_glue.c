@@ -12,6 +12,7 @@
  * the hardware without a check of the gate's DPL; they get here only when an
  * instruction next to them was to be emulated.
  */
+#include <linux/hardirq.h>
 #include <linux/kvm_para.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -738,17 +739,22 @@ static void load_registers(struct kvm_emul *k)
 	struct kvm_vcpu *vcpu = k->vcpu;
 	struct x86_emul *e = &k->e;
 	struct kvm_segment cs;
-	int i;
 
-	for (i = 0; i < 16; i++)
-		e->gpr[i] = kvm_gpr_read(vcpu, i);
+	/* the only one that may not be there yet */
+	kvm_gpr_read(vcpu, VCPU_REG_RSP);
+	memcpy(e->gpr, vcpu->arch.regs, sizeof(e->gpr));
 	e->rip = kvm_rip_read(vcpu);
 	e->rflags = kvm_get_rflags(vcpu);
 	k->rflags = kvm_rflags_read(vcpu);
+	if (is_64_bit_mode(vcpu)) {
+		e->mode = X86_MODE_PROT64;
+		k->linear_rip = e->rip;
+		return;
+	}
 	kvm_be_call(get_segment)(vcpu, VCPU_SEG_CS, &cs);
 	e->mode = x86_emul_mode_of(kvm_read_cr0(vcpu), vcpu->arch.efer,
 				   e->rflags, &cs);
-	k->linear_rip = kvm_get_linear_rip(vcpu);
+	k->linear_rip = (u32)(cs.base + e->rip);
 }
 
 static void commit(struct kvm_emul *k)
@@ -762,7 +768,8 @@ static void commit(struct kvm_emul *k)
 			kvm_gpr_write(vcpu, i, e->gpr[i]);
 	e->gpr_dirty = 0;
 	kvm_rip_write(vcpu, e->rip);
-	kvm_set_rflags(vcpu, e->rflags);
+	if (e->rflags != kvm_get_rflags(vcpu))
+		kvm_set_rflags(vcpu, e->rflags);
 	/* the next round of a string instruction reads anew */
 	vcpu->arch.nr_mmio_reads = 0;
 	vcpu->arch.next_mmio_read = 0;
@@ -1006,6 +1013,10 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
 	struct kvm_emul *k = container_of(vcpu->arch.emul, struct kvm_emul, e);
 	int r;
 
+	/* it reads what the guest chooses: vmx/l1d.c */
+	preempt_disable();
+	kvm_set_cpu_l1tf_flush_l1d();
+	preempt_enable();
 	if (flags & KVM_EMUL_NO_DECODE) {
 		unsigned long linear_rip = k->linear_rip;
 

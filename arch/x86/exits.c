@@ -179,7 +179,6 @@ static int handle_tdp_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	int r;
 
 	vcpu->stat.tdp_fault_exits++;
-	vcpu->stat.pf_taken++;
 	r = kvm_mmu_tdp_fault(vcpu, gpa, exit->pf.error_code);
 	if (r < 0)
 		return r;
@@ -198,7 +197,6 @@ static int handle_tdp_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	    !kvm_io_bus_write(vcpu, KVM_BUS_FAST_MMIO, gpa, 0, NULL))
 		return kvm_skip_insn(vcpu, exit);
 
-	vcpu->stat.pf_emulate++;
 	return kvm_emulate_insn(vcpu, gpa, KVM_EMUL_TDP_FAULT, exit->insn_bytes,
 				exit->nr_insn_bytes);
 }

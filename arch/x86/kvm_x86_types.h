@@ -84,7 +84,7 @@ struct kvm_cpuid_cache {
 	u64 cr4_reserved_bits;
 	u64 supported_xcr0;
 	u64 supported_xss;
-	u64 caps;		/* enum kvm_guest_cap bits, looked up once */
+	bool gbpages;
 };
 
 /* PV clock as the guest set it up */

@@ -9,6 +9,7 @@
  * memory: an ioctl is tried on one owner after the other until one does not
  * say -ENOTTY.
  */
+#include <linux/hardirq.h>
 #include <linux/module.h>
 #include <linux/uaccess.h>
 #include <linux/nospec.h>
@@ -699,6 +700,8 @@ void kvm_arch_vcpu_destroy(struct kvm_vcpu *vcpu)
  */
 void kvm_arch_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 {
+	/* what ran here before may have left secrets in the cache: vmx/l1d.c */
+	kvm_set_cpu_l1tf_flush_l1d();
 	kvm_be_call(vcpu_load)(vcpu, cpu);
 	vcpu->arch.hw_tsc_aux = this_cpu_read(kvm_host_tsc_aux);
 	kvm_time_vcpu_load(vcpu, cpu);

@@ -184,7 +184,7 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 	}
 	kvm_switch_prepare(vcpu, &v->run.sw);
 	if (static_branch_unlikely(&vmx_l1d_should_flush))
-		vmx_l1d_flush();
+		vmx_l1d_flush(vcpu);
 	/* an exit leaves none; another thread's change comes by an interrupt, so not before */
 	store_ldt(ldt);
 

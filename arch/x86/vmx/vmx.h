@@ -254,7 +254,7 @@ void vmx_decode_exit(struct vmx_vcpu *v, struct kvm_exit *exit);
 /* l1d.c */
 int vmx_l1d_setup(void);
 void vmx_l1d_teardown(void);
-void vmx_l1d_flush(void);
+void vmx_l1d_flush(struct kvm_vcpu *vcpu);
 extern struct static_key_false vmx_l1d_should_flush;
 
 /* msr.c */
