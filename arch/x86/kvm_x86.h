@@ -20,7 +20,7 @@ enum kvm_exit_kind {
 	KVM_XK_FAIL_ENTRY,	/* hardware refused the state: hw_reason */
 	KVM_XK_UNKNOWN,		/* hw_reason has no meaning to the backend */
 	KVM_XK_HANDLED,		/* nothing left to do (host interrupt, host NMI, stale) */
-	KVM_XK_INTR,		/* host interrupt; already given to the host by the backend */
+	KVM_XK_INTR,		/* host interrupt: host_vector, or still pending */
 	KVM_XK_INTR_WINDOW,	/* the guest can take an interrupt now */
 	KVM_XK_NMI_WINDOW,	/* ... an NMI */
 	KVM_XK_EXCEPTION,	/* exc */
@@ -49,6 +49,8 @@ enum kvm_exit_kind {
 	KVM_XK_UD,		/* an instruction this guest does not have */
 	KVM_XK_EMULATE,		/* carry out the instruction at RIP */
 	KVM_XK_TPR_BELOW,	/* TPR dropped: an interrupt may be deliverable */
+	KVM_XK_APIC_ACCESS,	/* apic: an access to the APIC page that hardware leaves to us */
+	KVM_XK_APIC_EOI,	/* apic.vector: hardware has ended it, others want to know */
 	KVM_XK_RSM,
 	KVM_XK_INIT,
 	KVM_XK_COUNT
@@ -68,6 +70,8 @@ enum kvm_exit_kind {
  * @cr: access to a control register
  * @dr: access to a debug register
  * @addr: INVLPG
+ * @apic: access to the APIC page, or EOI
+ * @host_vector: KVM_XK_INTR: what the CPU has taken from the host's APIC, 0: nothing
  * @task: task switch
  * @nr_insn_bytes: how many of @insn_bytes there are
  * @insn_bytes: instruction bytes that the CPU fetched
@@ -117,6 +121,13 @@ struct kvm_exit {
 			bool has_error_code;
 			u32 error_code;
 		} task;
+		struct {
+			u16 offset;
+			u8 vector;
+			bool write;
+			bool done;		/* the register page has the value, RIP is past it */
+		} apic;
+		u8 host_vector;
 	};
 	u8 insn_bytes[16];
 };
@@ -172,6 +183,8 @@ struct kvm_backend_ops {
 	bool has_wbinvd_exit;
 	bool has_tsc_aux;		/* a guest can be given TSC_AUX */
 	bool virtual_spec_ctrl;		/* the hardware switches SPEC_CTRL */
+	bool apic_page;			/* accesses to kvm->arch.apic_page are told apart */
+	bool posts_intr;		/* vectors go to post_intr, not to IRR */
 	u8 tsc_scaling_frac_bits;	/* 0: no hardware scaling */
 	u64 max_tsc_scaling_ratio;
 	/* instruction that a hypercall is on this vendor: 3 bytes */
@@ -195,8 +208,8 @@ struct kvm_backend_ops {
 	void (*update_config)(struct kvm_vcpu *vcpu);
 
 	/* run the guest until it exits, decode into @exit; irqoff. Host interrupts
-	 * that ended it are delivered by the caller opening IRQs (SVM) or by the
-	 * backend (VMX). Updates regs, RIP, RFLAGS, CR2; marks the rest stale.
+	 * that ended it are taken when the caller opens IRQs, or named in @exit
+	 * (host_vector). Updates regs, RIP, RFLAGS, CR2; marks the rest stale.
 	 * @req_immediate: leave again as soon as pending injection is done.
 	 */
 	void (*enter)(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate);
@@ -232,6 +245,12 @@ struct kvm_backend_ops {
 	void (*request_window)(struct kvm_vcpu *vcpu, enum kvm_event_type type);
 	/* highest pending interrupt vs. TPR: when to be told that CR8 dropped */
 	void (*update_cr8_intercept)(struct kvm_vcpu *vcpu, int tpr, int irr);
+	/* mode of the LAPIC, apic->hw_delivers or ioapic_handled_vectors changed; load */
+	void (*apic_changed)(struct kvm_vcpu *vcpu);
+	/* where posts_intr: accept @vector for the vCPU and make it look; any context */
+	void (*post_intr)(struct kvm_vcpu *vcpu, u8 vector);
+	/* likewise: move what was accepted to IRR; the vCPU's thread, outside the guest */
+	void (*sync_irr)(struct kvm_vcpu *vcpu);
 
 	void (*flush_tlb)(struct kvm_vcpu *vcpu, enum kvm_tlb_scope scope, gva_t gva);
 	/* vendor MSRs: 0, 1 (#GP), KVM_MSR_RET_INVALID */

@@ -186,7 +186,6 @@ struct kvm_vcpu_arch {
 	int pending_external_vector;	/* split or user irqchip: from KVM_INTERRUPT; -1 none */
 	int pending_ioapic_eoi;
 	DECLARE_BITMAP(ioapic_handled_vectors, 256);
-	u64 eoi_exit_bitmap[4];
 	bool triple_fault_pending;
 	u32 last_exit_kind;
 
@@ -273,6 +272,8 @@ struct kvm_arch {
 	struct mutex apic_map_lock;		/* to replace apic_map */
 	struct kvm_apic_map __rcu *apic_map;	/* apic_map_lock; RCU */
 	atomic_t apic_map_dirty;
+	struct page *apic_page;			/* (a) set once; irq/apic_page.c */
+	gfn_t apic_page_gfn;			/* (m) where it is mapped; KVM_NO_APIC_PAGE */
 	bool x2apic_format;			/* KVM_CAP_X2APIC_API */
 	bool x2apic_broadcast_quirk_disabled;
 	u32 bsp_vcpu_id;			/* (l) */

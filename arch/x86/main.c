@@ -675,6 +675,11 @@ out_mmu:
 void kvm_arch_vcpu_postcreate(struct kvm_vcpu *vcpu)
 {
 	kvm_time_vcpu_postcreate(vcpu);
+	/* the others may have their APICs elsewhere, or in another mode */
+	if (kvm_lapic_in_kernel(vcpu)) {
+		atomic_set(&vcpu->kvm->arch.apic_map_dirty, 1);
+		kvm_recalculate_apic_map(vcpu->kvm);
+	}
 }
 
 /**

@@ -81,6 +81,7 @@ void kvm_lapic_vcpu_load(struct kvm_vcpu *vcpu);	/* timer follows the CPU */
 void kvm_lapic_sync_from_vapic(struct kvm_vcpu *vcpu);	/* PV EOI before/after entry */
 void kvm_lapic_sync_to_vapic(struct kvm_vcpu *vcpu);
 void kvm_lapic_cpuid_changed(struct kvm_vcpu *vcpu);	/* timer modes, version */
+void kvm_lapic_hw_update(struct kvm_vcpu *vcpu);	/* may hardware deliver interrupts? */
 void kvm_scan_ioapic(struct kvm_vcpu *vcpu);		/* KVM_REQ_SCAN_IOAPIC */
 void kvm_make_scan_ioapic_request(struct kvm *kvm);
 void kvm_recalculate_apic_map(struct kvm *kvm);

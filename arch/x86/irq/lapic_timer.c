@@ -191,6 +191,7 @@ void kvm_lapic_timer_resume(struct kvm_lapic *apic)
 	u32 initial = kvm_lapic_reg(apic, APIC_TMICT);
 
 	kvm_lapic_timer_stop(apic);
+	apic->timer.mode = timer_mode(apic);
 	atomic_set(&apic->timer.pending, 0);
 	if (is_deadline(apic)) {
 		start_deadline(apic);
@@ -205,16 +206,16 @@ void kvm_lapic_timer_resume(struct kvm_lapic *apic)
 /**
  * kvm_lapic_timer_mode_changed() - LVTT was written
  * @apic: the APIC
- * @old: its value before
  *
  * SDM 11.5.4.1: changing to or from deadline mode disarms the timer.
  */
-void kvm_lapic_timer_mode_changed(struct kvm_lapic *apic, u32 old)
+void kvm_lapic_timer_mode_changed(struct kvm_lapic *apic)
 {
-	u32 was = old & TIMER_MODE_MASK, is = timer_mode(apic);
+	u32 was = apic->timer.mode, is = timer_mode(apic);
 
 	if (was == is)
 		return;
+	apic->timer.mode = is;
 	if (was == APIC_LVT_TIMER_TSCDEADLINE || is == APIC_LVT_TIMER_TSCDEADLINE) {
 		kvm_lapic_timer_reset(apic);
 		kvm_lapic_set_reg(apic, APIC_TMICT, 0);

@@ -280,6 +280,28 @@ static void zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end)
 }
 
 /**
+ * kvm_mmu_place_apic_page() - map the APIC page at another address, or nowhere
+ * @kvm: the VM
+ * @gfn: where, KVM_NO_APIC_PAGE: nowhere; a memory slot there comes first
+ *
+ * No vCPU has it at the old address when the function returns.
+ */
+void kvm_mmu_place_apic_page(struct kvm *kvm, gfn_t gfn)
+{
+	struct tdp_page *garbage = NULL;
+	gfn_t old;
+
+	write_lock(&kvm->mmu_lock);
+	old = kvm->arch.apic_page_gfn;
+	WRITE_ONCE(kvm->arch.apic_page_gfn, gfn);
+	if (old != gfn && old != KVM_NO_APIC_PAGE &&
+	    tdp_zap_range(kvm, old, old + 1, false, &garbage))
+		kvm_flush_remote_tlbs(kvm);
+	write_unlock(&kvm->mmu_lock);
+	tdp_free_garbage(garbage);
+}
+
+/**
  * kvm_arch_prepare_slot() - may the change be made
  * @kvm: the VM
  * @old: slot that goes, or NULL
@@ -346,6 +368,14 @@ void kvm_arch_commit_slot(struct kvm *kvm, struct kvm_memory_slot *old,
 			  const struct kvm_memory_slot *new,
 			  enum kvm_slot_change change)
 {
+	if (change == KVM_SLOT_CREATE || change == KVM_SLOT_MOVE) {
+		gfn_t gfn = READ_ONCE(kvm->arch.apic_page_gfn);
+
+		/* faults that look from now on find the slot */
+		if (kvm->arch.apic_page && gfn >= new->base_gfn &&
+		    gfn - new->base_gfn < new->npages)
+			zap_and_flush(kvm, gfn, gfn + 1);
+	}
 	if (change != KVM_SLOT_FLAGS)
 		return;
 	if (new->dirty_bitmap && !old->dirty_bitmap)

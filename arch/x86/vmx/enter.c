@@ -7,9 +7,10 @@
  * not change and nothing is read that nobody asks for: RSP, RIP, RFLAGS and the
  * control registers come when they are needed (vmx_cache_reg()).
  *
- * An interrupt that ended the guest is not acknowledged by the exit: it is taken
- * when the caller opens interrupts. An NMI that ended it is already taken from
- * the APIC and has masked NMIs: its handler runs here, and its IRET opens them.
+ * An interrupt that ended the guest is taken from the host's APIC by the exit, which
+ * posted interrupts need: the caller runs its handler, when the host's state is
+ * back. An NMI that ended it has masked NMIs: its handler runs here, and its IRET
+ * opens them.
  */
 #include <linux/instrumentation.h>
 #include <linux/smp.h>
@@ -118,32 +119,15 @@ static void load_host_state(struct vmx_vcpu *v)
 	}
 }
 
-static void load_tpr(struct vmx_vcpu *v)
+/* The TPR is in the LAPIC's register page, for the CPU and for us. */
+static void check_tpr(struct vmx_vcpu *v)
 {
-	u8 tpr;
-
-	if (!(v->cpu_ctl & CPU_BASED_TPR_SHADOW))
-		return;
-	tpr = kvm_get_cr8(v->vcpu);
-	v->entry_tpr = tpr;
-	v->vapic[APIC_TASKPRI] = tpr << 4;
-	/* a threshold above the TPR is refused */
-	if (unlikely(v->tpr_threshold > tpr)) {
+	/* a threshold above it is refused */
+	if (unlikely(v->tpr_threshold && v->tpr_threshold > kvm_get_cr8(v->vcpu))) {
 		v->tpr_threshold = 0;
 		vmcs_write(TPR_THRESHOLD, 0);
 		kvm_make_request(KVM_REQ_EVENT, v->vcpu);
 	}
-}
-
-static void store_tpr(struct vmx_vcpu *v)
-{
-	u8 tpr;
-
-	if (!(v->cpu_ctl & CPU_BASED_TPR_SHADOW))
-		return;
-	tpr = v->vapic[APIC_TASKPRI] >> 4;
-	if (tpr != v->entry_tpr)
-		kvm_set_cr8(v->vcpu, tpr);
 }
 
 static bool was_machine_check(const struct vmx_vcpu *v)
@@ -160,8 +144,8 @@ static bool was_machine_check(const struct vmx_vcpu *v)
  * @exit: filled with what made it stop
  * @req_immediate: come back as soon as the injected event is delivered
  *
- * A host interrupt that ended the guest is still pending on return and is
- * taken when the caller opens interrupts; a host NMI has been taken.
+ * A host interrupt that ended the guest is named in @exit, and the caller's to
+ * handle; a host NMI has been taken.
  */
 void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 {
@@ -173,7 +157,9 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 		vmx_prepare_switch(v);
 	load_state(v);
 	load_host_state(v);
-	load_tpr(v);
+	check_tpr(v);
+	if (vmx_apicv_active(v))
+		vmx_load_intr_status(v);
 	if (unlikely(v->flush_all | v->flush_guest))
 		vmx_flush_now(v);
 	if (unlikely(dr_direct))
@@ -210,7 +196,6 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 				vcpu->arch.eff_dr7 = vcpu->arch.dr7;
 				v->hw_dr7 = vcpu->arch.dr7;
 			}
-			store_tpr(v);
 		}
 	}
 	vmx_decode_exit(v, exit);

@@ -25,6 +25,8 @@
 #define QUAL_DR_FROM		BIT(4)
 #define QUAL_TASK_REASON(q)	(((q) >> 30) & 3)
 #define QUAL_IRET_NMI		BIT(12)
+#define QUAL_APIC_OFFSET	0xfff
+#define QUAL_APIC_TYPE(q)	(((q) >> 12) & 0xf)	/* 1: a write by an instruction */
 
 static u8 insn_len(void)
 {
@@ -127,6 +129,16 @@ static void decode_ept_violation(struct kvm_exit *exit)
 		exit->pf.error_code |= PFERR_PRESENT;
 	exit->pf.error_code |= q & EPT_VIOLATION_GVA_TRANSLATED ? PFERR_GUEST_FINAL :
 								  PFERR_GUEST_PAGE;
+}
+
+/* SDM 28.2.1, table 28-6. The length of an instruction that does not write is not used. */
+static void decode_apic_access(struct kvm_exit *exit)
+{
+	exit->kind = KVM_XK_APIC_ACCESS;
+	exit->apic.offset = exit->hw_info1 & QUAL_APIC_OFFSET;
+	exit->apic.write = QUAL_APIC_TYPE(exit->hw_info1) == 1;
+	if (exit->apic.write)
+		exit->insn_len = insn_len();
 }
 
 /* The guest spins: let it, longer and longer, before the next exit. */
@@ -301,6 +313,9 @@ void vmx_decode_exit(struct vmx_vcpu *v, struct kvm_exit *exit)
 		break;
 	case EXIT_REASON_EXTERNAL_INTERRUPT:
 		exit->kind = KVM_XK_INTR;
+		v->intr_info = vmcs_read(VM_EXIT_INTR_INFO);
+		if (v->intr_info & INTR_INFO_VALID_MASK)
+			exit->host_vector = v->intr_info & INTR_INFO_VECTOR_MASK;
 		break;
 	case EXIT_REASON_TRIPLE_FAULT:
 		exit->kind = KVM_XK_TRIPLE_FAULT;
@@ -319,6 +334,21 @@ void vmx_decode_exit(struct vmx_vcpu *v, struct kvm_exit *exit)
 		break;
 	case EXIT_REASON_TPR_BELOW_THRESHOLD:
 		exit->kind = KVM_XK_TPR_BELOW;
+		break;
+	case EXIT_REASON_APIC_ACCESS:
+		qualification(exit);
+		vmx_decode_vectoring(v, &exit->vectoring, false);
+		decode_apic_access(exit);
+		break;
+	case EXIT_REASON_APIC_WRITE:
+		exit->kind = KVM_XK_APIC_ACCESS;
+		exit->apic.offset = qualification(exit) & QUAL_APIC_OFFSET;
+		exit->apic.write = true;
+		exit->apic.done = true;
+		break;
+	case EXIT_REASON_EOI_INDUCED:
+		exit->kind = KVM_XK_APIC_EOI;
+		exit->apic.vector = qualification(exit);
 		break;
 	case EXIT_REASON_EPT_VIOLATION:
 		vmx_decode_vectoring(v, &exit->vectoring, qualification(exit) & QUAL_IRET_NMI);

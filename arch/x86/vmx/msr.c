@@ -25,7 +25,13 @@ static int map_bit(u32 index)
 	return -1;
 }
 
-static void open_msr(struct kvm_vcpu *vcpu, u32 index, bool write)
+/**
+ * vmx_open_msr() - let the guest reach an MSR without an exit
+ * @vcpu: the vCPU
+ * @index: MSR
+ * @write: by WRMSR; else by RDMSR
+ */
+void vmx_open_msr(struct kvm_vcpu *vcpu, u32 index, bool write)
 {
 	int bit = map_bit(index);
 
@@ -39,8 +45,13 @@ static void open_msr(struct kvm_vcpu *vcpu, u32 index, bool write)
  */
 void vmx_update_msr_map(struct kvm_vcpu *vcpu)
 {
+	int idx;
+
 	memset(to_vmx(vcpu)->msr_bitmap, 0xff, PAGE_SIZE);
-	kvm_open_msrs(vcpu, direct, ARRAY_SIZE(direct), open_msr);
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	kvm_open_msrs(vcpu, direct, ARRAY_SIZE(direct), vmx_open_msr);
+	vmx_open_apic_msrs(to_vmx(vcpu));
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 }
 
 static int syscall_slot(u32 index)

@@ -54,7 +54,7 @@ void vmx_update_intercepts(struct kvm_vcpu *vcpu)
 static u32 cpu2_controls(struct vmx_vcpu *v)
 {
 	struct kvm_vcpu *vcpu = v->vcpu;
-	u32 ctl = vmx_caps.cpu2;
+	u32 ctl = (vmx_caps.cpu2 & ~VMX_APIC_CPU2) | vmx_apic_cpu2(v);
 
 	if (!v->vpid)
 		ctl &= ~SECONDARY_EXEC_ENABLE_VPID;
@@ -132,7 +132,8 @@ static void init_vmcs(struct vmx_vcpu *v)
 {
 	write_host_state();
 
-	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, vmx_caps.pin);
+	v->pin_ctl = (vmx_caps.pin & ~PIN_BASED_POSTED_INTR) | vmx_apic_pin(v);
+	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, v->pin_ctl);
 	v->cpu_ctl = cpu_controls(v);
 	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, v->cpu_ctl);
 	v->cpu2_ctl = cpu2_controls(v);
@@ -151,11 +152,7 @@ static void init_vmcs(struct vmx_vcpu *v)
 	vmcs_write(MSR_BITMAP, __pa(v->msr_bitmap));
 	if (v->vpid)
 		vmcs_write(VIRTUAL_PROCESSOR_ID, v->vpid);
-	if (vmx_feat.tpr_shadow) {
-		vmcs_write(VIRTUAL_APIC_PAGE_ADDR, __pa(v->vapic));
-		vmcs_write(TPR_THRESHOLD, 0);
-		v->tpr_threshold = 0;
-	}
+	vmx_apic_init(v);
 	if (vmx_caps.cpu2 & VMX_CPU2_XSAVES)
 		vmcs_write(XSS_EXIT_BITMAP, 0);
 	if (vmx_caps.cpu2 & SECONDARY_EXEC_ENCLS_EXITING)
@@ -195,9 +192,7 @@ int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 		return -ENOMEM;
 	v->vmcs = vmx_alloc_region(NUMA_NO_NODE);
 	v->msr_bitmap = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
-	v->vapic = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!v->vmcs || !v->msr_bitmap || !v->vapic) {
-		free_page((unsigned long)v->vapic);
+	if (!v->vmcs || !v->msr_bitmap) {
 		free_page((unsigned long)v->msr_bitmap);
 		vmx_free_region(v->vmcs);
 		kfree(v);
@@ -226,7 +221,6 @@ void vmx_vcpu_free(struct kvm_vcpu *vcpu)
 		return;
 	vmx_release_vmcs(v);
 	vmx_free_vpid(v->vpid);
-	free_page((unsigned long)v->vapic);
 	free_page((unsigned long)v->msr_bitmap);
 	vmx_free_region(v->vmcs);
 	vcpu->arch.backend = NULL;

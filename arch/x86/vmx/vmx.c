@@ -36,6 +36,14 @@ static bool vpid = true;
 module_param(vpid, bool, 0444);
 MODULE_PARM_DESC(vpid, "Tag translations with the vCPU that they are for (default: on)");
 
+static bool flexpriority = true;
+module_param(flexpriority, bool, 0444);
+MODULE_PARM_DESC(flexpriority, "The CPU tells accesses to the APIC's registers apart (default: on)");
+
+static bool enable_apicv = true;
+module_param(enable_apicv, bool, 0444);
+MODULE_PARM_DESC(enable_apicv, "The CPU itself delivers interrupts to guests and ends them (default: on)");
+
 unsigned int vmx_ple_gap = 128;
 module_param_named(ple_gap, vmx_ple_gap, uint, 0444);
 MODULE_PARM_DESC(ple_gap, "Cycles between two PAUSEs that still belong to one loop (0: no PAUSE exits)");
@@ -95,6 +103,9 @@ static struct kvm_backend_ops vmx_ops __initdata = {
 	.set_blocking		= vmx_set_blocking,
 	.request_window		= vmx_request_window,
 	.update_cr8_intercept	= vmx_update_cr8_intercept,
+	.apic_changed		= vmx_apic_changed,
+	.post_intr		= vmx_post_intr,
+	.sync_irr		= vmx_sync_irr,
 	.flush_tlb		= vmx_flush_tlb,
 	.get_msr		= vmx_get_msr,
 	.set_msr		= vmx_set_msr,
@@ -109,6 +120,17 @@ static void __init detect_features(void)
 	vmx_feat.vpid = vpid && (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_VPID);
 	vmx_feat.ept_ad = eptad && vmx_caps.ept_ad;
 	vmx_feat.tpr_shadow = vmx_caps.cpu & CPU_BASED_TPR_SHADOW;
+	/* what the parameters then say is what is used */
+	flexpriority = flexpriority && vmx_feat.tpr_shadow &&
+		       (vmx_caps.cpu2 & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES);
+	vmx_feat.apic_page = flexpriority;
+	vmx_feat.x2apic_mode = vmx_feat.tpr_shadow &&
+			       (vmx_caps.cpu2 & SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE);
+	enable_apicv = enable_apicv && vmx_feat.tpr_shadow &&
+		       (vmx_caps.cpu2 & SECONDARY_EXEC_APIC_REGISTER_VIRT) &&
+		       (vmx_caps.cpu2 & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY) &&
+		       (vmx_caps.pin & PIN_BASED_POSTED_INTR);
+	vmx_feat.apicv = enable_apicv;
 	vmx_feat.tsc_scaling = vmx_caps.cpu2 & SECONDARY_EXEC_TSC_SCALING;
 	vmx_feat.ple = vmx_ple_gap && (vmx_caps.cpu2 & SECONDARY_EXEC_PAUSE_LOOP_EXITING);
 	vmx_feat.pat_switch = vmx_caps.entry & VM_ENTRY_LOAD_IA32_PAT;
@@ -184,6 +206,8 @@ static int __init vmx_init(void)
 	vmx_ops.tdp = true;
 	vmx_ops.has_tsc_aux = (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&
 			      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
+	vmx_ops.apic_page = vmx_feat.apic_page;
+	vmx_ops.posts_intr = vmx_feat.apicv;
 	vmx_ops.has_wbinvd_exit = vmx_caps.cpu2 & SECONDARY_EXEC_WBINVD_EXITING;
 	if (vmx_feat.tsc_scaling) {
 		vmx_ops.tsc_scaling_frac_bits = VMX_TSC_FRAC_BITS;

@@ -30,6 +30,11 @@
 
 /* by value, since their names differ between kernels */
 #define VMX_CPU2_XSAVES		BIT(20)			/* secondary control: enable XSAVES */
+/* secondary controls that depend on the state of the LAPIC: apicv.c */
+#define VMX_APIC_CPU2		(SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES |	\
+				 SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE |	\
+				 SECONDARY_EXEC_APIC_REGISTER_VIRT |		\
+				 SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
 #define VMX_QUAL_EPT_RIGHTS	GENMASK(5, 3)		/* EPT violation: what the entry allowed */
 
 #define VMX_TSC_FRAC_BITS	48
@@ -62,12 +67,26 @@ struct vmx_region {
 /* MSRs that neither entry nor exit switches and that the host needs in user space only */
 enum { VMX_MSR_STAR, VMX_MSR_LSTAR, VMX_MSR_SFMASK, VMX_NR_SYSCALL_MSRS };
 
+/**
+ * struct vmx_posted - vectors on their way to a vCPU, SDM 30.6
+ * @pir: (a) those accepted and not in its IRR yet
+ * @control: (a) bit 0: there are some; the rest is for devices, which post none here
+ * @reserved: the hardware's
+ */
+struct vmx_posted {
+	unsigned long pir[4];
+	unsigned long control;
+	u64 reserved[3];
+} __aligned(64);
+
+#define VMX_POSTED_ON		0
+
 /* VMX state of one vCPU; everything (v): vcpu->mutex, but @on_cpu and @loaded_cpu */
 struct vmx_vcpu {
 	struct kvm_vcpu *vcpu;
 	struct vmx_region *vmcs;
 	unsigned long *msr_bitmap;	/* 4 KiB */
-	u8 *vapic;			/* virtual-APIC page: TPR at 0x80 */
+	struct vmx_posted posted;
 	struct vmx_run run;
 
 	int loaded_cpu;			/* CPU that may hold the VMCS, -1: none */
@@ -76,10 +95,11 @@ struct vmx_vcpu {
 	bool flush_all, flush_guest;	/* before the next entry */
 
 	/* what the VMCS holds, so that only changes are written */
-	u32 cpu_ctl, cpu2_ctl, entry_ctl, exc_bitmap, tpr_threshold;
+	u32 pin_ctl, cpu_ctl, cpu2_ctl, entry_ctl, exc_bitmap, tpr_threshold;
 	unsigned long host_cr3, host_cr4, cr4_owned;
 	unsigned long hw_dr7;
 	u64 hw_pat;
+	u64 eoi_exits[4];
 	u64 eptp;
 
 	/* the host's, saved by prepare_switch() */
@@ -95,7 +115,6 @@ struct vmx_vcpu {
 	u64 kernel_gs;
 	u64 tsc_ratio;
 
-	u8 entry_tpr;
 	bool injecting;			/* VM_ENTRY_INTR_INFO_FIELD is valid */
 	struct kvm_event injected;
 
@@ -140,6 +159,9 @@ struct vmx_features {
 	bool vpid;
 	bool ept_ad;
 	bool tpr_shadow;
+	bool apic_page;			/* flexpriority */
+	bool x2apic_mode;		/* at least the TPR's MSR needs no exits */
+	bool apicv;
 	bool tsc_scaling;
 	bool ple;
 	bool pat_switch;
@@ -248,6 +270,21 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 asmlinkage unsigned long vmx_enter_guest(struct vmx_run *run);
 extern const char vmx_vmexit[];
 
+/* apicv.c */
+u32 vmx_apic_cpu2(struct vmx_vcpu *v);
+u32 vmx_apic_pin(struct vmx_vcpu *v);
+void vmx_apic_init(struct vmx_vcpu *v);
+void vmx_apic_changed(struct kvm_vcpu *vcpu);
+void vmx_post_intr(struct kvm_vcpu *vcpu, u8 vector);
+void vmx_sync_irr(struct kvm_vcpu *vcpu);
+void vmx_load_intr_status(struct vmx_vcpu *v);
+void vmx_open_apic_msrs(struct vmx_vcpu *v);
+
+static inline bool vmx_apicv_active(const struct vmx_vcpu *v)
+{
+	return v->cpu2_ctl & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
+}
+
 /* exit.c */
 void vmx_decode_exit(struct vmx_vcpu *v, struct kvm_exit *exit);
 
@@ -258,6 +295,7 @@ void vmx_l1d_flush(struct kvm_vcpu *vcpu);
 extern struct static_key_false vmx_l1d_should_flush;
 
 /* msr.c */
+void vmx_open_msr(struct kvm_vcpu *vcpu, u32 index, bool write);
 void vmx_update_msr_map(struct kvm_vcpu *vcpu);
 int vmx_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr);
 int vmx_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
