@@ -175,6 +175,7 @@ static int handle_exception(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 
 static int handle_tdp_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
+	unsigned int flags = KVM_EMUL_TDP_FAULT;
 	gpa_t gpa = exit->pf.gpa;
 	int r;
 
@@ -192,12 +193,15 @@ static int handle_tdp_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 				      (u64)exit->vectoring.type << 8,
 				      exit->hw_reason, gpa);
 
-	/* a doorbell that needs neither the value nor the length */
-	if ((exit->pf.error_code & PFERR_WRITE) && kvm_mmu_gpa_is_mmio(vcpu, gpa) &&
-	    !kvm_io_bus_write(vcpu, KVM_BUS_FAST_MMIO, gpa, 0, NULL))
-		return kvm_skip_insn(vcpu, exit);
+	if (r == KVM_PF_MMIO) {
+		/* a doorbell that needs neither the value nor the length */
+		if ((exit->pf.error_code & PFERR_WRITE) &&
+		    !kvm_io_bus_write(vcpu, KVM_BUS_FAST_MMIO, gpa, 0, NULL))
+			return kvm_skip_insn(vcpu, exit);
+		flags |= KVM_EMUL_MMIO;
+	}
 
-	return kvm_emulate_insn(vcpu, gpa, KVM_EMUL_TDP_FAULT, exit->insn_bytes,
+	return kvm_emulate_insn(vcpu, gpa, flags, exit->insn_bytes,
 				exit->nr_insn_bytes);
 }
 

@@ -181,10 +181,10 @@ struct kvm_backend_ops {
 	unsigned int exit_reason_isa;	/* KVM_OOT_ISA_* */
 	bool tdp;			/* nested/extended paging is used */
 	bool has_wbinvd_exit;
-	bool apic_page;			/* accesses to kvm->arch.apic_page are told apart */
-	bool posts_intr;		/* vectors go to post_intr, not to IRR */
 	bool has_tsc_aux;		/* a guest can be given TSC_AUX */
 	bool virtual_spec_ctrl;		/* the hardware switches SPEC_CTRL */
+	bool apic_page;			/* accesses to kvm->arch.apic_page are told apart */
+	bool posts_intr;		/* vectors go to post_intr, not to IRR */
 	u8 tsc_scaling_frac_bits;	/* 0: no hardware scaling */
 	u64 max_tsc_scaling_ratio;
 	/* instruction that a hypercall is on this vendor: 3 bytes */
@@ -463,6 +463,7 @@ void kvm_emul_vcpu_free(struct kvm_vcpu *vcpu);
 #define KVM_EMUL_TDP_FAULT	BIT(1)	/* because of a nested fault at @gpa */
 #define KVM_EMUL_UD		BIT(2)	/* because of #UD: only what the guest may have patched */
 #define KVM_EMUL_NO_DECODE	BIT(3)	/* re-execution after user space answered */
+#define KVM_EMUL_MMIO		BIT(4)	/* there is no memory at @gpa */
 int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
 		     const void *insn, unsigned int insn_len);
 int kvm_fast_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in,

@@ -217,6 +217,7 @@ struct kvm_vcpu_arch {
 	/* MCE */
 	u64 mcg_cap, mcg_status, mcg_ctl, mcg_ext_ctl;
 	u64 mce_banks[KVM_OOT_MCE_BANKS * 4];
+	u64 mce_ctl2[KVM_OOT_MCE_BANKS];
 
 	/* emulation and its unfinished business with user space */
 	struct x86_emul *emul;

@@ -7,10 +7,9 @@
 
 #include "module/kvm_host.h"
 
-#define KVM_MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)
-
 struct kvm_msr_data;
 
+u64 kvm_mce_cap_supported(void);
 int kvm_mce_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr);
 int kvm_mce_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
 

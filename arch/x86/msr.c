@@ -814,7 +814,7 @@ static long index_list(void __user *argp, const u32 *list, unsigned int n)
 long kvm_msr_dev_ioctl(unsigned int ioctl, void __user *argp)
 {
 	u32 features[ARRAY_SIZE(msrs_feature)];
-	u64 cap = KVM_MCE_CAP_SUPPORTED, data;
+	u64 cap = kvm_mce_cap_supported(), data;
 	unsigned int i, n = 0;
 
 	switch (ioctl) {

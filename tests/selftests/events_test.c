@@ -448,6 +448,89 @@ static void ins_to_a_clean_page(void)
 	CHECK(!memcmp(vm_ptr(vm, at), "ab", 3));
 }
 
+/* MCi_STATUS, MCi_CTL2 and the LAPIC's registers that a corrected error concerns */
+#define MCI_VALID		(1ull << 63)
+#define MCI_UNCORRECTED		(1ull << 61)
+#define MCG_CMCI_P		(1ull << 10)
+#define CTL2_CMCI_EN		(1ull << 30)
+#define MSR_MC0_CTL2		0x280
+#define MSR_MC0_STATUS		0x401
+#define CMCI_VECTOR		0x55
+
+static bool cmci_came(struct vcpu *v)
+{
+	struct kvm_lapic_state s;
+	uint32_t irr;
+
+	OK(ioctl(v->fd, KVM_GET_LAPIC, &s));
+	memcpy(&irr, s.regs + 0x200 + CMCI_VECTOR / 32 * 0x10, 4);
+	return irr & 1u << CMCI_VECTOR % 32;
+}
+
+static void set_lapic_reg(struct vcpu *v, uint32_t reg, uint32_t val)
+{
+	struct kvm_lapic_state s;
+
+	OK(ioctl(v->fd, KVM_GET_LAPIC, &s));
+	memcpy(s.regs + reg, &val, 4);
+	OK(ioctl(v->fd, KVM_SET_LAPIC, &s));
+}
+
+static void machine_check_interrupts(void)
+{
+	struct vcpu *v = start(VM_IRQCHIP, EVENTS_NMI);
+	struct kvm_x86_mce mce = { .bank = 1, .addr = 0x1000, .status = MCI_VALID };
+	struct kvm_lapic_state s;
+	uint64_t cap;
+	uint32_t reg;
+
+	OK(ioctl(v->vm->dev, KVM_X86_GET_MCE_CAP_SUPPORTED, &cap));
+	if (!(cap & MCG_CMCI_P)) {
+		cap = MCG_CMCI_P | 2;
+		FAILS(ioctl(v->fd, KVM_X86_SETUP_MCE, &cap), EINVAL);
+		st_skip("this CPU has no interrupt for machine checks");
+	}
+
+	/* without it in MCG_CAP there is neither CTL2 nor the LVT */
+	cap = 2;
+	OK(ioctl(v->fd, KVM_X86_SETUP_MCE, &cap));
+	CHECK_EQ(vcpu_set_msr(v, MSR_MC0_CTL2 + 1, CTL2_CMCI_EN), 0);
+	OK(ioctl(v->fd, KVM_GET_LAPIC, &s));
+	CHECK_EQ((uint8_t)s.regs[0x32], 5);
+
+	cap = MCG_CMCI_P | 2;
+	OK(ioctl(v->fd, KVM_X86_SETUP_MCE, &cap));
+	OK(ioctl(v->fd, KVM_GET_LAPIC, &s));
+	CHECK_EQ((uint8_t)s.regs[0x32], 6);
+	memcpy(&reg, s.regs + 0x2f0, 4);
+	CHECK_EQ(reg, 1u << 16);
+
+	set_lapic_reg(v, 0xf0, 0x1ff);
+	set_lapic_reg(v, 0x2f0, CMCI_VECTOR);
+	/* no such bank, a bit that is reserved */
+	CHECK_EQ(vcpu_set_msr(v, MSR_MC0_CTL2 + 2, 0), 0);
+	CHECK_EQ(vcpu_set_msr(v, MSR_MC0_CTL2 + 1, 1ull << 29), 0);
+
+	/* corrected errors: the second of two that are waited for */
+	CHECK_EQ(vcpu_set_msr(v, MSR_MC0_CTL2 + 1, CTL2_CMCI_EN | 2), 1);
+	OK(ioctl(v->fd, KVM_X86_SET_MCE, &mce));
+	CHECK(!cmci_came(v));
+	OK(ioctl(v->fd, KVM_X86_SET_MCE, &mce));
+	CHECK(cmci_came(v));
+
+	/* one that is not corrected and needs no action: at once, but for those who want it */
+	set_lapic_reg(v, 0x200 + CMCI_VECTOR / 32 * 0x10, 0);
+	CHECK(!cmci_came(v));
+	CHECK_EQ(vcpu_set_msr(v, MSR_MC0_STATUS + 4, 0), 1);
+	CHECK_EQ(vcpu_set_msr(v, MSR_MC0_CTL2 + 1, 0), 1);
+	mce.status |= MCI_UNCORRECTED;
+	OK(ioctl(v->fd, KVM_X86_SET_MCE, &mce));
+	CHECK(!cmci_came(v));
+	CHECK_EQ(vcpu_set_msr(v, MSR_MC0_CTL2 + 1, CTL2_CMCI_EN), 1);
+	OK(ioctl(v->fd, KVM_X86_SET_MCE, &mce));
+	CHECK(cmci_came(v));
+}
+
 static const struct st_test tests[] = {
 	{ "nmi_masked_until_iret", nmi_masked_until_iret },
 	{ "nmi_with_irqchip", nmi_with_irqchip },
@@ -461,6 +544,7 @@ static const struct st_test tests[] = {
 	{ "debugger_int3", debugger_int3 },
 	{ "debugger_breakpoint", debugger_breakpoint },
 	{ "debugger_general_detect", debugger_general_detect },
+	{ "machine_check_interrupts", machine_check_interrupts },
 	{ "control_registers", control_registers },
 	{ "control_registers_with_irqchip", control_registers_with_irqchip },
 	{ "msrs", msrs },

@@ -4,8 +4,9 @@
  * xAPIC (memory-mapped) and x2APIC (MSR) mode.
  *
  * Intel SDM vol. 3, chapter 11 (APIC), AMD APM vol. 2, chapter 16. The timer is
- * in lapic_timer.c, destinations in lapic_map.c. Not modelled: CMCI, thermal and
- * performance LVTs hold what is written but nothing raises them; SMI.
+ * in lapic_timer.c, destinations in lapic_map.c. Not modelled: thermal and
+ * performance LVTs hold what is written but nothing raises them; SMI. The LVT for
+ * corrected machine checks is there when the vCPU's MCG_CAP says so (mce.c).
  *
  * An interrupt is accepted by setting its bit in IRR, from any thread. The vCPU
  * thread moves it to ISR when it is injected, and out of there at EOI.
@@ -18,6 +19,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <asm/kvm_para.h>
+#include <asm/mce.h>
 
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/irq/ioapic.h"
@@ -34,7 +36,26 @@
 /* IA32_APIC_BASE: bits that are always reserved */
 #define APIC_BASE_RESERVED	0x2ffull
 
-/* LVT bits that exist, by register from LVTT (0x320) on */
+static bool has_cmci(const struct kvm_lapic *apic)
+{
+	return apic->vcpu->arch.mcg_cap & MCG_CMCI_P;
+}
+
+/* The LVTs, of which CMCI's is apart from the others and may be missing. */
+static u32 first_lvt(const struct kvm_lapic *apic)
+{
+	return has_cmci(apic) ? APIC_LVTCMCI : APIC_LVTT;
+}
+
+static u32 next_lvt(u32 reg)
+{
+	return reg == APIC_LVTCMCI ? APIC_LVTT : reg + 0x10;
+}
+
+#define for_each_lvt(reg, apic) \
+	for ((reg) = first_lvt(apic); (reg) <= APIC_LVTERR; (reg) = next_lvt(reg))
+
+/* LVT bits that exist, by register */
 static u32 lvt_bits(u32 reg)
 {
 	u32 common = APIC_VECTOR_MASK | APIC_SEND_PENDING | LVT_MASKED;
@@ -42,6 +63,7 @@ static u32 lvt_bits(u32 reg)
 	switch (reg) {
 	case APIC_LVTT:
 		return common | APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE;
+	case APIC_LVTCMCI:
 	case APIC_LVTTHMR:
 	case APIC_LVTPC:
 		return common | APIC_MODE_MASK;
@@ -581,6 +603,8 @@ static bool reg_readable(struct kvm_lapic *apic, u32 reg)
 	case APIC_DFR:
 	case APIC_ICR2:
 		return !x2;
+	case APIC_LVTCMCI:
+		return has_cmci(apic);
 	default:
 		return false;
 	}
@@ -627,7 +651,7 @@ static void set_spiv(struct kvm_lapic *apic, u32 val)
 		return;
 	if (!apic->sw_enabled) {
 		/* SDM 11.4.7.2: all LVTs are masked and stay so */
-		for (reg = APIC_LVTT; reg <= APIC_LVTERR; reg += 0x10)
+		for_each_lvt(reg, apic)
 			kvm_lapic_set_reg(apic, reg, kvm_lapic_reg(apic, reg) | LVT_MASKED);
 	}
 	atomic_set(&apic->vcpu->kvm->arch.apic_map_dirty, 1);
@@ -726,6 +750,10 @@ int kvm_lapic_reg_write(struct kvm_lapic *apic, u32 reg, u32 val)
 			return 1;
 		kvm_lapic_set_reg(apic, APIC_ICR2, val & 0xff000000);
 		break;
+	case APIC_LVTCMCI:
+		if (!has_cmci(apic))
+			return 1;
+		fallthrough;
 	case APIC_LVTT:
 	case APIC_LVTTHMR:
 	case APIC_LVTPC:
@@ -1046,14 +1074,32 @@ int kvm_lapic_accept_events(struct kvm_vcpu *vcpu)
 void kvm_lapic_cpuid_changed(struct kvm_vcpu *vcpu)
 {
 	struct kvm_lapic *apic = vcpu->arch.apic;
-	u32 lvr = LAPIC_VERSION | LAPIC_MAX_LVT << 16;
+	u32 lvr;
 
 	if (!apic)
 		return;
+	lvr = LAPIC_VERSION | (LAPIC_MAX_LVT + has_cmci(apic)) << 16;
 	/* our IOAPIC has no EOI register to direct it to */
 	if (guest_has(vcpu, X86_FEATURE_X2APIC) && !kvm_irqchip_full(vcpu->kvm))
 		lvr |= APIC_LVR_DIRECTED_EOI;
 	kvm_lapic_set_reg(apic, APIC_LVR, lvr);
+}
+
+/**
+ * kvm_lapic_mcg_cap_changed() - MCG_CAP was set, by which there is LVT CMCI or not
+ * @vcpu: the vCPU
+ */
+void kvm_lapic_mcg_cap_changed(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	bool had;
+
+	if (!apic)
+		return;
+	had = (kvm_lapic_reg(apic, APIC_LVR) >> 16 & 0xff) > LAPIC_MAX_LVT;
+	if (had != has_cmci(apic))
+		kvm_lapic_set_reg(apic, APIC_LVTCMCI, has_cmci(apic) ? LVT_MASKED : 0);
+	kvm_lapic_cpuid_changed(vcpu);
 }
 
 /**
@@ -1084,7 +1130,7 @@ void kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init)
 		kvm_lapic_set_reg(apic, APIC_ID, vcpu->vcpu_id << 24);
 	}
 	kvm_lapic_cpuid_changed(vcpu);
-	for (reg = APIC_LVTT; reg <= APIC_LVTERR; reg += 0x10)
+	for_each_lvt(reg, apic)
 		kvm_lapic_set_reg(apic, reg, LVT_MASKED);
 	if (kvm_vcpu_is_bsp(vcpu) && kvm_quirk(vcpu->kvm, KVM_X86_QUIRK_LINT0_REENABLED))
 		kvm_lapic_set_reg(apic, APIC_LVT0, APIC_DM_EXTINT);
@@ -1218,8 +1264,10 @@ int kvm_lapic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 
 	/* nothing that the guest could not have written itself */
 	kvm_lapic_cpuid_changed(vcpu);
-	for (reg = APIC_LVTT; reg <= APIC_LVTERR; reg += 0x10)
+	for_each_lvt(reg, apic)
 		kvm_lapic_set_reg(apic, reg, kvm_lapic_reg(apic, reg) & lvt_bits(reg));
+	if (!has_cmci(apic))
+		kvm_lapic_set_reg(apic, APIC_LVTCMCI, 0);
 	kvm_lapic_set_reg(apic, APIC_TASKPRI, kvm_lapic_reg(apic, APIC_TASKPRI) & 0xff);
 	kvm_lapic_set_reg(apic, APIC_TDCR, kvm_lapic_reg(apic, APIC_TDCR) & 0xb);
 	kvm_lapic_set_reg(apic, APIC_ICR, kvm_lapic_reg(apic, APIC_ICR) & ~ICR_BUSY);

@@ -138,6 +138,7 @@ u32 kvm_lapic_id(struct kvm_lapic *apic);
 int kvm_lapic_highest(struct kvm_lapic *apic, unsigned int reg);
 void kvm_lapic_update_ppr(struct kvm_lapic *apic);
 int kvm_lapic_accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq);
+void kvm_lapic_mcg_cap_changed(struct kvm_vcpu *vcpu);
 bool kvm_lapic_local_deliver(struct kvm_lapic *apic, unsigned int lvt);
 bool kvm_lapic_accepts_pic(struct kvm_lapic *apic);
 int kvm_lapic_reg_write(struct kvm_lapic *apic, u32 reg, u32 val);

@@ -165,7 +165,7 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	}
 	if (!slot || (write && (slot->flags & KVM_MEM_READONLY))) {
 		vcpu->stat.pf_emulate++;
-		return KVM_PF_EMULATE;
+		return slot ? KVM_PF_EMULATE : KVM_PF_MMIO;
 	}
 	if (write && (error_code & PFERR_PRESENT) &&
 	    fast_write_fault(vcpu, slot, gfn))

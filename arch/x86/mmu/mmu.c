@@ -237,11 +237,6 @@ void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
 	kvm_be_call(flush_tlb)(vcpu, KVM_TLB_GVA, gva);
 }
 
-bool kvm_mmu_gpa_is_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
-{
-	return !kvm_vcpu_gfn_to_memslot(vcpu, gpa >> PAGE_SHIFT);
-}
-
 /**
  * kvm_mmu_vm_ioctl() - KVM_{SET,GET}_NR_MMU_PAGES
  * @kvm: the VM

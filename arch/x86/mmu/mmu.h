@@ -63,7 +63,8 @@ void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva);
 
 enum kvm_pf_result {
 	KVM_PF_RETRY,	/* mapped, or raced: re-enter */
-	KVM_PF_EMULATE,	/* MMIO or a write that must be emulated */
+	KVM_PF_MMIO,	/* nothing is there */
+	KVM_PF_EMULATE,	/* a write to read-only memory */
 };
 
 /**
@@ -93,7 +94,6 @@ bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3);
 /* KVM_CAP_VM_DISABLE_NX_HUGE_PAGES */
 int kvm_mmu_disable_nx_huge_pages(struct kvm *kvm, u64 arg);
 /* whether @gpa is known to be MMIO (no memslot) */
-bool kvm_mmu_gpa_is_mmio(struct kvm_vcpu *vcpu, gpa_t gpa);
 /* have kvm->arch.apic_page where there is no memory at @gfn, and nowhere else */
 void kvm_mmu_place_apic_page(struct kvm *kvm, gfn_t gfn);
 /* KVM_SET_NR_MMU_PAGES, KVM_GET_NR_MMU_PAGES */

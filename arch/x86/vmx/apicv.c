@@ -153,20 +153,19 @@ void vmx_open_apic_msrs(struct vmx_vcpu *v)
 
 	if (!(v->cpu2_ctl & SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE))
 		return;
-	vmx_open_msr(vcpu, X2APIC_MSR(APIC_TASKPRI), false);
-	vmx_open_msr(vcpu, X2APIC_MSR(APIC_TASKPRI), true);
+	kvm_open_msr(v->vcpu, X2APIC_MSR(APIC_TASKPRI), true, true, vmx_open_msr);
 	if (!vmx_apicv_active(v))
 		return;
 	for (reg = APIC_ISR; reg < APIC_ISR + 3 * 0x80; reg += 0x10)
-		vmx_open_msr(vcpu, X2APIC_MSR(reg), false);	/* ISR, TMR, IRR */
-	vmx_open_msr(vcpu, X2APIC_MSR(APIC_PROCPRI), false);
-	vmx_open_msr(vcpu, X2APIC_MSR(APIC_LVR), false);
-	vmx_open_msr(vcpu, X2APIC_MSR(APIC_LDR), false);
-	vmx_open_msr(vcpu, X2APIC_MSR(APIC_SPIV), false);
+		kvm_open_msr(v->vcpu, X2APIC_MSR(reg), true, false, vmx_open_msr);	/* ISR, TMR, IRR */
+	kvm_open_msr(v->vcpu, X2APIC_MSR(APIC_PROCPRI), true, false, vmx_open_msr);
+	kvm_open_msr(v->vcpu, X2APIC_MSR(APIC_LVR), true, false, vmx_open_msr);
+	kvm_open_msr(v->vcpu, X2APIC_MSR(APIC_LDR), true, false, vmx_open_msr);
+	kvm_open_msr(v->vcpu, X2APIC_MSR(APIC_SPIV), true, false, vmx_open_msr);
 	for (reg = APIC_LVTT; reg <= APIC_LVTERR; reg += 0x10)
-		vmx_open_msr(vcpu, X2APIC_MSR(reg), false);
-	vmx_open_msr(vcpu, X2APIC_MSR(APIC_EOI), true);
-	vmx_open_msr(vcpu, X2APIC_MSR(APIC_SELF_IPI), true);
+		kvm_open_msr(v->vcpu, X2APIC_MSR(reg), true, false, vmx_open_msr);
+	kvm_open_msr(v->vcpu, X2APIC_MSR(APIC_EOI), false, true, vmx_open_msr);
+	kvm_open_msr(v->vcpu, X2APIC_MSR(APIC_SELF_IPI), false, true, vmx_open_msr);
 }
 
 static void notify(struct kvm_vcpu *vcpu)

@@ -29,7 +29,7 @@ static int map_bit(u32 index)
  * vmx_open_msr() - let the guest reach an MSR without an exit
  * @vcpu: the vCPU
  * @index: MSR
- * @write: by WRMSR, else by RDMSR
+ * @write: by WRMSR; else by RDMSR
  */
 void vmx_open_msr(struct kvm_vcpu *vcpu, u32 index, bool write)
 {
@@ -45,9 +45,13 @@ void vmx_open_msr(struct kvm_vcpu *vcpu, u32 index, bool write)
  */
 void vmx_update_msr_map(struct kvm_vcpu *vcpu)
 {
+	int idx;
+
 	memset(to_vmx(vcpu)->msr_bitmap, 0xff, PAGE_SIZE);
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	kvm_open_msrs(vcpu, direct, ARRAY_SIZE(direct), vmx_open_msr);
 	vmx_open_apic_msrs(to_vmx(vcpu));
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 }
 
 static int syscall_slot(u32 index)

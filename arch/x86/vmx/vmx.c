@@ -204,10 +204,10 @@ static int __init vmx_init(void)
 		goto out;
 
 	vmx_ops.tdp = true;
-	vmx_ops.apic_page = vmx_feat.apic_page;
-	vmx_ops.posts_intr = vmx_feat.apicv;
 	vmx_ops.has_tsc_aux = (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&
 			      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
+	vmx_ops.apic_page = vmx_feat.apic_page;
+	vmx_ops.posts_intr = vmx_feat.apicv;
 	vmx_ops.has_wbinvd_exit = vmx_caps.cpu2 & SECONDARY_EXEC_WBINVD_EXITING;
 	if (vmx_feat.tsc_scaling) {
 		vmx_ops.tsc_scaling_frac_bits = VMX_TSC_FRAC_BITS;

@@ -71,6 +71,7 @@ enum { VMX_MSR_STAR, VMX_MSR_LSTAR, VMX_MSR_SFMASK, VMX_NR_SYSCALL_MSRS };
  * struct vmx_posted - vectors on their way to a vCPU, SDM 30.6
  * @pir: (a) those accepted and not in its IRR yet
  * @control: (a) bit 0: there are some; the rest is for devices, which post none here
+ * @reserved: the hardware's
  */
 struct vmx_posted {
 	unsigned long pir[4];
