@@ -140,7 +140,7 @@ void vmx_apic_changed(struct kvm_vcpu *vcpu)
 
 /**
  * vmx_open_apic_msrs() - MSRs of the LAPIC that the CPU answers from the page
- * @v: the vCPU; no filter applies to these
+ * @v: the vCPU; kvm->srcu is held
  *
  * An MSR that is not intercepted reads whatever is at its place: no more than the
  * registers that exist and have their value there. The identity, the ICR and the
@@ -148,7 +148,6 @@ void vmx_apic_changed(struct kvm_vcpu *vcpu)
  */
 void vmx_open_apic_msrs(struct vmx_vcpu *v)
 {
-	struct kvm_vcpu *vcpu = v->vcpu;
 	unsigned int reg;
 
 	if (!(v->cpu2_ctl & SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE))
