@@ -669,6 +669,12 @@ static int handle_fail_entry(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	return 0;
 }
 
+static int handle_cannot_emulate(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	kvm_prepare_emulation_failure_exit(vcpu);
+	return 0;
+}
+
 static int handle_unknown(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
 	struct kvm_run *run = vcpu->run;
@@ -713,6 +719,7 @@ static int (*const handlers[KVM_XK_COUNT])(struct kvm_vcpu *, struct kvm_exit *)
 	[KVM_XK_TASK_SWITCH]	= handle_task_switch,
 	[KVM_XK_UD]		= handle_ud,
 	[KVM_XK_EMULATE]	= emulate,
+	[KVM_XK_CANNOT_EMULATE]	= handle_cannot_emulate,
 	[KVM_XK_TPR_BELOW]	= handle_tpr_below,
 	[KVM_XK_RSM]		= handle_ud,	/* there is no SMM to return from */
 	[KVM_XK_INIT]		= handle_nothing,

@@ -48,6 +48,7 @@ enum kvm_exit_kind {
 	KVM_XK_TASK_SWITCH,	/* task */
 	KVM_XK_UD,		/* an instruction this guest does not have */
 	KVM_XK_EMULATE,		/* carry out the instruction at RIP */
+	KVM_XK_CANNOT_EMULATE,	/* ... but nothing can: user space is told */
 	KVM_XK_TPR_BELOW,	/* TPR dropped: an interrupt may be deliverable */
 	KVM_XK_RSM,
 	KVM_XK_INIT,
@@ -168,6 +169,7 @@ struct kvm_backend_ops {
 	unsigned int exit_reason_isa;	/* KVM_OOT_ISA_* */
 	bool tdp;			/* nested/extended paging is used */
 	bool has_wbinvd_exit;
+	bool real_mode_pages;		/* TSS and identity map for real mode, see realmode.c */
 	u8 tsc_scaling_frac_bits;	/* 0: no hardware scaling */
 	u64 max_tsc_scaling_ratio;
 	/* instruction that a hypercall is on this vendor: 3 bytes */
@@ -414,6 +416,7 @@ void kvm_emul_vcpu_free(struct kvm_vcpu *vcpu);
 #define KVM_EMUL_NO_DECODE	BIT(3)	/* re-execution after user space answered */
 int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
 		     const void *insn, unsigned int insn_len);
+int kvm_deliver_real_mode_event(struct kvm_vcpu *vcpu, u8 vector, unsigned int insn_len);
 int kvm_fast_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in,
 		 const struct kvm_exit *exit);
 /* kernel devices first, then user space: 1 done, 0 user space needed */
@@ -422,6 +425,12 @@ int kvm_pio_in(struct kvm_vcpu *vcpu, unsigned int size, u16 port, void *val,
 int kvm_pio_out(struct kvm_vcpu *vcpu, unsigned int size, u16 port,
 		const void *val, unsigned int count);
 int kvm_complete_userspace_io(struct kvm_vcpu *vcpu);
+
+/* ---- pages for real mode without the hardware's help: arch/x86/realmode.c ---- */
+
+int kvm_set_tss_addr(struct kvm *kvm, gpa_t addr);
+int kvm_alloc_identity_map(struct kvm *kvm);
+void kvm_free_private_slots(struct kvm *kvm);
 
 /* ---- registers: arch/x86/regs.c ------------------------------------------- */
 

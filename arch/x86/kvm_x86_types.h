@@ -282,6 +282,7 @@ struct kvm_arch {
 	void *backend;				/* (c) */
 	gpa_t tss_addr;				/* (s) */
 	gpa_t identity_map_addr;		/* (s) */
+	bool has_tss, has_identity_map;		/* (s) their slots are there */
 
 	/* time */
 	raw_spinlock_t tsc_write_lock;

@@ -15,16 +15,12 @@
 
 struct vmx_caps vmx_caps __ro_after_init;
 
-/*
- * A capability MSR tells in its low half which bits must be one and in its high
- * half which may be. What is wanted and may not be is dropped.
- */
 static u32 choose(u32 msr, u32 want)
 {
 	u64 val;
 
 	rdmsrq(msr, val);
-	return (want | (u32)val) & (u32)(val >> 32);
+	return vmx_choose(val, want);
 }
 
 static bool has_all(u32 value, u32 bits)
@@ -40,8 +36,9 @@ static bool has_all(u32 value, u32 bits)
 			 CPU_BASED_UNCOND_IO_EXITING | CPU_BASED_USE_MSR_BITMAPS |	\
 			 CPU_BASED_MONITOR_EXITING | CPU_BASED_CR8_LOAD_EXITING |	\
 			 CPU_BASED_CR8_STORE_EXITING | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
-#define CPU2_NEEDED	(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST)
-#define CPU2_WANTED	(CPU2_NEEDED | SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_ENABLE_VPID | \
+#define CPU2_NEEDED	SECONDARY_EXEC_ENABLE_EPT
+#define CPU2_WANTED	(CPU2_NEEDED | SECONDARY_EXEC_UNRESTRICTED_GUEST |	\
+			 SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_ENABLE_VPID | \
 			 SECONDARY_EXEC_WBINVD_EXITING | SECONDARY_EXEC_PAUSE_LOOP_EXITING | \
 			 SECONDARY_EXEC_ENABLE_INVPCID | VMX_CPU2_XSAVES |	\
 			 SECONDARY_EXEC_ENCLS_EXITING | SECONDARY_EXEC_TSC_SCALING)
@@ -155,10 +152,6 @@ int vmx_check_support(void)
 	cpu2 >>= 32;
 	if (!(cpu2 & SECONDARY_EXEC_ENABLE_EPT)) {
 		pr_err(pr_prefix "this CPU has no EPT, and shadow paging is not implemented\n");
-		return -EOPNOTSUPP;
-	}
-	if (!(cpu2 & SECONDARY_EXEC_UNRESTRICTED_GUEST)) {
-		pr_err(pr_prefix "this CPU has no unrestricted guest mode, and doing without is not implemented\n");
 		return -EOPNOTSUPP;
 	}
 	if (vmx_read_caps(&vmx_caps)) {

@@ -66,6 +66,15 @@ static noinstr void vmx_run_guest(struct vmx_vcpu *v)
 	kvm_guest_state_exit_irqoff();
 }
 
+static void write_rflags(struct vmx_vcpu *v, unsigned long rflags)
+{
+	if (unlikely(v->vm86)) {
+		v->rm_iopl = rflags & X86_EFLAGS_IOPL;
+		rflags = (rflags & ~X86_EFLAGS_IOPL) | X86_EFLAGS_VM;
+	}
+	vmcs_write(GUEST_RFLAGS, rflags);
+}
+
 /* What may have changed since the last entry, from vcpu->arch to the VMCS. */
 static void load_state(struct vmx_vcpu *v)
 {
@@ -78,9 +87,10 @@ static void load_state(struct vmx_vcpu *v)
 	if (dirty & BIT(VCPU_REG_RIP))
 		vmcs_write(GUEST_RIP, r[VCPU_REG_RIP]);
 	if (dirty & BIT(VCPU_REG_RFLAGS))
-		vmcs_write(GUEST_RFLAGS, r[VCPU_REG_RFLAGS]);
+		write_rflags(v, r[VCPU_REG_RFLAGS]);
 	if (dirty & BIT(VCPU_REG_CR3))
-		vmcs_write(GUEST_CR3, r[VCPU_REG_CR3]);
+		vmcs_write(GUEST_CR3, unlikely(vmx_cr3_is_ours(v)) ?
+			   vcpu->kvm->arch.identity_map_addr : r[VCPU_REG_CR3]);
 	vcpu->arch.regs_dirty = 0;
 
 	if (unlikely(vcpu->arch.pdptrs_dirty)) {
@@ -194,6 +204,12 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 	bool dr_direct = vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT;
 	u16 ldt;
 
+	if (unlikely(v->check_state))
+		vmx_check_state(v);
+	if (unlikely(v->must_emulate)) {
+		vmx_decode_must_emulate(v, exit);
+		return;
+	}
 	load_state(v);
 	load_host_state(v);
 	load_tpr(v);

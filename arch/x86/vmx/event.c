@@ -21,6 +21,10 @@ void vmx_inject(struct kvm_vcpu *vcpu, const struct kvm_event *ev)
 	u32 info = INTR_INFO_VALID_MASK | ev->vector;
 	u8 len = ev->insn_len;
 
+	if (unlikely(vmx_is_fake_real_mode(v))) {
+		vmx_rmode_inject(v, ev);
+		return;
+	}
 	switch (ev->type) {
 	case KVM_EVENT_INTR:
 		info |= INTR_TYPE_EXT_INTR;
@@ -125,13 +129,29 @@ void vmx_decode_vectoring(struct vmx_vcpu *v, struct kvm_event *ev, bool iret_fa
 	}
 }
 
+/*
+ * The emulator is on its way through a state of protected mode that no entry takes, and
+ * cannot deliver anything there. A guest that halts on the way is woken.
+ */
+static bool must_wait(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+
+	if (likely(!(v->must_emulate | v->check_state)))
+		return false;
+	if (v->check_state)
+		vmx_check_state(v);
+	return v->must_emulate && is_protmode(vcpu) &&
+	       READ_ONCE(vcpu->arch.mp_state) == KVM_MP_STATE_RUNNABLE;
+}
+
 /**
  * vmx_intr_blocked() - would an external interrupt have to wait
  * @vcpu: the vCPU, loaded
  */
 bool vmx_intr_blocked(struct kvm_vcpu *vcpu)
 {
-	return !(vmx_get_rflags(vcpu) & X86_EFLAGS_IF) ||
+	return must_wait(vcpu) || !(vmx_get_rflags(vcpu) & X86_EFLAGS_IF) ||
 	       (vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
 		(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS));
 }
@@ -142,8 +162,9 @@ bool vmx_intr_blocked(struct kvm_vcpu *vcpu)
  */
 bool vmx_nmi_blocked(struct kvm_vcpu *vcpu)
 {
-	return vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
-	       (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS | GUEST_INTR_STATE_NMI);
+	return must_wait(vcpu) ||
+	       (vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
+		(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS | GUEST_INTR_STATE_NMI));
 }
 
 /**

@@ -70,6 +70,11 @@ static void decode_exception(struct vmx_vcpu *v, struct kvm_exit *exit)
 		exit->kind = KVM_XK_HANDLED;
 		return;
 	}
+	/* what real mode may do and virtual-8086 mode may not; else the emulator faults, too */
+	if (unlikely(v->vm86) && (vector == GP_VECTOR || vector == SS_VECTOR)) {
+		exit->kind = KVM_XK_EMULATE;
+		return;
+	}
 	exit->kind = KVM_XK_EXCEPTION;
 	exit->exc.vector = vector;
 	if (v->intr_info & INTR_INFO_DELIVER_CODE_MASK) {
@@ -265,6 +270,25 @@ static void decode_instruction(struct vmx_vcpu *v, struct kvm_exit *exit)
 	default:
 		break;
 	}
+}
+
+/**
+ * vmx_decode_must_emulate() - the CPU would refuse the state: the emulator's turn
+ * @v: the vCPU, not entered; interrupts off
+ * @exit: filled
+ *
+ * An interrupt or an NMI that was to be delivered waits. Without its exception the guest
+ * cannot go on, and the emulator knows no delivery in protected mode.
+ */
+void vmx_decode_must_emulate(struct vmx_vcpu *v, struct kvm_exit *exit)
+{
+	memset(exit, 0, sizeof(*exit));
+	exit->hw_reason = EXIT_REASON_INVALID_STATE | VMX_EXIT_ENTRY_FAILED;
+	exit->kind = KVM_XK_EMULATE;
+	vmx_cancel_injection(v->vcpu, &exit->vectoring);
+	if (exit->vectoring.type == KVM_EVENT_EXCEPTION ||
+	    exit->vectoring.type == KVM_EVENT_SOFT_EXC)
+		exit->kind = KVM_XK_CANNOT_EMULATE;
 }
 
 /**

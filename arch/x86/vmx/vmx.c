@@ -3,8 +3,7 @@
  * kvm-intel.ko: what the administrator wants, and the table of operations that
  * common code calls.
  *
- * EPT and unrestricted guest are required (Nehalem has the one, Westmere both):
- * shadow paging is not there yet, so ept=0 and unrestricted_guest=0 are refused
+ * EPT is required (Nehalem has it): shadow paging is not there yet, so ept=0 is refused
  * rather than ignored.
  */
 #include <linux/cc_platform.h>
@@ -26,7 +25,11 @@ MODULE_PARM_DESC(ept, "Extended page tables (default: on; shadow paging is not i
 
 static bool unrestricted_guest = true;
 module_param(unrestricted_guest, bool, 0444);
-MODULE_PARM_DESC(unrestricted_guest, "Real mode on the CPU (default: on; doing without is not implemented, off is refused)");
+MODULE_PARM_DESC(unrestricted_guest, "Real mode on the CPU (default: on; off or without: virtual-8086 mode and emulation)");
+
+bool vmx_emulate_invalid = true;
+module_param_named(emulate_invalid_guest_state, vmx_emulate_invalid, bool, 0444);
+MODULE_PARM_DESC(emulate_invalid_guest_state, "Without unrestricted guest: emulate what the CPU does not run (default: on; off: segments of real mode are forced into what it runs)");
 
 static bool eptad = true;
 module_param(eptad, bool, 0444);
@@ -131,6 +134,8 @@ static void __init detect_features(void)
 {
 	int i;
 
+	vmx_feat.unrestricted = unrestricted_guest &&
+				(vmx_caps.cpu2 & SECONDARY_EXEC_UNRESTRICTED_GUEST);
 	vmx_feat.vpid = vpid && (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_VPID);
 	vmx_feat.ept_ad = eptad && vmx_caps.ept_ad;
 	vmx_feat.tpr_shadow = vmx_caps.cpu & CPU_BASED_TPR_SHADOW;
@@ -193,10 +198,6 @@ static int __init vmx_init(void)
 		pr_err(pr_prefix "ept=0 needs shadow paging, which is not implemented\n");
 		return -EOPNOTSUPP;
 	}
-	if (!unrestricted_guest) {
-		pr_err(pr_prefix "unrestricted_guest=0 is not implemented\n");
-		return -EOPNOTSUPP;
-	}
 	if (kvm_vmx_unsupported_host()) {
 		pr_err(pr_prefix "this host takes interrupts by FRED, for which there is no NMI path here\n");
 		return -EOPNOTSUPP;
@@ -215,6 +216,7 @@ static int __init vmx_init(void)
 		goto out;
 
 	vmx_ops.tdp = true;
+	vmx_ops.real_mode_pages = !vmx_feat.unrestricted;
 	vmx_ops.has_wbinvd_exit = vmx_caps.cpu2 & SECONDARY_EXEC_WBINVD_EXITING;
 	if (vmx_feat.tsc_scaling) {
 		vmx_ops.tsc_scaling_frac_bits = VMX_TSC_FRAC_BITS;
