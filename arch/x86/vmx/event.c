@@ -5,7 +5,12 @@
  * Intel SDM vol. 3, 27.6 (event injection), 25.9.3 (IDT vectoring), 26.2 and
  * 27.7 (virtual NMIs, windows). The CPU masks NMIs from the delivery of one to
  * the IRET, and says when that IRET faulted.
+ *
+ * A CPU without virtual NMIs (or vnmi=0) gives no sign of the guest's IRET. NMI handlers
+ * run with interrupts off, so the mask ends when the guest has interrupts on, at an IRET
+ * that the emulator carries out, or after a second at the latest, if one waits.
  */
+#include <linux/timekeeping.h>
 #include <asm/trapnr.h>
 
 #include "arch/x86/vmx/vmx.h"
@@ -51,6 +56,8 @@ void vmx_inject(struct kvm_vcpu *vcpu, const struct kvm_event *ev)
 	default:
 		return;
 	}
+	if (unlikely(ev->type == KVM_EVENT_NMI && !vmx_feat.vnmi))
+		vmx_set_nmi_mask(vcpu, true);
 	v->injected = *ev;
 	v->injecting = true;
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, info);
@@ -74,12 +81,16 @@ void vmx_cancel_injection(struct kvm_vcpu *vcpu, struct kvm_event *ev)
 	}
 	*ev = v->injected;
 	v->injecting = false;
+	if (ev->type == KVM_EVENT_NMI)
+		v->nmi_masked = false;
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
 }
 
 /* An IRET that faulted has opened NMIs, though the handler goes on. */
 static void mask_nmis_again(void)
 {
+	if (!vmx_feat.vnmi)
+		return;
 	vmcs_write(GUEST_INTERRUPTIBILITY_INFO,
 		   vmcs_read(GUEST_INTERRUPTIBILITY_INFO) | GUEST_INTR_STATE_NMI);
 }
@@ -156,13 +167,36 @@ bool vmx_intr_blocked(struct kvm_vcpu *vcpu)
 		(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS));
 }
 
+#define NMI_MASK_LIMIT	NSEC_PER_SEC
+
+/* The mask that a CPU without virtual NMIs does not keep. */
+static bool soft_nmi_mask(struct vmx_vcpu *v)
+{
+	struct kvm_vcpu *vcpu = v->vcpu;
+
+	if (likely(!v->nmi_masked))
+		return false;
+	/* one that is still on its way finds them on, and turns them off */
+	if (v->injecting)
+		return true;
+	if (!vmx_intr_blocked(vcpu)) {
+		v->nmi_masked = false;
+	} else if (vcpu->arch.nmi_pending &&
+		   ktime_get_ns() - v->nmi_masked_at > NMI_MASK_LIMIT) {
+		pr_warn_ratelimited("kvm_intel: vCPU %d has NMIs masked for more than a second: no longer\n",
+				    vcpu->vcpu_id);
+		v->nmi_masked = false;
+	}
+	return v->nmi_masked;
+}
+
 /**
  * vmx_nmi_blocked() - would an NMI have to wait
  * @vcpu: the vCPU, loaded
  */
 bool vmx_nmi_blocked(struct kvm_vcpu *vcpu)
 {
-	return must_wait(vcpu) ||
+	return must_wait(vcpu) || soft_nmi_mask(to_vmx(vcpu)) ||
 	       (vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
 		(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS | GUEST_INTR_STATE_NMI));
 }
@@ -183,8 +217,11 @@ void vmx_request_intr_window(struct kvm_vcpu *vcpu, bool on)
  */
 void vmx_request_nmi_window(struct kvm_vcpu *vcpu)
 {
-	/* behind STI no CPU needs to give an NMI window: the other one comes as soon */
-	if (vmcs_read(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_STI)
+	/*
+	 * Behind STI no CPU needs to give an NMI window: the other one comes as soon. One
+	 * without virtual NMIs has no NMI window.
+	 */
+	if (!vmx_feat.vnmi || vmcs_read(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_STI)
 		vmx_request_intr_window(vcpu, true);
 	else
 		vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_NMI_WINDOW_EXITING, true);
@@ -196,6 +233,8 @@ void vmx_request_nmi_window(struct kvm_vcpu *vcpu)
  */
 bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu)
 {
+	if (!vmx_feat.vnmi)
+		return soft_nmi_mask(to_vmx(vcpu));
 	return vmcs_read(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_NMI;
 }
 
@@ -206,8 +245,17 @@ bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu)
  */
 void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
 {
-	u32 old = vmcs_read(GUEST_INTERRUPTIBILITY_INFO), new = old & ~GUEST_INTR_STATE_NMI;
+	u32 old, new;
 
+	if (!vmx_feat.vnmi) {
+		struct vmx_vcpu *v = to_vmx(vcpu);
+
+		v->nmi_masked = masked;
+		v->nmi_masked_at = masked ? ktime_get_ns() : 0;
+		return;
+	}
+	old = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+	new = old & ~GUEST_INTR_STATE_NMI;
 	if (masked)
 		new |= GUEST_INTR_STATE_NMI;
 	if (new != old)

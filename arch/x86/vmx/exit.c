@@ -191,7 +191,7 @@ static void dump_vmcs(struct vmx_vcpu *v)
 	dump("idtr", 0, GUEST_IDTR_BASE, GUEST_IDTR_LIMIT, 0);
 	pr_err(pr_prefix "cr0 %016lx (%016lx) cr3 %016lx cr4 %016lx (%016lx) efer %016lx\n",
 	       vmcs_read(GUEST_CR0), vmcs_read(CR0_READ_SHADOW), vmcs_read(GUEST_CR3),
-	       vmcs_read(GUEST_CR4), vmcs_read(CR4_READ_SHADOW), vmcs_read(GUEST_IA32_EFER));
+	       vmcs_read(GUEST_CR4), vmcs_read(CR4_READ_SHADOW), (unsigned long)v->vcpu->arch.efer);
 	pr_err(pr_prefix "rip %016lx rsp %016lx rflags %016lx dr7 %016lx\n",
 	       vmcs_read(GUEST_RIP), vmcs_read(GUEST_RSP), vmcs_read(GUEST_RFLAGS),
 	       vmcs_read(GUEST_DR7));
@@ -325,6 +325,9 @@ void vmx_decode_exit(struct vmx_vcpu *v, struct kvm_exit *exit)
 		break;
 	case EXIT_REASON_EXTERNAL_INTERRUPT:
 		exit->kind = KVM_XK_INTR;
+		/* the tick: has an NMI been waited for long enough */
+		if (unlikely(v->nmi_masked && v->vcpu->arch.nmi_pending))
+			kvm_make_request(KVM_REQ_EVENT, v->vcpu);
 		break;
 	case EXIT_REASON_TRIPLE_FAULT:
 		exit->kind = KVM_XK_TRIPLE_FAULT;

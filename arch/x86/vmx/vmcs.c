@@ -133,7 +133,8 @@ static void write_host_state(void)
 	vmcs_write(HOST_IA32_SYSENTER_CS, val);
 	rdmsrq(MSR_IA32_SYSENTER_EIP, val);
 	vmcs_write(HOST_IA32_SYSENTER_EIP, val);
-	vmcs_write(HOST_IA32_EFER, vmx_feat.host_efer);
+	if (vmx_feat.efer_switch)
+		vmcs_write(HOST_IA32_EFER, vmx_feat.host_efer);
 	if (vmx_feat.pat_switch)
 		vmcs_write(HOST_IA32_PAT, vmx_feat.host_pat);
 }
@@ -143,7 +144,8 @@ static void init_vmcs(struct vmx_vcpu *v)
 {
 	write_host_state();
 
-	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, vmx_caps.pin);
+	vmcs_write(PIN_BASED_VM_EXEC_CONTROL,
+		   vmx_feat.vnmi ? vmx_caps.pin : vmx_caps.pin & ~PIN_BASED_VIRTUAL_NMIS);
 	v->cpu_ctl = cpu_controls(v);
 	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, v->cpu_ctl);
 	v->cpu2_ctl = cpu2_controls(v);
@@ -155,6 +157,11 @@ static void init_vmcs(struct vmx_vcpu *v)
 	vmcs_write(VM_EXIT_MSR_STORE_COUNT, 0);
 	vmcs_write(VM_EXIT_MSR_LOAD_COUNT, 0);
 	vmcs_write(VM_ENTRY_MSR_LOAD_COUNT, 0);
+	v->efer_listed = false;
+	if (v->efer_lists) {
+		vmcs_write(VM_ENTRY_MSR_LOAD_ADDR, __pa(&v->efer_lists[0]));
+		vmcs_write(VM_EXIT_MSR_LOAD_ADDR, __pa(&v->efer_lists[1]));
+	}
 	vmcs_write(CR3_TARGET_COUNT, 0);
 	vmcs_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmcs_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
@@ -214,7 +221,13 @@ int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	v->vmcs = vmx_alloc_region(NUMA_NO_NODE);
 	v->msr_bitmap = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
 	v->vapic = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!v->vmcs || !v->msr_bitmap || !v->vapic) {
+	if (!vmx_feat.efer_switch) {
+		/* the two entries are aligned to their size, which is a power of two */
+		v->efer_lists = kcalloc(2, sizeof(*v->efer_lists), GFP_KERNEL_ACCOUNT);
+	}
+	if (!v->vmcs || !v->msr_bitmap || !v->vapic ||
+	    (!v->efer_lists && !vmx_feat.efer_switch)) {
+		kfree(v->efer_lists);
 		free_page((unsigned long)v->vapic);
 		free_page((unsigned long)v->msr_bitmap);
 		vmx_free_region(v->vmcs);
@@ -244,6 +257,7 @@ void vmx_vcpu_free(struct kvm_vcpu *vcpu)
 		return;
 	vmx_release_vmcs(v);
 	vmx_free_vpid(v->vpid);
+	kfree(v->efer_lists);
 	free_page((unsigned long)v->vapic);
 	free_page((unsigned long)v->msr_bitmap);
 	vmx_free_region(v->vmcs);
@@ -271,6 +285,7 @@ void vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	}
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
 	v->injecting = false;
+	v->nmi_masked = false;
 	vmcs_write(GUEST_INTERRUPTIBILITY_INFO, 0);
 	vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
@@ -467,6 +482,25 @@ void vmx_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 	vmcs_write(CR4_READ_SHADOW, cr4);
 }
 
+/*
+ * Without a control that switches EFER (SDM vol. 3, 27.4, 28.6): an entry of the list that
+ * VM entry loads and one of the list that VM exit loads, unless the two are equal. Entry
+ * and exit themselves set LMA and LME, by what the guest and the host are.
+ */
+static void list_efer(struct vmx_vcpu *v, u64 efer)
+{
+	bool differs = efer != vmx_feat.host_efer;
+
+	v->efer_lists[0] = (struct vmx_msr_entry) { .index = MSR_EFER, .value = efer };
+	v->efer_lists[1] = (struct vmx_msr_entry) { .index = MSR_EFER,
+						    .value = vmx_feat.host_efer };
+	if (differs == v->efer_listed)
+		return;
+	v->efer_listed = differs;
+	vmcs_write(VM_ENTRY_MSR_LOAD_COUNT, differs);
+	vmcs_write(VM_EXIT_MSR_LOAD_COUNT, differs);
+}
+
 /**
  * vmx_set_efer() - set EFER
  * @vcpu: the vCPU, loaded
@@ -489,7 +523,10 @@ void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer)
 		if (!(efer & EFER_LMA))
 			efer &= ~(u64)EFER_LME;
 	}
-	vmcs_write(GUEST_IA32_EFER, efer);
+	if (vmx_feat.efer_switch)
+		vmcs_write(GUEST_IA32_EFER, efer);
+	else
+		list_efer(v, efer);
 	preempt_disable();
 	if (v->host_saved)
 		vmx_load_syscall_msrs(v);

@@ -59,6 +59,14 @@ unsigned int vmx_ple_window_max = UINT_MAX;
 module_param_named(ple_window_max, vmx_ple_window_max, uint, 0444);
 MODULE_PARM_DESC(ple_window_max, "Largest window");
 
+static bool vnmi = true;
+module_param(vnmi, bool, 0444);
+MODULE_PARM_DESC(vnmi, "NMIs masked by the CPU (default: on; off or without: an NMI counts as handled when interrupts open)");
+
+unsigned int vmx_hide_controls[VMX_NR_CONTROLS];
+module_param_array_named(hide_controls, vmx_hide_controls, uint, NULL, 0444);
+MODULE_PARM_DESC(hide_controls, "For tests: controls to do without: pin-based, processor-based, secondary, exit, entry");
+
 bool vmx_dump_invalid_vmcs;
 module_param_named(dump_invalid_vmcs, vmx_dump_invalid_vmcs, bool, 0644);
 MODULE_PARM_DESC(dump_invalid_vmcs, "Log the VMCS when the CPU refuses it (default: off)");
@@ -136,6 +144,8 @@ static void __init detect_features(void)
 
 	vmx_feat.unrestricted = unrestricted_guest &&
 				(vmx_caps.cpu2 & SECONDARY_EXEC_UNRESTRICTED_GUEST);
+	vmx_feat.vnmi = vnmi && (vmx_caps.pin & PIN_BASED_VIRTUAL_NMIS);
+	vmx_feat.efer_switch = vmx_caps.entry & VM_ENTRY_LOAD_IA32_EFER;
 	vmx_feat.vpid = vpid && (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_VPID);
 	vmx_feat.ept_ad = eptad && vmx_caps.ept_ad;
 	vmx_feat.tpr_shadow = vmx_caps.cpu & CPU_BASED_TPR_SHADOW;

@@ -117,6 +117,14 @@ struct vmx_vcpu {
 	u32 exit_reason;
 	u32 intr_info;			/* of EXCEPTION_NMI exits */
 
+	/* without virtual NMIs: what the CPU would do, event.c */
+	bool nmi_masked;
+	u64 nmi_masked_at;		/* ns */
+
+	/* without a control that switches EFER: one MSR for entry, one for exit; or NULL */
+	struct vmx_msr_entry *efer_lists;
+	bool efer_listed;
+
 	/* without unrestricted guest: rmode.c */
 	bool vm86;			/* the VMCS has virtual-8086 mode for the guest's real mode */
 	bool check_state;		/* see before the next entry whether it takes the state */
@@ -161,9 +169,15 @@ struct vmx_caps {
 };
 
 extern struct vmx_caps vmx_caps;
+
+/* pin-based, primary and secondary processor-based, exit, entry */
+#define VMX_NR_CONTROLS	5
+
 /* further: what was found or chosen */
 struct vmx_features {
 	bool unrestricted;
+	bool vnmi;
+	bool efer_switch;		/* by controls of the VMCS, else by lists of MSRs */
 	bool vpid;
 	bool ept_ad;
 	bool tpr_shadow;
@@ -181,6 +195,7 @@ extern const u32 vmx_syscall_msrs[VMX_NR_SYSCALL_MSRS];
 extern unsigned int vmx_ple_gap, vmx_ple_window, vmx_ple_window_grow, vmx_ple_window_shrink,
 	vmx_ple_window_max;
 extern bool vmx_dump_invalid_vmcs, vmx_emulate_invalid;
+extern unsigned int vmx_hide_controls[VMX_NR_CONTROLS];
 
 /* ---- VMCS access: the vCPU is loaded, its VMCS the CPU's current one --------- */
 
