@@ -638,6 +638,12 @@ static int handle_nmi_window(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	return 1;
 }
 
+static int handle_timer(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	kvm_lapic_timer_hw_fires(vcpu);
+	return 1;
+}
+
 static int handle_tpr_below(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
@@ -720,6 +726,7 @@ static int (*const handlers[KVM_XK_COUNT])(struct kvm_vcpu *, struct kvm_exit *)
 	[KVM_XK_UD]		= handle_ud,
 	[KVM_XK_EMULATE]	= emulate,
 	[KVM_XK_CANNOT_EMULATE]	= handle_cannot_emulate,
+	[KVM_XK_TIMER]		= handle_timer,
 	[KVM_XK_TPR_BELOW]	= handle_tpr_below,
 	[KVM_XK_RSM]		= handle_ud,	/* there is no SMM to return from */
 	[KVM_XK_INIT]		= handle_nothing,

@@ -49,6 +49,7 @@ enum kvm_exit_kind {
 	KVM_XK_UD,		/* an instruction this guest does not have */
 	KVM_XK_EMULATE,		/* carry out the instruction at RIP */
 	KVM_XK_CANNOT_EMULATE,	/* ... but nothing can: user space is told */
+	KVM_XK_TIMER,		/* arch.timer_tsc may have come */
 	KVM_XK_TPR_BELOW,	/* TPR dropped: an interrupt may be deliverable */
 	KVM_XK_RSM,
 	KVM_XK_INIT,
@@ -169,6 +170,7 @@ struct kvm_backend_ops {
 	unsigned int exit_reason_isa;	/* KVM_OOT_ISA_* */
 	bool tdp;			/* nested/extended paging is used */
 	bool has_wbinvd_exit;
+	bool guest_timer;		/* @enter returns with KVM_XK_TIMER at arch.timer_tsc */
 	bool real_mode_pages;		/* TSS and identity map for real mode, see realmode.c */
 	u8 tsc_scaling_frac_bits;	/* 0: no hardware scaling */
 	u64 max_tsc_scaling_ratio;

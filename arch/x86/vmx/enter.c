@@ -214,6 +214,10 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 	load_host_state(v);
 	load_tpr(v);
 	load_tsc_aux(v);
+	if (unlikely(vcpu->arch.timer_tsc | v->timer_on))
+		vmx_load_timer(v);
+	if (vmx_feat.pml && unlikely(v->pml_on != !!READ_ONCE(vcpu->kvm->arch.nr_logged_slots)))
+		vmx_pml_switch(v, !v->pml_on);
 	if (unlikely(v->flush_all | v->flush_guest))
 		vmx_flush_now(v);
 	if (unlikely(dr_direct))
@@ -257,6 +261,8 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 				v->hw_dr7 = vcpu->arch.dr7;
 			}
 			store_tpr(v);
+			if (unlikely(v->pml_on))
+				vmx_pml_flush(v);
 		}
 	}
 	vmx_decode_exit(v, exit);

@@ -10,7 +10,7 @@
  * run with interrupts off, so the mask ends when the guest has interrupts on, at an IRET
  * that the emulator carries out, or after a second at the latest, if one waits.
  */
-#include <linux/timekeeping.h>
+#include <linux/ktime.h>
 #include <asm/trapnr.h>
 
 #include "arch/x86/vmx/vmx.h"

@@ -286,6 +286,10 @@ void vmx_decode_must_emulate(struct vmx_vcpu *v, struct kvm_exit *exit)
 	exit->hw_reason = EXIT_REASON_INVALID_STATE | VMX_EXIT_ENTRY_FAILED;
 	exit->kind = KVM_XK_EMULATE;
 	vmx_cancel_injection(v->vcpu, &exit->vectoring);
+	if (v->vcpu->arch.timer_tsc && rdtsc() >= v->vcpu->arch.timer_tsc) {
+		exit->kind = KVM_XK_TIMER;
+		return;
+	}
 	if (exit->vectoring.type == KVM_EVENT_EXCEPTION ||
 	    exit->vectoring.type == KVM_EVENT_SOFT_EXC)
 		exit->kind = KVM_XK_CANNOT_EMULATE;
@@ -349,6 +353,14 @@ void vmx_decode_exit(struct vmx_vcpu *v, struct kvm_exit *exit)
 	case EXIT_REASON_EPT_VIOLATION:
 		vmx_decode_vectoring(v, &exit->vectoring, qualification(exit) & QUAL_IRET_NMI);
 		decode_ept_violation(exit);
+		break;
+	case EXIT_REASON_PML_FULL:
+		/* it was emptied by now */
+		vmx_decode_vectoring(v, &exit->vectoring, qualification(exit) & QUAL_IRET_NMI);
+		exit->kind = KVM_XK_HANDLED;
+		break;
+	case EXIT_REASON_PREEMPTION_TIMER:
+		exit->kind = KVM_XK_TIMER;
 		break;
 	case EXIT_REASON_INIT_SIGNAL:
 	case EXIT_REASON_SIPI_SIGNAL:

@@ -69,6 +69,8 @@ static u32 cpu2_controls(struct vmx_vcpu *v)
 		ctl &= ~SECONDARY_EXEC_UNRESTRICTED_GUEST;
 	if (!v->vpid)
 		ctl &= ~SECONDARY_EXEC_ENABLE_VPID;
+	if (!v->pml_on)
+		ctl &= ~SECONDARY_EXEC_ENABLE_PML;
 	/* an instruction that the guest's CPUID does not have is #UD */
 	if (!guest_has(vcpu, X86_FEATURE_RDTSCP) && !guest_has(vcpu, X86_FEATURE_RDPID))
 		ctl &= ~SECONDARY_EXEC_ENABLE_RDTSCP;
@@ -144,8 +146,12 @@ static void init_vmcs(struct vmx_vcpu *v)
 {
 	write_host_state();
 
-	vmcs_write(PIN_BASED_VM_EXEC_CONTROL,
-		   vmx_feat.vnmi ? vmx_caps.pin : vmx_caps.pin & ~PIN_BASED_VIRTUAL_NMIS);
+	v->pin_ctl = vmx_caps.pin & ~PIN_BASED_VMX_PREEMPTION_TIMER;
+	if (!vmx_feat.vnmi)
+		v->pin_ctl &= ~PIN_BASED_VIRTUAL_NMIS;
+	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, v->pin_ctl);
+	v->timer_on = false;
+	vmx_pml_reset(v);
 	v->cpu_ctl = cpu_controls(v);
 	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, v->cpu_ctl);
 	v->cpu2_ctl = cpu2_controls(v);
@@ -225,8 +231,11 @@ int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 		/* the two entries are aligned to their size, which is a power of two */
 		v->efer_lists = kcalloc(2, sizeof(*v->efer_lists), GFP_KERNEL_ACCOUNT);
 	}
+	if (vmx_feat.pml)
+		v->pml_log = (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!v->vmcs || !v->msr_bitmap || !v->vapic ||
-	    (!v->efer_lists && !vmx_feat.efer_switch)) {
+	    (!v->efer_lists && !vmx_feat.efer_switch) || (!v->pml_log && vmx_feat.pml)) {
+		free_page((unsigned long)v->pml_log);
 		kfree(v->efer_lists);
 		free_page((unsigned long)v->vapic);
 		free_page((unsigned long)v->msr_bitmap);
@@ -258,6 +267,7 @@ void vmx_vcpu_free(struct kvm_vcpu *vcpu)
 	vmx_release_vmcs(v);
 	vmx_free_vpid(v->vpid);
 	kfree(v->efer_lists);
+	free_page((unsigned long)v->pml_log);
 	free_page((unsigned long)v->vapic);
 	free_page((unsigned long)v->msr_bitmap);
 	vmx_free_region(v->vmcs);

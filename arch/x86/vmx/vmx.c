@@ -35,6 +35,14 @@ static bool eptad = true;
 module_param(eptad, bool, 0444);
 MODULE_PARM_DESC(eptad, "Accessed and dirty bits of EPT entries (default: on)");
 
+static bool pml = true;
+module_param(pml, bool, 0444);
+MODULE_PARM_DESC(pml, "The CPU logs which pages it writes, for the dirty log (default: on)");
+
+static bool preemption_timer = true;
+module_param(preemption_timer, bool, 0444);
+MODULE_PARM_DESC(preemption_timer, "The guest's APIC timer ends the guest by itself (default: on; off: by the host's timer)");
+
 static bool vpid = true;
 module_param(vpid, bool, 0444);
 MODULE_PARM_DESC(vpid, "Tag translations with the vCPU that they are for (default: on)");
@@ -148,6 +156,8 @@ static void __init detect_features(void)
 	vmx_feat.efer_switch = vmx_caps.entry & VM_ENTRY_LOAD_IA32_EFER;
 	vmx_feat.vpid = vpid && (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_VPID);
 	vmx_feat.ept_ad = eptad && vmx_caps.ept_ad;
+	vmx_feat.pml = pml && vmx_feat.ept_ad && (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_PML);
+	vmx_feat.preemption_timer = preemption_timer && vmx_preemption_timer_usable();
 	vmx_feat.tpr_shadow = vmx_caps.cpu & CPU_BASED_TPR_SHADOW;
 	vmx_feat.tsc_scaling = vmx_caps.cpu2 & SECONDARY_EXEC_TSC_SCALING;
 	vmx_feat.ple = vmx_ple_gap && (vmx_caps.cpu2 & SECONDARY_EXEC_PAUSE_LOOP_EXITING);
@@ -186,6 +196,7 @@ static int __init configure_mmu(void)
 	struct kvm_tdp_format format = {
 		.accessed = vmx_feat.ept_ad ? VMX_EPT_ACCESS_BIT : 0,
 		.dirty = vmx_feat.ept_ad ? VMX_EPT_DIRTY_BIT : 0,
+		.cpu_logs_dirty = vmx_feat.pml,
 		/* write-back whatever the guest's PAT says: no device of it snoops less */
 		.ram = (u64)MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT,
 		.io = (u64)MTRR_TYPE_UNCACHABLE << VMX_EPT_MT_EPTE_SHIFT,
@@ -226,6 +237,7 @@ static int __init vmx_init(void)
 		goto out;
 
 	vmx_ops.tdp = true;
+	vmx_ops.guest_timer = vmx_feat.preemption_timer;
 	vmx_ops.real_mode_pages = !vmx_feat.unrestricted;
 	vmx_ops.has_wbinvd_exit = vmx_caps.cpu2 & SECONDARY_EXEC_WBINVD_EXITING;
 	if (vmx_feat.tsc_scaling) {

@@ -117,6 +117,12 @@ struct vmx_vcpu {
 	u32 exit_reason;
 	u32 intr_info;			/* of EXCEPTION_NMI exits */
 
+	u64 *pml_log;			/* pml.c; NULL: none */
+	bool pml_on;
+
+	bool timer_on;			/* the preemption timer counts */
+	u32 pin_ctl;
+
 	/* without virtual NMIs: what the CPU would do, event.c */
 	bool nmi_masked;
 	u64 nmi_masked_at;		/* ns */
@@ -177,6 +183,9 @@ extern struct vmx_caps vmx_caps;
 struct vmx_features {
 	bool unrestricted;
 	bool vnmi;
+	bool pml;
+	bool preemption_timer;
+	u8 preemption_timer_shift;	/* it counts the TSC's bit of this number */
 	bool efer_switch;		/* by controls of the VMCS, else by lists of MSRs */
 	bool vpid;
 	bool ept_ad;
@@ -357,6 +366,15 @@ int vmx_l1d_setup(void);
 void vmx_l1d_teardown(void);
 void vmx_l1d_flush(void);
 extern struct static_key_false vmx_l1d_should_flush;
+
+/* pml.c */
+void vmx_pml_reset(struct vmx_vcpu *v);
+void vmx_pml_switch(struct vmx_vcpu *v, bool on);
+void vmx_pml_flush(struct vmx_vcpu *v);
+
+/* preempt.c */
+bool vmx_preemption_timer_usable(void);
+void vmx_load_timer(struct vmx_vcpu *v);
 
 /* rmode.c */
 void vmx_check_state(struct vmx_vcpu *v);
