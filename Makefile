@@ -4,7 +4,7 @@
 # make install    to /lib/modules/RELEASE/updates/ of that kernel (as root)
 # make demo       boot a guest with QEMU on our modules, in an emulated host
 # make check      all tests, in emulated hosts
-# make check-upstream   the kernel's own selftests: docs/selftests-6.1.md
+# make check-upstream   the kernel's own selftests: docs/selftests-6.1.md; CPU=amd or intel: one of the two
 # make sparse checkpatch kernel-doc   the checkers alone
 # make clean
 
@@ -50,7 +50,7 @@ check: setup
 	@tests/check
 
 check-upstream: setup
-	@tests/kselftests/run
+	@tests/kselftests/run $(if $(CPU),--cpu $(CPU))
 
 sparse: setup
 	@tests/check --only build-6.1

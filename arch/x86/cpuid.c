@@ -763,6 +763,7 @@ static void update_cache(struct kvm_vcpu *vcpu)
 	if (e)
 		c->supported_xcr0 = (e->eax | (u64)e->edx << 32) & kvm_supported_xcr0;
 	c->supported_xss = 0;
+	c->gbpages = guest_has(vcpu, X86_FEATURE_GBPAGES);
 }
 
 /**
@@ -818,7 +819,9 @@ static int install(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, int 
 	kvfree(old.entries);
 	update_cache(vcpu);
 	kvm_lapic_cpuid_changed(vcpu);
-	kvm_be_call(cpuid_changed)(vcpu);
+	vcpu->arch.tsc_aux_used = kvm_be.has_tsc_aux && (guest_has(vcpu, X86_FEATURE_RDTSCP) ||
+							 guest_has(vcpu, X86_FEATURE_RDPID));
+	kvm_be_call(update_config)(vcpu);
 	kvm_mmu_reset_context(vcpu);
 	return 0;
 }

@@ -12,6 +12,7 @@
  * the hardware without a check of the gate's DPL; they get here only when an
  * instruction next to them was to be emulated.
  */
+#include <linux/hardirq.h>
 #include <linux/kvm_para.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -267,22 +268,22 @@ static void op_set_segment(struct x86_emul *e, enum x86_emul_seg seg,
 
 static void op_get_gdt(struct x86_emul *e, struct kvm_dtable *dt)
 {
-	kvm_be_call(get_dtable)(vcpu_of(e), KVM_DT_GDT, dt);
+	kvm_get_dtable(vcpu_of(e), VCPU_SEG_GDTR, dt);
 }
 
 static void op_get_idt(struct x86_emul *e, struct kvm_dtable *dt)
 {
-	kvm_be_call(get_dtable)(vcpu_of(e), KVM_DT_IDT, dt);
+	kvm_get_dtable(vcpu_of(e), VCPU_SEG_IDTR, dt);
 }
 
 static void op_set_gdt(struct x86_emul *e, const struct kvm_dtable *dt)
 {
-	kvm_be_call(set_dtable)(vcpu_of(e), KVM_DT_GDT, dt);
+	kvm_set_dtable(vcpu_of(e), VCPU_SEG_GDTR, dt);
 }
 
 static void op_set_idt(struct x86_emul *e, const struct kvm_dtable *dt)
 {
-	kvm_be_call(set_dtable)(vcpu_of(e), KVM_DT_IDT, dt);
+	kvm_set_dtable(vcpu_of(e), VCPU_SEG_IDTR, dt);
 }
 
 static u64 op_get_cr(struct x86_emul *e, unsigned int cr)
@@ -675,7 +676,7 @@ static bool op_has_feature(struct x86_emul *e, enum x86_emul_feature feature)
 
 static void op_set_nmi_mask(struct x86_emul *e, bool masked)
 {
-	kvm_be_call(set_nmi_mask)(vcpu_of(e), masked);
+	kvm_set_nmi_mask(vcpu_of(e), masked);
 }
 
 static int op_rsm(struct x86_emul *e)
@@ -738,17 +739,22 @@ static void load_registers(struct kvm_emul *k)
 	struct kvm_vcpu *vcpu = k->vcpu;
 	struct x86_emul *e = &k->e;
 	struct kvm_segment cs;
-	int i;
 
-	for (i = 0; i < 16; i++)
-		e->gpr[i] = kvm_gpr_read(vcpu, i);
+	/* the only one that may not be there yet */
+	kvm_gpr_read(vcpu, VCPU_REG_RSP);
+	memcpy(e->gpr, vcpu->arch.regs, sizeof(e->gpr));
 	e->rip = kvm_rip_read(vcpu);
 	e->rflags = kvm_get_rflags(vcpu);
-	k->rflags = kvm_be_call(get_rflags)(vcpu);
+	k->rflags = kvm_rflags_read(vcpu);
+	if (is_64_bit_mode(vcpu)) {
+		e->mode = X86_MODE_PROT64;
+		k->linear_rip = e->rip;
+		return;
+	}
 	kvm_be_call(get_segment)(vcpu, VCPU_SEG_CS, &cs);
 	e->mode = x86_emul_mode_of(kvm_read_cr0(vcpu), vcpu->arch.efer,
 				   e->rflags, &cs);
-	k->linear_rip = kvm_get_linear_rip(vcpu);
+	k->linear_rip = (u32)(cs.base + e->rip);
 }
 
 static void commit(struct kvm_emul *k)
@@ -762,7 +768,8 @@ static void commit(struct kvm_emul *k)
 			kvm_gpr_write(vcpu, i, e->gpr[i]);
 	e->gpr_dirty = 0;
 	kvm_rip_write(vcpu, e->rip);
-	kvm_set_rflags(vcpu, e->rflags);
+	if (e->rflags != kvm_get_rflags(vcpu))
+		kvm_set_rflags(vcpu, e->rflags);
 	/* the next round of a string instruction reads anew */
 	vcpu->arch.nr_mmio_reads = 0;
 	vcpu->arch.next_mmio_read = 0;
@@ -871,7 +878,7 @@ static int finished(struct kvm_emul *k)
 	int r = 1;
 
 	commit(k);
-	kvm_be_call(set_int_shadow)(vcpu, e->int_shadow);
+	kvm_set_int_shadow(vcpu, e->int_shadow);
 	if (e->soft_event)
 		r = soft_event(k);
 	else if (e->tf || ((k->rflags & X86_EFLAGS_TF) &&
@@ -984,9 +991,9 @@ static int skip(struct kvm_emul *k)
 	if (e->mode != X86_MODE_PROT64)
 		rip = (u32)rip;
 	kvm_rip_write(vcpu, rip);
-	kvm_be_call(set_int_shadow)(vcpu, 0);
+	kvm_set_int_shadow(vcpu, 0);
 	if (k->rflags & X86_EFLAGS_RF)
-		kvm_be_call(set_rflags)(vcpu, k->rflags & ~X86_EFLAGS_RF);
+		kvm_rflags_write(vcpu, k->rflags & ~X86_EFLAGS_RF);
 	return kvm_after_insn(vcpu, k->rflags);
 }
 
@@ -1006,6 +1013,10 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
 	struct kvm_emul *k = container_of(vcpu->arch.emul, struct kvm_emul, e);
 	int r;
 
+	/* it reads what the guest chooses: vmx/l1d.c */
+	preempt_disable();
+	kvm_set_cpu_l1tf_flush_l1d();
+	preempt_enable();
 	if (flags & KVM_EMUL_NO_DECODE) {
 		unsigned long linear_rip = k->linear_rip;
 
@@ -1080,7 +1091,7 @@ int kvm_deliver_real_mode_event(struct kvm_vcpu *vcpu, u8 vector, unsigned int i
 		return -EFAULT;
 	}
 	commit(k);
-	kvm_be_call(set_int_shadow)(vcpu, 0);
+	kvm_set_int_shadow(vcpu, 0);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_deliver_real_mode_event);
@@ -1106,7 +1117,7 @@ int kvm_emulate_task_switch(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 		switch (type) {
 		case KVM_EVENT_NMI:
 			vcpu->arch.nmi_injected = false;
-			kvm_be_call(set_nmi_mask)(vcpu, true);
+			kvm_set_nmi_mask(vcpu, true);
 			break;
 		case KVM_EVENT_INTR:
 		case KVM_EVENT_SOFT_INTR:

@@ -175,7 +175,7 @@ void kvm_process_nmi(struct kvm_vcpu *vcpu)
 {
 	unsigned int limit = 2;
 
-	if (kvm_be_call(get_nmi_mask)(vcpu) || vcpu->arch.nmi_injected)
+	if ((kvm_be_call(get_blocking)(vcpu) & KVM_BLOCKED_NMI) || vcpu->arch.nmi_injected)
 		limit = 1;
 
 	vcpu->arch.nmi_pending += atomic_xchg(&vcpu->arch.nmi_queued, 0);
@@ -244,7 +244,7 @@ void kvm_requeue_event(struct kvm_vcpu *vcpu, const struct kvm_event *ev)
 	case KVM_EVENT_NMI:
 		vcpu->arch.nmi_injected = true;
 		/* the hardware set the mask at injection; delivery did not happen */
-		kvm_be_call(set_nmi_mask)(vcpu, false);
+		kvm_set_nmi_mask(vcpu, false);
 		break;
 	case KVM_EVENT_SOFT_EXC:
 	case KVM_EVENT_EXCEPTION:
@@ -331,8 +331,7 @@ static bool inject_in_flight(struct kvm_vcpu *vcpu)
 	if (vcpu->arch.exception.pending) {
 		/* 8.2.9 APM: a fault's saved RFLAGS.RF is set */
 		if (exc_is_fault(vcpu->arch.exception.vector))
-			kvm_be_call(set_rflags)(vcpu, kvm_be_call(get_rflags)(vcpu) |
-						X86_EFLAGS_RF);
+			kvm_rflags_write(vcpu, kvm_rflags_read(vcpu) | X86_EFLAGS_RF);
 		if (vcpu->arch.exception.vector == X86_TRAP_DB) {
 			kvm_deliver_exception_payload(vcpu);
 			if (vcpu->arch.dr7 & KVM_DR7_GD) {
@@ -357,6 +356,41 @@ static bool inject_in_flight(struct kvm_vcpu *vcpu)
 		return true;
 	}
 	return false;
+}
+
+/**
+ * kvm_exceptions_to_intercept() - those that must not reach the guest by themselves
+ * @vcpu: the vCPU
+ *
+ * #MC belongs to the host. #AC and #DB could loop without end in their own
+ * delivery and keep the CPU. #UD may be an instruction that we can carry out.
+ *
+ * Return: a bit for each vector.
+ */
+u32 kvm_exceptions_to_intercept(struct kvm_vcpu *vcpu)
+{
+	u32 bits = BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC) | BIT(X86_TRAP_UD);
+
+	if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_SW_BP)
+		bits |= BIT(X86_TRAP_BP);
+	return bits;
+}
+EXPORT_SYMBOL_GPL(kvm_exceptions_to_intercept);
+
+/**
+ * kvm_intr_allowed() - would the guest take an external interrupt now
+ * @vcpu: the vCPU, loaded
+ */
+bool kvm_intr_allowed(struct kvm_vcpu *vcpu)
+{
+	return (kvm_rflags_read(vcpu) & X86_EFLAGS_IF) &&
+	       !(kvm_be_call(get_blocking)(vcpu) & (KVM_BLOCKED_SHADOW | KVM_BLOCKED_STATE));
+}
+
+/* An NMI waits for the IRET of the one before, and behind STI and MOV SS. */
+static bool nmi_blocked(struct kvm_vcpu *vcpu)
+{
+	return kvm_be_call(get_blocking)(vcpu) != 0;
 }
 
 /* The debugger asked that interrupts and NMIs wait while it single-steps. */
@@ -386,18 +420,18 @@ int kvm_inject_pending_events(struct kvm_vcpu *vcpu, bool *req_immediate)
 		return 0;
 
 	if (vcpu->arch.nmi_pending) {
-		if (!busy && !kvm_be_call(nmi_blocked)(vcpu)) {
+		if (!busy && !nmi_blocked(vcpu)) {
 			vcpu->arch.nmi_pending--;
 			vcpu->arch.nmi_injected = true;
 			inject_nmi(vcpu);
 			busy = true;
 		}
 		if (vcpu->arch.nmi_pending)
-			kvm_be_call(request_nmi_window)(vcpu);
+			kvm_be_call(request_window)(vcpu, KVM_EVENT_NMI);
 	}
 
 	if (kvm_cpu_has_injectable_intr(vcpu)) {
-		if (!busy && !kvm_be_call(intr_blocked)(vcpu)) {
+		if (!busy && kvm_intr_allowed(vcpu)) {
 			vector = kvm_cpu_get_interrupt(vcpu);
 			if (vector >= 0) {
 				vcpu->arch.interrupt.injected = true;
@@ -407,18 +441,9 @@ int kvm_inject_pending_events(struct kvm_vcpu *vcpu, bool *req_immediate)
 			}
 		}
 		if (kvm_cpu_has_injectable_intr(vcpu))
-			kvm_be_call(request_intr_window)(vcpu, true);
+			kvm_be_call(request_window)(vcpu, KVM_EVENT_INTR);
 	}
 	return 0;
-}
-
-/**
- * kvm_intr_allowed() - would the guest take an external interrupt now
- * @vcpu: the vCPU, loaded
- */
-bool kvm_intr_allowed(struct kvm_vcpu *vcpu)
-{
-	return !kvm_be_call(intr_blocked)(vcpu);
 }
 
 /**
@@ -459,7 +484,7 @@ bool kvm_vcpu_has_events(struct kvm_vcpu *vcpu)
 	if (vcpu->arch.exception.pending || READ_ONCE(vcpu->arch.pv_unhalted))
 		return true;
 	if (kvm_test_request(KVM_REQ_NMI, vcpu) ||
-	    (vcpu->arch.nmi_pending && !kvm_be_call(nmi_blocked)(vcpu)))
+	    (vcpu->arch.nmi_pending && !nmi_blocked(vcpu)))
 		return true;
 	if (vcpu->arch.interrupt.injected || vcpu->arch.nmi_injected)
 		return true;
@@ -498,6 +523,8 @@ int kvm_vcpu_ioctl_interrupt(struct kvm_vcpu *vcpu, struct kvm_interrupt *irq)
  */
 void kvm_get_vcpu_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *ev)
 {
+	u32 blocking = kvm_be_call(get_blocking)(vcpu);
+
 	kvm_process_nmi(vcpu);
 
 	/*
@@ -523,11 +550,11 @@ void kvm_get_vcpu_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *ev)
 	ev->interrupt.injected = vcpu->arch.interrupt.injected &&
 				 !vcpu->arch.interrupt.soft;
 	ev->interrupt.nr = vcpu->arch.interrupt.vector;
-	ev->interrupt.shadow = kvm_be_call(get_int_shadow)(vcpu);
+	ev->interrupt.shadow = blocking & KVM_BLOCKED_SHADOW;
 
 	ev->nmi.injected = vcpu->arch.nmi_injected;
 	ev->nmi.pending = vcpu->arch.nmi_pending != 0;
-	ev->nmi.masked = kvm_be_call(get_nmi_mask)(vcpu);
+	ev->nmi.masked = !!(blocking & KVM_BLOCKED_NMI);
 
 	ev->sipi_vector = vcpu->arch.sipi_vector;
 	ev->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
@@ -595,12 +622,12 @@ int kvm_set_vcpu_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *ev)
 	vcpu->arch.interrupt.soft = ev->interrupt.soft;
 	vcpu->arch.interrupt.insn_len = 0;
 	if (ev->flags & KVM_VCPUEVENT_VALID_SHADOW)
-		kvm_be_call(set_int_shadow)(vcpu, ev->interrupt.shadow);
+		kvm_set_int_shadow(vcpu, ev->interrupt.shadow);
 
 	vcpu->arch.nmi_injected = ev->nmi.injected;
 	if (ev->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
 		vcpu->arch.nmi_pending = ev->nmi.pending ? 1 : 0;
-	kvm_be_call(set_nmi_mask)(vcpu, ev->nmi.masked);
+	kvm_set_nmi_mask(vcpu, ev->nmi.masked);
 
 	if ((ev->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR) &&
 	    kvm_lapic_in_kernel(vcpu))

@@ -73,14 +73,14 @@ int kvm_skip_insn(struct kvm_vcpu *vcpu, const struct kvm_exit *exit)
 	if (!exit->insn_len)
 		return kvm_emulate_insn(vcpu, 0, KVM_EMUL_SKIP, NULL, 0);
 
-	rflags = kvm_be_call(get_rflags)(vcpu);
+	rflags = kvm_rflags_read(vcpu);
 	rip = kvm_rip_read(vcpu) + exit->insn_len;
 	if (!is_64_bit_mode(vcpu))
 		rip = (u32)rip;
 	kvm_rip_write(vcpu, rip);
-	kvm_be_call(set_int_shadow)(vcpu, 0);
+	kvm_set_int_shadow(vcpu, 0);
 	if (rflags & X86_EFLAGS_RF)
-		kvm_be_call(set_rflags)(vcpu, rflags & ~X86_EFLAGS_RF);
+		kvm_rflags_write(vcpu, rflags & ~X86_EFLAGS_RF);
 	return kvm_after_insn(vcpu, rflags);
 }
 EXPORT_SYMBOL_GPL(kvm_skip_insn);
@@ -179,7 +179,6 @@ static int handle_tdp_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	int r;
 
 	vcpu->stat.tdp_fault_exits++;
-	vcpu->stat.pf_taken++;
 	r = kvm_mmu_tdp_fault(vcpu, gpa, exit->pf.error_code);
 	if (r < 0)
 		return r;
@@ -198,7 +197,6 @@ static int handle_tdp_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	    !kvm_io_bus_write(vcpu, KVM_BUS_FAST_MMIO, gpa, 0, NULL))
 		return kvm_skip_insn(vcpu, exit);
 
-	vcpu->stat.pf_emulate++;
 	return kvm_emulate_insn(vcpu, gpa, KVM_EMUL_TDP_FAULT, exit->insn_bytes,
 				exit->nr_insn_bytes);
 }
@@ -368,10 +366,11 @@ static int handle_dr(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 
 	vcpu->stat.dr_exits++;
 
-	/* DR7.GD: #DB before the access, to the guest or to its debugger */
+	/* DR7.GD, the debugger's or the guest's own: #DB before the access */
+	if ((vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP) &&
+	    (vcpu->arch.eff_dr7 & KVM_DR7_GD))
+		return kvm_debug_exit(vcpu, DR6_BD);
 	if (vcpu->arch.dr7 & KVM_DR7_GD) {
-		if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP)
-			return kvm_debug_exit(vcpu, DR6_BD);
 		kvm_queue_exception_p(vcpu, X86_TRAP_DB, DR6_BD);
 		return 1;
 	}
@@ -383,7 +382,7 @@ static int handle_dr(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	if (!(vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP) &&
 	    !(vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT)) {
 		vcpu->arch.switch_db_regs |= KVM_DEBUGREG_WONT_EXIT;
-		kvm_be_call(load_debugregs)(vcpu);
+		kvm_be_call(update_intercepts)(vcpu);
 		return 1;
 	}
 
@@ -626,7 +625,6 @@ static int handle_intr(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 static int handle_intr_window(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
 	vcpu->stat.irq_window_exits++;
-	kvm_be_call(request_intr_window)(vcpu, false);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	return 1;
 }
@@ -759,7 +757,7 @@ bool kvm_exit_fastpath(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
 	if (!exit->insn_len || exit->vectoring.type != KVM_EVENT_NONE ||
 	    vcpu->arch.guest_debug ||
-	    (kvm_be_call(get_rflags)(vcpu) & X86_EFLAGS_TF))
+	    (kvm_rflags_read(vcpu) & X86_EFLAGS_TF))
 		return false;
 
 	switch (exit->kind) {

@@ -141,7 +141,10 @@ enum kvm_tlb_scope {
 	KVM_TLB_GVA,		/* one linear address */
 };
 
-enum kvm_dtable_id { KVM_DT_GDT, KVM_DT_IDT };
+/* with KVM_X86_SHADOW_INT_*: what get_blocking() and set_blocking() speak of */
+#define KVM_BLOCKED_NMI		BIT(8)
+#define KVM_BLOCKED_STATE	BIT(9)	/* everything: the backend cannot run this state */
+#define KVM_BLOCKED_SHADOW	(KVM_X86_SHADOW_INT_STI | KVM_X86_SHADOW_INT_MOV_SS)
 
 /* results of get_msr/set_msr style functions */
 #define KVM_MSR_RET_INVALID	2	/* no such MSR: userspace, ignore_msrs or #GP */
@@ -172,6 +175,8 @@ struct kvm_backend_ops {
 	bool has_wbinvd_exit;
 	bool guest_timer;		/* @enter returns with KVM_XK_TIMER at arch.timer_tsc */
 	bool real_mode_pages;		/* TSS and identity map for real mode, see realmode.c */
+	bool has_tsc_aux;		/* a guest can be given TSC_AUX */
+	bool virtual_spec_ctrl;		/* the hardware switches SPEC_CTRL */
 	u8 tsc_scaling_frac_bits;	/* 0: no hardware scaling */
 	u64 max_tsc_scaling_ratio;
 	/* instruction that a hypercall is on this vendor: 3 bytes */
@@ -183,8 +188,6 @@ struct kvm_backend_ops {
 	/* likewise: -EIO when it has less than the boot CPU, -EBUSY; nothing is logged */
 	int (*check_cpu)(void);
 
-	int (*vm_init)(struct kvm *kvm);
-	void (*vm_destroy)(struct kvm *kvm);
 	int (*vcpu_create)(struct kvm_vcpu *vcpu);
 	void (*vcpu_free)(struct kvm_vcpu *vcpu);
 	/* state after RESET (@init false) or INIT that only the backend holds; common
@@ -193,10 +196,9 @@ struct kvm_backend_ops {
 	void (*vcpu_reset)(struct kvm_vcpu *vcpu, bool init);
 	void (*vcpu_load)(struct kvm_vcpu *vcpu, int cpu);	/* preempt */
 	void (*vcpu_put)(struct kvm_vcpu *vcpu);		/* preempt */
-	void (*cpuid_changed)(struct kvm_vcpu *vcpu);		/* load; after SET_CPUID2 */
+	/* what the guest may reach by itself: its CPUID or the MSR filter changed; load */
+	void (*update_config)(struct kvm_vcpu *vcpu);
 
-	/* save host state once before the first entry after load; preempt */
-	void (*prepare_switch)(struct kvm_vcpu *vcpu);
 	/* run the guest until it exits, decode into @exit; irqoff. Host interrupts
 	 * that ended it are delivered by the caller opening IRQs (SVM) or by the
 	 * backend (VMX). Updates regs, RIP, RFLAGS, CR2; marks the rest stale.
@@ -206,43 +208,33 @@ struct kvm_backend_ops {
 
 	/* load @reg (enum kvm_reg) into vcpu->arch.regs[]; preempt or load */
 	void (*cache_reg)(struct kvm_vcpu *vcpu, enum kvm_reg reg);
+	/* of the GDTR and IDTR only base and limit count */
 	void (*get_segment)(struct kvm_vcpu *vcpu, enum kvm_seg seg,
 			    struct kvm_segment *var);
 	void (*set_segment)(struct kvm_vcpu *vcpu, enum kvm_seg seg,
 			    const struct kvm_segment *var);
 	int (*get_cpl)(struct kvm_vcpu *vcpu);
 	bool (*is_64_bit_code)(struct kvm_vcpu *vcpu);	/* LMA and CS.L */
-	void (*get_dtable)(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
-			   struct kvm_dtable *dt);
-	void (*set_dtable)(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
-			   const struct kvm_dtable *dt);
 	/* values were checked by common code, which also keeps the guest's view */
 	void (*set_cr0)(struct kvm_vcpu *vcpu, unsigned long cr0);
 	void (*set_cr4)(struct kvm_vcpu *vcpu, unsigned long cr4);
 	void (*set_efer)(struct kvm_vcpu *vcpu, u64 efer);
-	/* RFLAGS as the guest sees them */
-	unsigned long (*get_rflags)(struct kvm_vcpu *vcpu);
-	void (*set_rflags)(struct kvm_vcpu *vcpu, unsigned long rflags);
 	/* guest CR3 changed under TDP (@cr3), and/or the TDP root is @root */
 	void (*load_root)(struct kvm_vcpu *vcpu, hpa_t root, int level);
-	/* write eff_db/eff_dr7 to the hardware; @intercept: trap DR accesses */
-	void (*load_debugregs)(struct kvm_vcpu *vcpu);
-	void (*sync_debugregs)(struct kvm_vcpu *vcpu);	/* hardware -> arch.db/dr6/dr7 */
-	/* exceptions and DR accesses to intercept changed (guest_debug, quirks) */
+	void (*sync_debugregs)(struct kvm_vcpu *vcpu);	/* hardware -> arch.dr6/dr7 */
+	/* guest_debug or switch_db_regs changed: which exceptions and DR accesses exit */
 	void (*update_intercepts)(struct kvm_vcpu *vcpu);
 
 	/* events */
 	void (*inject)(struct kvm_vcpu *vcpu, const struct kvm_event *ev);
 	/* take back what @inject set up and the hardware has not begun, as in exit->vectoring */
 	void (*cancel_injection)(struct kvm_vcpu *vcpu, struct kvm_event *ev);
-	bool (*intr_blocked)(struct kvm_vcpu *vcpu);	/* IF, shadow */
-	bool (*nmi_blocked)(struct kvm_vcpu *vcpu);
-	void (*request_intr_window)(struct kvm_vcpu *vcpu, bool on);
-	void (*request_nmi_window)(struct kvm_vcpu *vcpu);
-	bool (*get_nmi_mask)(struct kvm_vcpu *vcpu);
-	void (*set_nmi_mask)(struct kvm_vcpu *vcpu, bool masked);
-	u32 (*get_int_shadow)(struct kvm_vcpu *vcpu);	/* KVM_X86_SHADOW_INT_* */
-	void (*set_int_shadow)(struct kvm_vcpu *vcpu, u32 mask);
+	/* KVM_X86_SHADOW_INT_* and KVM_BLOCKED_* that are in force; load */
+	u32 (*get_blocking)(struct kvm_vcpu *vcpu);
+	/* of those in @which, the ones in @blocked are in force from now on; load */
+	void (*set_blocking)(struct kvm_vcpu *vcpu, u32 which, u32 blocked);
+	/* exit, once, as soon as KVM_EVENT_INTR or KVM_EVENT_NMI can be delivered; load */
+	void (*request_window)(struct kvm_vcpu *vcpu, enum kvm_event_type type);
 	/* highest pending interrupt vs. TPR: when to be told that CR8 dropped */
 	void (*update_cr8_intercept)(struct kvm_vcpu *vcpu, int tpr, int irr);
 
@@ -251,11 +243,8 @@ struct kvm_backend_ops {
 	int (*get_msr)(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr);
 	int (*set_msr)(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
 	int (*get_feature_msr)(u32 index, u64 *data);
-	void (*msr_filter_changed)(struct kvm_vcpu *vcpu);
-	void (*write_tsc_offset)(struct kvm_vcpu *vcpu, u64 offset);
-	void (*write_tsc_multiplier)(struct kvm_vcpu *vcpu, u64 ratio);
-	/* may this guest-supplied MSR index be valid at all on this vendor (GET_MSR_INDEX_LIST) */
-	bool (*has_emulated_msr)(u32 index);
+	/* arch.tsc_offset or arch.tsc_scaling_ratio changed; load */
+	void (*write_tsc)(struct kvm_vcpu *vcpu);
 };
 
 extern struct kvm_backend_ops kvm_be;	/* copy of the loaded backend's; read-only data fields */
@@ -314,6 +303,17 @@ static inline void kvm_gpr_write(struct kvm_vcpu *vcpu, int reg, unsigned long v
 	kvm_reg_write_raw(vcpu, reg, v);
 }
 
+/* RFLAGS with whatever is set in them; kvm_get_rflags() hides a debugger's TF */
+static inline unsigned long kvm_rflags_read(struct kvm_vcpu *vcpu)
+{
+	return kvm_reg_read_raw(vcpu, VCPU_REG_RFLAGS);
+}
+
+static inline void kvm_rflags_write(struct kvm_vcpu *vcpu, unsigned long v)
+{
+	kvm_reg_write_raw(vcpu, VCPU_REG_RFLAGS, v);
+}
+
 static inline unsigned long kvm_rip_read(struct kvm_vcpu *vcpu)
 {
 	return kvm_reg_read_raw(vcpu, VCPU_REG_RIP);
@@ -338,6 +338,39 @@ static inline unsigned long kvm_read_cr3(struct kvm_vcpu *vcpu)
 static inline unsigned long kvm_read_cr4(struct kvm_vcpu *vcpu)
 {
 	return kvm_reg_read_raw(vcpu, VCPU_REG_CR4);
+}
+
+static inline u32 kvm_get_int_shadow(struct kvm_vcpu *vcpu)
+{
+	return kvm_be_call(get_blocking)(vcpu) & KVM_BLOCKED_SHADOW;
+}
+
+static inline void kvm_set_int_shadow(struct kvm_vcpu *vcpu, u32 shadow)
+{
+	kvm_be_call(set_blocking)(vcpu, KVM_BLOCKED_SHADOW, shadow);
+}
+
+static inline void kvm_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
+{
+	kvm_be_call(set_blocking)(vcpu, KVM_BLOCKED_NMI, masked ? KVM_BLOCKED_NMI : 0);
+}
+
+static inline void kvm_get_dtable(struct kvm_vcpu *vcpu, enum kvm_seg table,
+				  struct kvm_dtable *dt)
+{
+	struct kvm_segment seg;
+
+	kvm_be_call(get_segment)(vcpu, table, &seg);
+	dt->base = seg.base;
+	dt->limit = seg.limit;
+}
+
+static inline void kvm_set_dtable(struct kvm_vcpu *vcpu, enum kvm_seg table,
+				  const struct kvm_dtable *dt)
+{
+	struct kvm_segment seg = { .base = dt->base, .limit = dt->limit };
+
+	kvm_be_call(set_segment)(vcpu, table, &seg);
 }
 
 static inline bool kvm_cr0_bit(struct kvm_vcpu *vcpu, unsigned long bit)

@@ -38,7 +38,8 @@ enum kvm_reg {
 enum kvm_seg {
 	VCPU_SEG_ES, VCPU_SEG_CS, VCPU_SEG_SS, VCPU_SEG_DS,
 	VCPU_SEG_FS, VCPU_SEG_GS, VCPU_SEG_TR, VCPU_SEG_LDTR,
-	VCPU_NR_SEGS
+	VCPU_NR_SEGS,
+	VCPU_SEG_GDTR = VCPU_NR_SEGS, VCPU_SEG_IDTR
 };
 
 enum kvm_event_type {
@@ -83,7 +84,7 @@ struct kvm_cpuid_cache {
 	u64 cr4_reserved_bits;
 	u64 supported_xcr0;
 	u64 supported_xss;
-	u64 caps;		/* enum kvm_guest_cap bits, looked up once */
+	bool gbpages;
 };
 
 /* PV clock as the guest set it up */
@@ -125,6 +126,8 @@ struct kvm_vcpu_arch {
 	u64 ia32_xss;
 	u64 pat;
 	u64 spec_ctrl;
+	bool spec_ctrl_direct;		/* the guest used it: no more interception */
+	bool pred_cmd_direct;
 	u64 virt_spec_ctrl;
 	u64 arch_capabilities;
 	u64 ia32_misc_enable_msr;
@@ -135,6 +138,8 @@ struct kvm_vcpu_arch {
 	u64 msr_hwcr;
 	u64 sysenter_cs, sysenter_esp, sysenter_eip;
 	u64 tsc_aux;
+	bool tsc_aux_used;		/* the guest's CPUID has it */
+	u32 hw_tsc_aux;			/* in the CPU while the vCPU is loaded */
 	u64 mtrr_def_type;
 	u64 mtrr_fixed[11];
 	u64 mtrr_var[16];
@@ -311,6 +316,7 @@ struct kvm_arch {
 	u32 user_space_msr_mask;		/* KVM_MSR_EXIT_REASON_* */
 	struct kvm_msr_filter __rcu *msr_filter;
 	bool exit_on_emulation_error;
+	bool disable_nx_huge_pages;		/* (l); no vCPU yet when it is set */
 };
 
 #endif /* KVM_OOT_X86_TYPES_H */

@@ -9,6 +9,7 @@
  * memory: an ioctl is tried on one owner after the other until one does not
  * say -ENOTTY.
  */
+#include <linux/hardirq.h>
 #include <linux/module.h>
 #include <linux/uaccess.h>
 #include <linux/nospec.h>
@@ -18,6 +19,7 @@
 
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/run.h"
+#include "arch/x86/switch.h"
 
 /* "ud2; .ascii \"kvm\"" before an instruction asks for its emulation */
 bool kvm_force_emulation_prefix;
@@ -78,6 +80,7 @@ int kvm_x86_backend_init(const struct kvm_backend_ops *ops)
 		goto out;
 	}
 
+	kvm_switch_backend_init();
 	kvm_be = *ops;
 #define KVM_BE_CALL(op)		static_call_update(kvm_be_##op, kvm_be.op)
 #include "arch/x86/backend_calls.h"
@@ -163,9 +166,14 @@ int kvm_arch_check_cpu(void)
 int kvm_arch_enable_cpu(void)
 {
 	int r = kvm_arch_check_cpu();
+	u64 aux;
 
 	if (r)
 		return r;
+	if (kvm_be.has_tsc_aux) {
+		rdmsrq(MSR_TSC_AUX, aux);
+		this_cpu_write(kvm_host_tsc_aux, aux);
+	}
 	return kvm_be_call(enable_cpu)();
 }
 
@@ -257,6 +265,7 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_VCPU_ATTRIBUTES:
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 	case KVM_CAP_DISABLE_QUIRKS:
+	case KVM_CAP_VM_DISABLE_NX_HUGE_PAGES:
 		return 1;
 	case KVM_CAP_SET_GUEST_DEBUG2:
 		return KVM_GUESTDBG_VALID_MASK;
@@ -368,6 +377,9 @@ int kvm_arch_vm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 		kvm->arch.exit_on_emulation_error = cap->args[0];
 		r = 0;
 		break;
+	case KVM_CAP_VM_DISABLE_NX_HUGE_PAGES:
+		r = kvm_mmu_disable_nx_huge_pages(kvm, cap->args[0]);
+		break;
 	case KVM_CAP_MAX_VCPU_ID:
 		if (!cap->args[0] || cap->args[0] > KVM_OOT_MAX_VCPU_IDS)
 			break;
@@ -467,17 +479,7 @@ int kvm_arch_init_vm(struct kvm *kvm, unsigned long type)
 		return r;
 	kvm_irq_vm_init(kvm);
 	kvm_time_vm_init(kvm);
-
-	r = kvm_be_call(vm_init)(kvm);
-	if (r)
-		goto out;
 	return 0;
-out:
-	kvm_time_vm_destroy(kvm);
-	kvm_irq_vm_pre_destroy(kvm);
-	kvm_irq_vm_destroy(kvm);
-	kvm_mmu_vm_destroy(kvm);
-	return r;
 }
 
 /**
@@ -487,6 +489,7 @@ out:
 void kvm_arch_pre_destroy_vm(struct kvm *kvm)
 {
 	kvm_irq_vm_pre_destroy(kvm);
+	kvm_mmu_vm_pre_destroy(kvm);
 	kvm_free_private_slots(kvm);
 }
 
@@ -499,7 +502,6 @@ void kvm_arch_destroy_vm(struct kvm *kvm)
 	kvm_time_vm_destroy(kvm);
 	kvm_irq_vm_destroy(kvm);
 	kvm_vm_free_msr_filter(kvm);
-	kvm_be_call(vm_destroy)(kvm);
 	kvm_mmu_vm_destroy(kvm);
 }
 
@@ -698,7 +700,10 @@ void kvm_arch_vcpu_destroy(struct kvm_vcpu *vcpu)
  */
 void kvm_arch_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 {
+	/* what ran here before may have left secrets in the cache: vmx/l1d.c */
+	kvm_set_cpu_l1tf_flush_l1d();
 	kvm_be_call(vcpu_load)(vcpu, cpu);
+	vcpu->arch.hw_tsc_aux = this_cpu_read(kvm_host_tsc_aux);
 	kvm_time_vcpu_load(vcpu, cpu);
 	if (vcpu->arch.apic)
 		kvm_lapic_vcpu_load(vcpu);
@@ -710,8 +715,13 @@ void kvm_arch_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
  */
 void kvm_arch_vcpu_put(struct kvm_vcpu *vcpu)
 {
+	u32 aux = this_cpu_read(kvm_host_tsc_aux);
+
 	kvm_time_vcpu_put(vcpu);
 	kvm_be_call(vcpu_put)(vcpu);
+	/* the kernel itself does not use it: time enough */
+	if (vcpu->arch.hw_tsc_aux != aux)
+		wrmsrq(MSR_TSC_AUX, aux);
 }
 
 static int vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *state)

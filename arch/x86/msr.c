@@ -17,6 +17,7 @@
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/mce.h"
 #include "arch/x86/msr.h"
+#include "arch/x86/switch.h"
 #include "arch/x86/run.h"
 
 #define MAX_IO_MSRS		256
@@ -40,7 +41,7 @@
 static const u32 msrs_all[] = {
 	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 	MSR_STAR, MSR_CSTAR, MSR_KERNEL_GS_BASE, MSR_SYSCALL_MASK, MSR_LSTAR,
-	MSR_IA32_TSC, MSR_IA32_CR_PAT, MSR_VM_HSAVE_PA, MSR_TSC_AUX,
+	MSR_IA32_TSC, MSR_IA32_CR_PAT, MSR_TSC_AUX,
 	MSR_IA32_SPEC_CTRL, MSR_AMD64_VIRT_SPEC_CTRL,
 	MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, MSR_KVM_WALL_CLOCK_NEW,
 	MSR_KVM_SYSTEM_TIME_NEW, MSR_KVM_STEAL_TIME, MSR_KVM_PV_EOI_EN,
@@ -82,7 +83,7 @@ static bool msr_exists(u32 index)
 	case MSR_IA32_XSS:
 		return kvm_supported_xss;
 	default:
-		return kvm_be_call(has_emulated_msr)(index);
+		return true;
 	}
 }
 
@@ -266,6 +267,8 @@ static int get_common(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 	if (r == KVM_MSR_RET_INVALID)
 		r = kvm_time_get_msr(vcpu, msr);
 	if (r == KVM_MSR_RET_INVALID)
+		r = kvm_switch_get_msr(vcpu, msr);
+	if (r == KVM_MSR_RET_INVALID)
 		r = kvm_be_call(get_msr)(vcpu, msr);
 	return r;
 }
@@ -396,6 +399,8 @@ static int set_common(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	r = kvm_mce_set_msr(vcpu, msr);
 	if (r == KVM_MSR_RET_INVALID)
 		r = kvm_time_set_msr(vcpu, msr);
+	if (r == KVM_MSR_RET_INVALID)
+		r = kvm_switch_set_msr(vcpu, msr);
 	if (r == KVM_MSR_RET_INVALID)
 		r = kvm_be_call(set_msr)(vcpu, msr);
 	return r;
@@ -875,6 +880,8 @@ void kvm_msr_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	a->msr_power_ctl = 0;
 	a->msr_hwcr = 0;
 	a->spec_ctrl = 0;
+	a->spec_ctrl_direct = false;
+	a->pred_cmd_direct = false;
 	a->virt_spec_ctrl = 0;
 	a->tsc_aux = 0;
 	a->smbase = 0x30000;

@@ -337,7 +337,7 @@ int kvm_set_xcr(struct kvm_vcpu *vcpu, u32 index, u64 xcr)
  */
 unsigned long kvm_get_rflags(struct kvm_vcpu *vcpu)
 {
-	unsigned long rflags = kvm_be_call(get_rflags)(vcpu);
+	unsigned long rflags = kvm_rflags_read(vcpu);
 
 	if (vcpu->arch.guest_debug & KVM_GUESTDBG_SINGLESTEP)
 		rflags &= ~X86_EFLAGS_TF;
@@ -353,7 +353,7 @@ void kvm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
 {
 	if (vcpu->arch.guest_debug & KVM_GUESTDBG_SINGLESTEP)
 		rflags |= X86_EFLAGS_TF;
-	kvm_be_call(set_rflags)(vcpu, rflags);
+	kvm_rflags_write(vcpu, rflags);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 }
 
@@ -473,6 +473,8 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void __user *argp)
 	if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP) {
 		memcpy(vcpu->arch.eff_db, dbg.arch.debugreg, sizeof(vcpu->arch.eff_db));
 		vcpu->arch.eff_dr7 = ((u32)dbg.arch.debugreg[7] & DR7_WRITABLE) | 0x400;
+		/* they are the debugger's now: take them from the guest */
+		vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
 	}
 	kvm_update_dr7(vcpu);
 	if (vcpu->arch.guest_debug & KVM_GUESTDBG_SINGLESTEP)
@@ -547,10 +549,10 @@ static void get_sregs_common(struct kvm_vcpu *vcpu, struct kvm_sregs *s)
 	kvm_be_call(get_segment)(vcpu, VCPU_SEG_SS, &s->ss);
 	kvm_be_call(get_segment)(vcpu, VCPU_SEG_TR, &s->tr);
 	kvm_be_call(get_segment)(vcpu, VCPU_SEG_LDTR, &s->ldt);
-	kvm_be_call(get_dtable)(vcpu, KVM_DT_GDT, &dt);
+	kvm_get_dtable(vcpu, VCPU_SEG_GDTR, &dt);
 	s->gdt.base = dt.base;
 	s->gdt.limit = dt.limit;
-	kvm_be_call(get_dtable)(vcpu, KVM_DT_IDT, &dt);
+	kvm_get_dtable(vcpu, VCPU_SEG_IDTR, &dt);
 	s->idt.base = dt.base;
 	s->idt.limit = dt.limit;
 	s->cr0 = kvm_read_cr0(vcpu);
@@ -592,10 +594,10 @@ static int set_sregs_common(struct kvm_vcpu *vcpu, struct kvm_sregs *s)
 
 	dt.limit = s->idt.limit;
 	dt.base = s->idt.base;
-	kvm_be_call(set_dtable)(vcpu, KVM_DT_IDT, &dt);
+	kvm_set_dtable(vcpu, VCPU_SEG_IDTR, &dt);
 	dt.limit = s->gdt.limit;
 	dt.base = s->gdt.base;
-	kvm_be_call(set_dtable)(vcpu, KVM_DT_GDT, &dt);
+	kvm_set_dtable(vcpu, VCPU_SEG_GDTR, &dt);
 
 	vcpu->arch.cr2 = s->cr2;
 	kvm_reg_write_raw(vcpu, VCPU_REG_CR3, s->cr3);
@@ -702,8 +704,8 @@ static void reset_segments(struct kvm_vcpu *vcpu)
 	kvm_be_call(set_segment)(vcpu, VCPU_SEG_TR, &seg);
 	seg.type = 2;
 	kvm_be_call(set_segment)(vcpu, VCPU_SEG_LDTR, &seg);
-	kvm_be_call(set_dtable)(vcpu, KVM_DT_GDT, &dt);
-	kvm_be_call(set_dtable)(vcpu, KVM_DT_IDT, &dt);
+	kvm_set_dtable(vcpu, VCPU_SEG_GDTR, &dt);
+	kvm_set_dtable(vcpu, VCPU_SEG_IDTR, &dt);
 }
 
 /**
@@ -749,7 +751,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	put_cr0(vcpu, cr0);
 	put_cr4(vcpu, 0);
 	reset_segments(vcpu);
-	kvm_be_call(set_rflags)(vcpu, X86_EFLAGS_FIXED);
+	kvm_rflags_write(vcpu, X86_EFLAGS_FIXED);
 	kvm_be_call(update_intercepts)(vcpu);
 
 	kvm_mmu_reset_context(vcpu);

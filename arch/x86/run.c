@@ -157,7 +157,7 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 		return r;
 
 	if (kvm_check_request(KVM_REQ_MSR_FILTER_CHANGED, vcpu))
-		kvm_be_call(msr_filter_changed)(vcpu);
+		kvm_be_call(update_config)(vcpu);
 	if (kvm_check_request(KVM_REQ_TLB_FLUSH, vcpu)) {
 		vcpu->stat.tlb_flush++;
 		kvm_be_call(flush_tlb)(vcpu, KVM_TLB_ALL, 0);
@@ -225,7 +225,12 @@ static void put_guest_debugregs(struct kvm_vcpu *vcpu)
 {
 	if (vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT) {
 		/* the guest wrote them unseen */
+		get_debugreg(vcpu->arch.db[0], 0);
+		get_debugreg(vcpu->arch.db[1], 1);
+		get_debugreg(vcpu->arch.db[2], 2);
+		get_debugreg(vcpu->arch.db[3], 3);
 		kvm_be_call(sync_debugregs)(vcpu);
+		vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
 		kvm_update_dr7(vcpu);
 	}
 	if (hw_breakpoint_active())
@@ -266,13 +271,12 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 		}
 		kvm_inject_pending_events(vcpu, &req_immediate);
 		if (user_wants_irq_window(vcpu))
-			kvm_be_call(request_intr_window)(vcpu, true);
+			kvm_be_call(request_window)(vcpu, KVM_EVENT_INTR);
 		update_cr8_intercept(vcpu);
 		kvm_lapic_sync_to_vapic(vcpu);
 	}
 
 	preempt_disable();
-	kvm_be_call(prepare_switch)(vcpu);
 	local_irq_disable();
 
 	/* no SRCU in the guest: a memslot change must not wait for its exit */

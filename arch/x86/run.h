@@ -46,6 +46,7 @@ bool kvm_exit_fastpath(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
 /* events.c */
 void kvm_deliver_exception_payload(struct kvm_vcpu *vcpu);
 void kvm_process_nmi(struct kvm_vcpu *vcpu);
+u32 kvm_exceptions_to_intercept(struct kvm_vcpu *vcpu);
 
 /* emul_glue.c */
 int kvm_emulate_task_switch(struct kvm_vcpu *vcpu, struct kvm_exit *exit);

@@ -109,7 +109,7 @@ EXPORT_SYMBOL_FOR_KUNIT(kvm_read_guest_tsc);
 static void set_offset(struct kvm_vcpu *vcpu, u64 offset)
 {
 	vcpu->arch.tsc_offset = offset;
-	kvm_be_call(write_tsc_offset)(vcpu, offset);
+	kvm_be_call(write_tsc)(vcpu);
 	kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
 }
 
@@ -206,7 +206,6 @@ static int set_vcpu_khz(struct kvm_vcpu *vcpu, u32 khz)
 		return -EINVAL;
 	now = kvm_read_guest_tsc(vcpu, rdtsc());
 	set_khz(vcpu, khz, ratio);
-	kvm_be_call(write_tsc_multiplier)(vcpu, ratio);
 	/* it goes on from where it is, at another pace */
 	set_offset(vcpu, now - scale_tsc(vcpu, rdtsc()));
 	return 0;
@@ -734,8 +733,6 @@ void kvm_time_vcpu_create(struct kvm_vcpu *vcpu)
 void kvm_time_vcpu_postcreate(struct kvm_vcpu *vcpu)
 {
 	kvm_vcpu_load(vcpu);
-	if (vcpu->arch.tsc_scaling_ratio)
-		kvm_be_call(write_tsc_multiplier)(vcpu, vcpu->arch.tsc_scaling_ratio);
 	kvm_write_guest_tsc(vcpu, 0, true);
 	kvm_vcpu_put(vcpu);
 }

@@ -83,4 +83,7 @@ static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,
 #define kvm_syscore_unregister	unregister_syscore
 #endif
 
+/* What sysfs says of the ITLB multihit erratum; exported to KVM, in no header. */
+extern bool itlb_multihit_kvm_mitigation;
+
 #endif /* KVM_OOT_COMPAT_H */

@@ -267,6 +267,27 @@ static void debugger_breakpoint(void)
 	vcpu_expect_done(v);
 }
 
+static void debugger_general_detect(void)
+{
+	struct kvm_guest_debug d = {
+		.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP,
+		.arch.debugreg[7] = 0x400 | 1 << 13,
+	};
+	struct vcpu *v = start(0, EVENTS_DR_READ);
+
+	vcpu_expect_sync(v, 1);
+	/* the debugger's DR7.GD: the guest's read of DR0 is reported before it happens */
+	OK(ioctl(v->fd, KVM_SET_GUEST_DEBUG, &d));
+	vcpu_expect_exit(v, KVM_EXIT_DEBUG);
+	CHECK_EQ(v->run->debug.arch.exception, 1);
+	CHECK_EQ(v->run->debug.arch.dr6, 0xffff2ff0);
+	CHECK(v->run->debug.arch.dr7 & 1 << 13);
+	CHECK(!memcmp(vm_ptr(v->vm, v->run->debug.arch.pc), "\x0f\x21", 2));
+	set_debug(v, 0, 0);
+	vcpu_expect_sync(v, 2);
+	vcpu_expect_done(v);
+}
+
 static void canonical_addresses(void)
 {
 	vcpu_expect_done(start(0, EVENTS_CANONICAL));
@@ -439,6 +460,7 @@ static const struct st_test tests[] = {
 	{ "general_detect", general_detect },
 	{ "debugger_int3", debugger_int3 },
 	{ "debugger_breakpoint", debugger_breakpoint },
+	{ "debugger_general_detect", debugger_general_detect },
 	{ "control_registers", control_registers },
 	{ "control_registers_with_irqchip", control_registers_with_irqchip },
 	{ "msrs", msrs },

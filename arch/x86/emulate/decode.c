@@ -898,7 +898,7 @@ static int decode(struct x86_emul *e)
 
 /**
  * x86_emul_decode() - decode the instruction at e->rip
- * @e: context; mode, registers set
+ * @e: context after x86_emul_init(); mode, registers set
  * @prefetched: bytes that are known already; may be NULL
  * @len: how many
  *
@@ -907,7 +907,6 @@ static int decode(struct x86_emul *e)
  */
 int x86_emul_decode(struct x86_emul *e, const void *prefetched, unsigned int len)
 {
-	memset(&e->d, 0, sizeof(e->d));
 	e->d.seg_override = -1;
 	e->fetch_pos = 0;
 	e->fetch_len = min_t(unsigned int, len, X86_EMUL_INSN_MAX);

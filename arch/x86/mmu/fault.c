@@ -7,7 +7,8 @@
  *    given back without asking the host.
  * 3. Which page of the host, which may mean waiting for it.
  * 4. With mmu_lock held: if an invalidation came since before 3, begin again.
- *    Else map it as large as slot, host and dirty log allow.
+ *    Else map it as large as slot, host and dirty log allow; in small pages, where
+ *    large ones must not be executed from (nx.c).
  */
 #include <linux/mem_encrypt.h>
 #include <linux/mm.h>
@@ -100,7 +101,7 @@ out:
 	return done;
 }
 
-/* A larger page is in the way of small ones: dirty logging began. */
+/* A larger page is in the way of small ones: dirty logging began, or it is executed from. */
 static void split_by_zap(struct kvm *kvm, gfn_t gfn)
 {
 	struct tdp_page *garbage = NULL;
@@ -127,7 +128,7 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	struct host_page hp;
 	unsigned long seq;
 	u64 spte = 0;
-	int r, level;
+	int r, level, nx_level = 1;
 
 	vcpu->stat.pf_taken++;
 	slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
@@ -164,8 +165,12 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	level = slot_level(slot, gfn);
 	if (level > 1)
 		level = hp.page ? min(level, host_mapping_level(kvm, hp.hva)) : 1;
+	if ((error_code & PFERR_FETCH) && tdp_nx_on(kvm)) {
+		nx_level = level;
+		level = 1;
+	}
 	spte = make_leaf(kvm, slot, gfn, &hp, level, write);
-	r = tdp_map(vcpu, gfn, level, spte);
+	r = tdp_map(vcpu, gfn, level, nx_level, spte);
 	if (!r) {
 		vcpu->stat.pf_fixed++;
 		if ((spte & SPTE_WRITABLE) && (write || !tdp_format.cpu_logs_dirty))

@@ -5,6 +5,8 @@
 #ifndef KVM_OOT_MMU_INTERNAL_H
 #define KVM_OOT_MMU_INTERNAL_H
 
+#include <linux/workqueue.h>
+
 #include "arch/x86/kvm_x86.h"
 
 /*
@@ -50,18 +52,24 @@ static inline bool spte_leaf(u64 spte, int level)
  * @spt: its 512 entries
  * @gfn: first guest frame that it maps
  * @level: 1 maps 4 KiB pages
+ * @nx_link: on the VM's list of tables that only a fetch made necessary, or empty
  * @next: list of tables that were unlinked and wait to be freed
  */
 struct tdp_page {
 	u64 *spt;
 	gfn_t gfn;
 	int level;
+	struct list_head nx_link;
 	struct tdp_page *next;
 };
 
 /* of a VM: kvm->arch.mmu */
 struct kvm_mmu_vm {
+	struct kvm *kvm;
 	struct tdp_page *root;
+	spinlock_t nx_lock;		/* within mmu_lock for reading */
+	struct list_head nx_splits;	/* nx_lock, or mmu_lock for writing */
+	struct delayed_work nx_work;	/* drops some of them */
 };
 
 /* of a vCPU: vcpu->arch.mmu */
@@ -91,12 +99,20 @@ int tdp_fill_cache(struct kvm_mmu *mmu, unsigned int n);
 /* tdp.c; mmu_lock held */
 struct tdp_page *tdp_page_of(u64 spte);
 u64 *tdp_find_leaf(struct kvm *kvm, gfn_t gfn, int *level);
-int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, u64 spte);
+int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, int nx_level, u64 spte);
 bool tdp_set_entry(struct kvm *kvm, u64 *sptep, u64 old, u64 new, int level);
 bool tdp_zap_range(struct kvm *kvm, gfn_t start, gfn_t end, bool may_resched,
 		   struct tdp_page **garbage);
 void tdp_free_garbage(struct tdp_page *garbage);
 void tdp_free_root(struct kvm *kvm);
+
+/* nx.c */
+bool tdp_nx_on(struct kvm *kvm);
+void tdp_nx_split(struct kvm *kvm, struct tdp_page *page);
+void tdp_nx_unlinked(struct kvm *kvm, struct tdp_page *page);
+void tdp_nx_init(struct kvm *kvm);
+void kvm_mmu_nx_init(void);
+void kvm_mmu_nx_exit(void);
 
 /* hostpage.c */
 

@@ -42,6 +42,7 @@ struct tdp_page *tdp_alloc_page(void)
 		return NULL;
 	}
 	set_page_private(virt_to_page(page->spt), (unsigned long)page);
+	INIT_LIST_HEAD(&page->nx_link);
 	return page;
 }
 
@@ -88,7 +89,10 @@ int kvm_mmu_module_init(void)
 {
 	page_cache = kmem_cache_create("kvm_mmu_page", sizeof(struct tdp_page), 0,
 				       SLAB_ACCOUNT, NULL);
-	return page_cache ? 0 : -ENOMEM;
+	if (!page_cache)
+		return -ENOMEM;
+	kvm_mmu_nx_init();
+	return 0;
 }
 
 /**
@@ -96,6 +100,7 @@ int kvm_mmu_module_init(void)
  */
 void kvm_mmu_module_exit(void)
 {
+	kvm_mmu_nx_exit();
 	kmem_cache_destroy(page_cache);
 }
 
@@ -131,6 +136,7 @@ int kvm_mmu_vm_init(struct kvm *kvm)
 	}
 	mmu->root->level = tdp_root_levels;
 	kvm->arch.mmu = mmu;
+	tdp_nx_init(kvm);
 	return 0;
 }
 

@@ -25,6 +25,8 @@ void kvm_mmu_module_exit(void);
  * @io: bits of every leaf that maps what is not memory
  * @cpu_logs_dirty: the backend marks pages dirty that the CPU sets @dirty of, as long as
  *	kvm->arch.nr_logged_slots is not 0
+ * @exec: bits that a leaf must have to be executed from
+ * @noexec: bits that it must have not to be
  */
 struct kvm_tdp_format {
 	u64 accessed;
@@ -32,6 +34,8 @@ struct kvm_tdp_format {
 	u64 ram;
 	u64 io;
 	bool cpu_logs_dirty;
+	u64 exec;
+	u64 noexec;
 };
 
 /**
@@ -46,6 +50,7 @@ int kvm_mmu_configure(bool tdp, int root_levels, int max_level,
 		      const struct kvm_tdp_format *format);
 
 int kvm_mmu_vm_init(struct kvm *kvm);
+void kvm_mmu_vm_pre_destroy(struct kvm *kvm);
 void kvm_mmu_vm_destroy(struct kvm *kvm);
 int kvm_mmu_vcpu_create(struct kvm_vcpu *vcpu);
 void kvm_mmu_vcpu_destroy(struct kvm_vcpu *vcpu);
@@ -87,6 +92,8 @@ gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access,
 			 struct kvm_fault *fault);
 /* PDPTEs of PAE paging, loaded at MOV CR3/CR0/CR4: false when a reserved bit is set */
 bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3);
+/* KVM_CAP_VM_DISABLE_NX_HUGE_PAGES */
+int kvm_mmu_disable_nx_huge_pages(struct kvm *kvm, u64 arg);
 /* whether @gpa is known to be MMIO (no memslot) */
 bool kvm_mmu_gpa_is_mmio(struct kvm_vcpu *vcpu, gpa_t gpa);
 /* KVM_SET_NR_MMU_PAGES, KVM_GET_NR_MMU_PAGES */

@@ -114,14 +114,16 @@ static void give_back(struct kvm_mmu *mmu, struct tdp_page *page)
  * @vcpu: the vCPU; mmu_lock held for reading, its cache filled
  * @gfn: guest frame, any within the page
  * @level: of the page
- * @spte: leaf entry
+ * @nx_level: of the page that it could be but that it is executed from
+ * @spte: leaf entry, with the right to execute
  *
  * Return: 0; 1 when somebody else changed the tables meanwhile: the access is
  * tried again.
  */
-int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, u64 spte)
+int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, int nx_level, u64 spte)
 {
 	struct kvm *kvm = vcpu->kvm;
+	bool nx = tdp_nx_on(kvm);
 	struct tdp_page *page = to_mmu_vm(kvm)->root;
 	int l;
 
@@ -143,6 +145,8 @@ int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, u64 spte)
 				page = tdp_page_of(old);
 				continue;
 			}
+			if (nx && l > 1)
+				new = (new & ~tdp_format.exec) | tdp_format.noexec;
 			if (spte_present(old)) {
 				/* the same frame, since the notifier would have cleared it */
 				if ((old ^ new) & SPTE_ADDR)
@@ -173,6 +177,8 @@ int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, u64 spte)
 				give_back(vcpu->arch.mmu, table);
 				return 1;
 			}
+			if (l <= nx_level)
+				tdp_nx_split(kvm, table);
 			page = table;
 		}
 	}
@@ -203,6 +209,7 @@ static void unlink_table(struct kvm *kvm, struct tdp_page *page,
 		else
 			unlink_table(kvm, tdp_page_of(spte), garbage);
 	}
+	tdp_nx_unlinked(kvm, page);
 	page->next = *garbage;
 	*garbage = page;
 	kvm->stat.mmu_shadow_zapped++;

@@ -35,7 +35,7 @@ static void describe(struct kvm_vcpu *vcpu, struct guest_walk *w)
 		.wp = kvm_cr0_bit(vcpu, X86_CR0_WP),
 		.pke = is_long_mode(vcpu) && kvm_cr4_bit(vcpu, X86_CR4_PKE),
 		.ac = kvm_get_rflags(vcpu) & X86_EFLAGS_AC,
-		.gbpages = guest_has(vcpu, X86_FEATURE_GBPAGES),
+		.gbpages = vcpu->arch.cpuid.gbpages,
 		.pkru = vcpu->arch.pkru,
 		.reserved_gpa_bits = vcpu->arch.cpuid.reserved_gpa_bits,
 		.maxphyaddr = kvm_maxphyaddr(vcpu),

@@ -99,7 +99,6 @@ int svm_enable_cpu(void)
 {
 	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
 	int r = x86_virt_get_ref(X86_FEATURE_SVM);
-	u64 val;
 
 	if (r)
 		return r;
@@ -116,10 +115,6 @@ int svm_enable_cpu(void)
 	if (svm_feat.tsc_scaling) {
 		wrmsrq(MSR_AMD64_TSC_RATIO, SVM_TSC_RATIO_ONE);
 		sc->tsc_ratio = SVM_TSC_RATIO_ONE;
-	}
-	if (svm_feat.tsc_aux) {
-		rdmsrq(MSR_TSC_AUX, val);
-		sc->host_tsc_aux = val;
 	}
 	/* perf may from now on count host and guest apart */
 	amd_pmu_enable_virt();
@@ -264,18 +259,14 @@ void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 
 /**
  * svm_prepare_switch() - save what of the host's state VMEXIT does not restore
- * @vcpu: the vCPU; preemption off
+ * @svm: the vCPU; preemption off
  *
  * Once for each load: until the next one, nothing of it changes but the LDT.
  */
-void svm_prepare_switch(struct kvm_vcpu *vcpu)
+void svm_prepare_switch(struct svm_vcpu *svm)
 {
-	struct svm_vcpu *svm = to_svm(vcpu);
-	struct svm_cpu *sc;
+	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
 
-	if (svm->host_saved)
-		return;
-	sc = this_cpu_ptr(&svm_cpu);
 	svm->run.host_pa = sc->host_vmcb_pa;
 	store_ldt(svm->saved_ldt);
 
@@ -288,7 +279,6 @@ fault:
 		wrmsrq(MSR_AMD64_TSC_RATIO, svm->tsc_ratio);
 		sc->tsc_ratio = svm->tsc_ratio;
 	}
-	svm->hw_tsc_aux = sc->host_tsc_aux;
 	svm->host_saved = true;
 }
 
@@ -299,17 +289,10 @@ fault:
 void svm_vcpu_put(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	u32 host;
 
 	if (!svm->host_saved)
 		return;
 	svm->host_saved = false;
 	vcpu->stat.host_state_reload++;
 
-	/* the kernel itself does not use it: time enough */
-	host = this_cpu_read(svm_cpu.host_tsc_aux);
-	if (svm_feat.tsc_aux && svm->hw_tsc_aux != host) {
-		wrmsrq(MSR_TSC_AUX, host);
-		svm->hw_tsc_aux = host;
-	}
 }

@@ -24,12 +24,9 @@
 #include "arch/x86/svm/svm.h"
 #include "module/compat/guest_state.h"
 
-static_assert(offsetof(struct svm_run, regs) == SVM_RUN_REGS);
+static_assert(offsetof(struct svm_run, sw) == 0);
 static_assert(offsetof(struct svm_run, vmcb_pa) == SVM_RUN_VMCB_PA);
 static_assert(offsetof(struct svm_run, host_pa) == SVM_RUN_HOST_PA);
-static_assert(offsetof(struct svm_run, host_spec) == SVM_RUN_HOST_SPEC);
-static_assert(offsetof(struct svm_run, guest_spec) == SVM_RUN_GUEST_SPEC);
-static_assert(offsetof(struct svm_run, flags) == SVM_RUN_FLAGS);
 
 /* False when SVM was taken from this CPU meanwhile (reboot): #UD. */
 static __always_inline bool svm_clgi(void)
@@ -135,6 +132,8 @@ static void svm_load_state(struct svm_vcpu *svm)
 		svm_mark_dirty(svm, SVM_CLEAN_DR);
 	}
 
+	if (svm_feat.v_spec_ctrl)
+		save->spec_ctrl = vcpu->arch.spec_ctrl;
 	svm_load_tpr(svm);
 }
 
@@ -157,17 +156,9 @@ static void svm_store_state(struct svm_vcpu *svm)
 		vcpu->arch.dr7 = save->dr7;
 		vcpu->arch.eff_dr7 = save->dr7;
 	}
+	if (svm_feat.v_spec_ctrl)
+		vcpu->arch.spec_ctrl = save->spec_ctrl;
 	svm_store_tpr(svm);
-}
-
-static void svm_load_tsc_aux(struct svm_vcpu *svm)
-{
-	u32 aux = svm->vcpu->arch.tsc_aux;
-
-	if (svm_feat.tsc_aux && svm->hw_tsc_aux != aux) {
-		wrmsrq(MSR_TSC_AUX, aux);
-		svm->hw_tsc_aux = aux;
-	}
 }
 
 /*
@@ -186,21 +177,9 @@ static void svm_resave_ldt(struct svm_vcpu *svm)
 	}
 }
 
-static void svm_prepare_spec_ctrl(struct svm_vcpu *svm)
-{
-	svm->run.flags = 0;
-	if (!svm_feat.spec_ctrl)
-		return;
-	svm->run.flags = SVM_RUN_SWITCH_SPEC;
-	if (svm->spec_ctrl_direct)
-		svm->run.flags |= SVM_RUN_READ_SPEC;
-	svm->run.host_spec = this_cpu_read(x86_spec_ctrl_current);
-	svm->run.guest_spec = svm->vcpu->arch.spec_ctrl;
-}
-
 /**
  * svm_enter() - run the guest until it exits
- * @vcpu: the vCPU; loaded, interrupts off, prepare_switch() done
+ * @vcpu: the vCPU; loaded, interrupts off
  * @exit: filled with what made it stop
  * @req_immediate: come back as soon as the injected event is delivered
  *
@@ -213,10 +192,11 @@ void svm_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
 	struct vmcb_control_area *c = &svm->vmcb->control;
 
+	if (unlikely(!svm->host_saved))
+		svm_prepare_switch(svm);
 	svm_load_state(svm);
 	if (unlikely(svm->asid_generation != sc->generation))
 		svm_assign_asid(svm, sc);
-	svm_load_tsc_aux(svm);
 	svm_resave_ldt(svm);
 	if (unlikely(svm->nmi_step) && !svm_step_before_entry(svm))
 		req_immediate = true;
@@ -227,7 +207,7 @@ void svm_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 	if (unlikely(!svm_feat.clean_bits))
 		c->clean = 0;
 
-	svm_prepare_spec_ctrl(svm);
+	kvm_switch_prepare(vcpu, &svm->run.sw);
 	amd_clear_divider();
 	svm_switch_virt_spec_ctrl(vcpu, true);
 
@@ -242,13 +222,7 @@ void svm_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 	}
 
 	svm_switch_virt_spec_ctrl(vcpu, false);
-	if (svm_feat.spec_ctrl)
-		vcpu->arch.spec_ctrl = svm->run.guest_spec;
-#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
-	/* VMSCAPE: the VMM must not use branch predictions made by the guest */
-	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
-		this_cpu_write(x86_ibpb_exit_to_user, true);
-#endif
+	kvm_switch_finish(vcpu, &svm->run.sw);
 	if (unlikely(svm_exit_code(svm->vmcb) == SVM_EXIT_EXCP_BASE + MC_VECTOR))
 		kvm_host_machine_check();
 

@@ -20,8 +20,6 @@
 
 #include "svm.h"
 
-#define REG(n)	((n) * 8)	/* enum kvm_reg is the hardware's encoding */
-
 .section .noinstr.text, "ax"
 
 /*
@@ -29,44 +27,15 @@
  * run: RDI. Called with interrupts off and GIF clear.
  */
 SYM_FUNC_START(svm_enter_guest)
-	push	%rbp
-	push	%r15
-	push	%r14
-	push	%r13
-	push	%r12
-	push	%rbx
-	push	%rdi
-
-	/* the guest's SPEC_CTRL, unless it is equal or the CPU does it */
-	testl	$SVM_RUN_SWITCH_SPEC, SVM_RUN_FLAGS(%rdi)
-	jz	.Lguest_spec_done
-	mov	SVM_RUN_GUEST_SPEC(%rdi), %rax
-	cmp	SVM_RUN_HOST_SPEC(%rdi), %rax
-	je	.Lguest_spec_done
-	mov	$MSR_IA32_SPEC_CTRL, %ecx
-	mov	%rax, %rdx
-	shr	$32, %rdx
-	wrmsr
-.Lguest_spec_done:
+	PUSH_HOST_REGS
+	GUEST_SPEC_CTRL
 
 	mov	SVM_RUN_VMCB_PA(%rdi), %rax
-	mov	SVM_RUN_REGS(%rdi), %rdi
+	mov	KVM_SWITCH_REGS(%rdi), %rdi
 	sti
 	vmload	%rax
 
-	mov	REG(1)(%rdi), %rcx
-	mov	REG(2)(%rdi), %rdx
-	mov	REG(3)(%rdi), %rbx
-	mov	REG(5)(%rdi), %rbp
-	mov	REG(6)(%rdi), %rsi
-	mov	REG(8)(%rdi), %r8
-	mov	REG(9)(%rdi), %r9
-	mov	REG(10)(%rdi), %r10
-	mov	REG(11)(%rdi), %r11
-	mov	REG(12)(%rdi), %r12
-	mov	REG(13)(%rdi), %r13
-	mov	REG(14)(%rdi), %r14
-	mov	REG(15)(%rdi), %r15
+	LOAD_GUEST_REGS %rdi
 	mov	REG(7)(%rdi), %rdi
 
 	/* TSA: what the host left in the CPU's buffers. ZF goes, and is not the guest's */
@@ -83,37 +52,13 @@ SYM_FUNC_START(svm_enter_guest)
 
 	/* guest's RDI onto the stack, the argument back */
 	xchg	%rdi, (%rsp)
-	mov	SVM_RUN_REGS(%rdi), %rax
-	mov	%rcx, REG(1)(%rax)
-	mov	%rdx, REG(2)(%rax)
-	mov	%rbx, REG(3)(%rax)
-	mov	%rbp, REG(5)(%rax)
-	mov	%rsi, REG(6)(%rax)
-	mov	%r8,  REG(8)(%rax)
-	mov	%r9,  REG(9)(%rax)
-	mov	%r10, REG(10)(%rax)
-	mov	%r11, REG(11)(%rax)
-	mov	%r12, REG(12)(%rax)
-	mov	%r13, REG(13)(%rax)
-	mov	%r14, REG(14)(%rax)
-	mov	%r15, REG(15)(%rax)
+	mov	KVM_SWITCH_REGS(%rdi), %rax
+	STORE_GUEST_REGS %rax
 	pop	%rcx
 	mov	%rcx, REG(7)(%rax)
 
-	/* no guest value stays where speculation could use it */
-	xor	%ecx, %ecx
-	xor	%edx, %edx
+	CLEAR_GUEST_REGS
 	xor	%ebx, %ebx
-	xor	%ebp, %ebp
-	xor	%esi, %esi
-	xor	%r8d, %r8d
-	xor	%r9d, %r9d
-	xor	%r10d, %r10d
-	xor	%r11d, %r11d
-	xor	%r12d, %r12d
-	xor	%r13d, %r13d
-	xor	%r14d, %r14d
-	xor	%r15d, %r15d
 
 	/* FS, GS, TR, LDTR and the system call MSRs of the host */
 	mov	SVM_RUN_HOST_PA(%rdi), %rax
@@ -122,24 +67,7 @@ SYM_FUNC_START(svm_enter_guest)
 	/* the guest's return predictions must not be the host's */
 	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT
 
-	/* the host's SPEC_CTRL before the first RET */
-	testl	$SVM_RUN_SWITCH_SPEC, SVM_RUN_FLAGS(%rdi)
-	jz	.Lhost_spec_done
-	mov	$MSR_IA32_SPEC_CTRL, %ecx
-	testl	$SVM_RUN_READ_SPEC, SVM_RUN_FLAGS(%rdi)
-	jz	.Lguest_spec_known
-	rdmsr
-	shl	$32, %rdx
-	or	%rdx, %rax
-	mov	%rax, SVM_RUN_GUEST_SPEC(%rdi)
-.Lguest_spec_known:
-	mov	SVM_RUN_HOST_SPEC(%rdi), %rax
-	cmp	SVM_RUN_GUEST_SPEC(%rdi), %rax
-	je	.Lhost_spec_done
-	mov	%rax, %rdx
-	shr	$32, %rdx
-	wrmsr
-.Lhost_spec_done:
+	HOST_SPEC_CTRL
 
 	/* return predictions trained by the guest: retbleed, SRSO */
 #ifdef UNTRAIN_RET_VM
@@ -150,11 +78,6 @@ SYM_FUNC_START(svm_enter_guest)
 #endif
 
 	xor	%edi, %edi
-	pop	%rbx
-	pop	%r12
-	pop	%r13
-	pop	%r14
-	pop	%r15
-	pop	%rbp
+	POP_HOST_REGS
 	RET
 SYM_FUNC_END(svm_enter_guest)

@@ -201,27 +201,42 @@ void svm_decode_vectoring(struct svm_vcpu *svm, struct kvm_exit *exit)
 }
 
 /**
- * svm_intr_blocked() - would an external interrupt have to wait
+ * svm_get_blocking() - what keeps events from the guest
  * @vcpu: the vCPU
+ *
+ * The hardware does not say whether it was STI or MOV SS.
+ *
+ * Return: KVM_X86_SHADOW_INT_* and KVM_BLOCKED_NMI in force.
  */
-bool svm_intr_blocked(struct kvm_vcpu *vcpu)
+u32 svm_get_blocking(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
+	u32 blocked = svm->nmi_masked ? KVM_BLOCKED_NMI : 0;
 
-	return !(svm_get_rflags(vcpu) & X86_EFLAGS_IF) ||
-	       (svm->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
+	if (svm->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK)
+		blocked |= KVM_BLOCKED_SHADOW;
+	return blocked;
 }
 
 /**
- * svm_nmi_blocked() - would an NMI have to wait
+ * svm_set_blocking() - change that
  * @vcpu: the vCPU
+ * @which: bits of svm_get_blocking() to change
+ * @blocked: their new values
  */
-bool svm_nmi_blocked(struct kvm_vcpu *vcpu)
+void svm_set_blocking(struct kvm_vcpu *vcpu, u32 which, u32 blocked)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb_control_area *c = &svm->vmcb->control;
 
-	return svm->nmi_masked ||
-	       (svm->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
+	if (which & KVM_BLOCKED_NMI)
+		set_nmi_mask(svm, blocked & KVM_BLOCKED_NMI);
+	if (!(which & KVM_BLOCKED_SHADOW))
+		return;
+	if (blocked & KVM_BLOCKED_SHADOW)
+		c->int_state |= SVM_INTERRUPT_SHADOW_MASK;
+	else
+		c->int_state &= ~(u32)SVM_INTERRUPT_SHADOW_MASK;
 }
 
 /*
@@ -237,16 +252,15 @@ static void update_cr8_intercept(struct svm_vcpu *svm)
 }
 
 /**
- * svm_request_intr_window() - exit as soon as the guest can take an interrupt
- * @vcpu: the vCPU, loaded
+ * svm_set_intr_window() - exit as soon as the guest can take an interrupt
+ * @svm: the vCPU, loaded
  * @on: ask for it, or no longer
  *
  * A virtual interrupt of the highest priority is made pending and its delivery
  * intercepted; its vector never matters.
  */
-void svm_request_intr_window(struct kvm_vcpu *vcpu, bool on)
+void svm_set_intr_window(struct svm_vcpu *svm, bool on)
 {
-	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_control_area *c = &svm->vmcb->control;
 
 	if (svm->intr_window == on)
@@ -262,64 +276,19 @@ void svm_request_intr_window(struct kvm_vcpu *vcpu, bool on)
 }
 
 /**
- * svm_request_nmi_window() - exit as soon as the guest can take an NMI
+ * svm_request_window() - exit as soon as the guest can take an event
  * @vcpu: the vCPU, loaded
+ * @type: KVM_EVENT_INTR or KVM_EVENT_NMI
  */
-void svm_request_nmi_window(struct kvm_vcpu *vcpu)
+void svm_request_window(struct kvm_vcpu *vcpu, enum kvm_event_type type)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	/* while IRET is intercepted, that exit comes first */
-	if (svm->nmi_masked && !svm->iret_seen)
-		return;
-	svm->nmi_step = true;
-}
-
-/**
- * svm_get_nmi_mask() - are NMIs masked by an NMI in service
- * @vcpu: the vCPU
- */
-bool svm_get_nmi_mask(struct kvm_vcpu *vcpu)
-{
-	return to_svm(vcpu)->nmi_masked;
-}
-
-/**
- * svm_set_nmi_mask() - mask or unmask NMIs
- * @vcpu: the vCPU
- * @masked: whether
- */
-void svm_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
-{
-	set_nmi_mask(to_svm(vcpu), masked);
-}
-
-/**
- * svm_get_int_shadow() - KVM_X86_SHADOW_INT_* in force
- * @vcpu: the vCPU
- *
- * The hardware does not say whether it was STI or MOV SS.
- */
-u32 svm_get_int_shadow(struct kvm_vcpu *vcpu)
-{
-	if (to_svm(vcpu)->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK)
-		return KVM_X86_SHADOW_INT_STI | KVM_X86_SHADOW_INT_MOV_SS;
-	return 0;
-}
-
-/**
- * svm_set_int_shadow() - set the shadow
- * @vcpu: the vCPU
- * @mask: KVM_X86_SHADOW_INT_*, 0: none
- */
-void svm_set_int_shadow(struct kvm_vcpu *vcpu, u32 mask)
-{
-	struct vmcb_control_area *c = &to_svm(vcpu)->vmcb->control;
-
-	if (mask)
-		c->int_state |= SVM_INTERRUPT_SHADOW_MASK;
-	else
-		c->int_state &= ~(u32)SVM_INTERRUPT_SHADOW_MASK;
+	if (type == KVM_EVENT_INTR)
+		svm_set_intr_window(svm, true);
+	else if (!svm->nmi_masked || svm->iret_seen)
+		svm->nmi_step = true;
+	/* else IRET is intercepted, and that exit comes first */
 }
 
 /**

@@ -230,7 +230,7 @@ void svm_decode_exit(struct svm_vcpu *svm, struct kvm_exit *exit)
 		dump_vmcb(svm);
 		/* there are CPUs that write a VMCB which they refuse */
 		svm->vmcb->control.clean = 0;
-		svm_request_intr_window(svm->vcpu, false);
+		svm_set_intr_window(svm, false);
 		kvm_make_request(KVM_REQ_EVENT, svm->vcpu);
 		/* nothing was delivered: what was to be is still there */
 		svm_cancel_injection(svm->vcpu, &exit->vectoring);
@@ -274,6 +274,7 @@ void svm_decode_exit(struct svm_vcpu *svm, struct kvm_exit *exit)
 		exit->kind = KVM_XK_HANDLED;
 		break;
 	case SVM_EXIT_VINTR:
+		svm_set_intr_window(svm, false);
 		exit->kind = KVM_XK_INTR_WINDOW;
 		break;
 	case SVM_EXIT_IRET:

@@ -32,31 +32,12 @@ static int map_bit(u32 index)
 	return -1;
 }
 
-static void open_msr(struct svm_vcpu *svm, u32 index, bool read, bool write)
+static void open_msr(struct kvm_vcpu *vcpu, u32 index, bool write)
 {
-	struct kvm_vcpu *vcpu = svm->vcpu;
 	int bit = map_bit(index);
 
-	if (bit < 0)
-		return;
-	if (read && kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_READ))
-		__clear_bit(bit, svm->msrpm);
-	if (write && kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_WRITE))
-		__clear_bit(bit + 1, svm->msrpm);
-}
-
-static bool has_spec_ctrl(struct kvm_vcpu *vcpu)
-{
-	return guest_has(vcpu, X86_FEATURE_SPEC_CTRL) ||
-	       guest_has(vcpu, X86_FEATURE_AMD_IBRS) ||
-	       guest_has(vcpu, X86_FEATURE_AMD_STIBP) ||
-	       guest_has(vcpu, X86_FEATURE_AMD_SSBD);
-}
-
-static bool has_pred_cmd(struct kvm_vcpu *vcpu)
-{
-	return guest_has(vcpu, X86_FEATURE_SPEC_CTRL) ||
-	       guest_has(vcpu, X86_FEATURE_AMD_IBPB);
+	if (bit >= 0)
+		__clear_bit(bit + write, to_svm(vcpu)->msrpm);
 }
 
 /**
@@ -66,19 +47,9 @@ static bool has_pred_cmd(struct kvm_vcpu *vcpu)
 void svm_update_msr_map(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	unsigned int i;
-	int idx;
 
-	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	memset(svm->msrpm, 0xff, PAGE_SIZE << SVM_MSRPM_ORDER);
-	for (i = 0; i < ARRAY_SIZE(direct); i++)
-		open_msr(svm, direct[i], true, true);
-	/* user space may have set it for a guest that has none */
-	if (svm->spec_ctrl_direct && has_spec_ctrl(vcpu))
-		open_msr(svm, MSR_IA32_SPEC_CTRL, true, true);
-	if (svm->pred_cmd_direct && has_pred_cmd(vcpu))
-		open_msr(svm, MSR_IA32_PRED_CMD, false, true);
-	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	kvm_open_msrs(vcpu, direct, ARRAY_SIZE(direct), open_msr);
 	svm_mark_dirty(svm, SVM_CLEAN_PERM_MAP);
 }
 
@@ -91,13 +62,6 @@ u64 svm_default_de_cfg(void)
 {
 	return boot_cpu_has(X86_FEATURE_LFENCE_RDTSC) ?
 		MSR_AMD64_DE_CFG_LFENCE_SERIALIZE : 0;
-}
-
-static bool has_tsc_aux(struct kvm_vcpu *vcpu, bool host)
-{
-	if (host)
-		return svm_feat.tsc_aux;
-	return guest_has(vcpu, X86_FEATURE_RDTSCP) || guest_has(vcpu, X86_FEATURE_RDPID);
 }
 
 static u64 *saved_msr(struct svm_vcpu *svm, u32 index)
@@ -147,18 +111,6 @@ int svm_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 		return 0;
 	}
 	switch (msr->index) {
-	case MSR_TSC_AUX:
-		if (!has_tsc_aux(vcpu, msr->host_initiated))
-			return 1;
-		msr->data = vcpu->arch.tsc_aux;
-		return 0;
-	case MSR_IA32_SPEC_CTRL:
-		if (!svm_feat.spec_ctrl_bits ||
-		    (!msr->host_initiated && !has_spec_ctrl(vcpu)))
-			return 1;
-		msr->data = svm_feat.v_spec_ctrl ? svm->vmcb->save.spec_ctrl :
-						   vcpu->arch.spec_ctrl;
-		return 0;
 	case MSR_AMD64_VIRT_SPEC_CTRL:
 		if (!msr->host_initiated && !guest_has(vcpu, X86_FEATURE_VIRT_SSBD))
 			return 1;
@@ -174,44 +126,6 @@ int svm_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 	default:
 		return KVM_MSR_RET_INVALID;
 	}
-}
-
-static int set_pred_cmd(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
-{
-	struct svm_vcpu *svm = to_svm(vcpu);
-
-	if (!msr->host_initiated && !has_pred_cmd(vcpu))
-		return 1;
-	if (msr->data & ~(u64)PRED_CMD_IBPB)
-		return 1;
-	if (!boot_cpu_has(X86_FEATURE_IBPB))
-		return 1;
-	if (!msr->data)
-		return 0;
-	wrmsrq(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
-	svm->pred_cmd_direct = true;
-	svm_update_msr_map(vcpu);
-	return 0;
-}
-
-static int set_spec_ctrl(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
-{
-	struct svm_vcpu *svm = to_svm(vcpu);
-
-	if (!svm_feat.spec_ctrl_bits ||
-	    (!msr->host_initiated && !has_spec_ctrl(vcpu)) ||
-	    (msr->data & ~svm_feat.spec_ctrl_bits))
-		return 1;
-	if (svm_feat.v_spec_ctrl)
-		svm->vmcb->save.spec_ctrl = msr->data;
-	else
-		vcpu->arch.spec_ctrl = msr->data;
-	/* a guest that uses it does so often */
-	if (msr->data && !svm->spec_ctrl_direct) {
-		svm->spec_ctrl_direct = true;
-		svm_update_msr_map(vcpu);
-	}
-	return 0;
 }
 
 /**
@@ -231,15 +145,6 @@ int svm_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 		return 0;
 	}
 	switch (msr->index) {
-	case MSR_TSC_AUX:
-		if (!has_tsc_aux(vcpu, msr->host_initiated))
-			return 1;
-		vcpu->arch.tsc_aux = msr->data;
-		return 0;
-	case MSR_IA32_SPEC_CTRL:
-		return set_spec_ctrl(vcpu, msr);
-	case MSR_IA32_PRED_CMD:
-		return set_pred_cmd(vcpu, msr);
 	case MSR_AMD64_VIRT_SPEC_CTRL:
 		if (!msr->host_initiated && !guest_has(vcpu, X86_FEATURE_VIRT_SSBD))
 			return 1;
@@ -279,45 +184,18 @@ int svm_get_feature_msr(u32 index, u64 *data)
 }
 
 /**
- * svm_has_emulated_msr() - may this MSR exist here at all
- * @index: MSR
- */
-bool svm_has_emulated_msr(u32 index)
-{
-	switch (index) {
-	case MSR_IA32_SMBASE:
-	case MSR_IA32_MCG_EXT_CTL:
-	case MSR_VM_HSAVE_PA:
-		return false;
-	default:
-		return true;
-	}
-}
-
-/**
- * svm_write_tsc_offset() - set what is added to the TSC
- * @vcpu: the vCPU
- * @offset: counts
- */
-void svm_write_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
-{
-	struct svm_vcpu *svm = to_svm(vcpu);
-
-	svm->vmcb->control.tsc_offset = offset;
-	svm_mark_dirty(svm, SVM_CLEAN_INTERCEPTS);
-}
-
-/**
- * svm_write_tsc_multiplier() - set what the TSC is multiplied by before that
+ * svm_write_tsc() - how the guest's TSC follows from the host's has changed
  * @vcpu: the vCPU, loaded
- * @ratio: 32.32 fixed point; 0: one
  */
-void svm_write_tsc_multiplier(struct kvm_vcpu *vcpu, u64 ratio)
+void svm_write_tsc(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct svm_cpu *sc;
 
-	svm->tsc_ratio = ratio ?: SVM_TSC_RATIO_ONE;
+	svm->vmcb->control.tsc_offset = vcpu->arch.tsc_offset;
+	svm_mark_dirty(svm, SVM_CLEAN_INTERCEPTS);
+
+	svm->tsc_ratio = vcpu->arch.tsc_scaling_ratio ?: SVM_TSC_RATIO_ONE;
 	if (!svm_feat.tsc_scaling)
 		return;
 	/* svm_prepare_switch() does it for the next load */

@@ -73,15 +73,6 @@ MODULE_PARM_DESC(pause_filter_count_max, "Largest count");
 struct svm_features svm_feat __ro_after_init;
 struct page *svm_iopm __ro_after_init;
 
-static int svm_vm_init(struct kvm *kvm)
-{
-	return 0;
-}
-
-static void svm_vm_destroy(struct kvm *kvm)
-{
-}
-
 static struct kvm_backend_ops svm_ops __initdata = {
 	.name			= "AMD SVM",
 	.owner			= THIS_MODULE,
@@ -92,51 +83,35 @@ static struct kvm_backend_ops svm_ops __initdata = {
 	.enable_cpu		= svm_enable_cpu,
 	.disable_cpu		= svm_disable_cpu,
 	.check_cpu		= svm_check_cpu,
-	.vm_init		= svm_vm_init,
-	.vm_destroy		= svm_vm_destroy,
 	.vcpu_create		= svm_vcpu_create,
 	.vcpu_free		= svm_vcpu_free,
 	.vcpu_reset		= svm_vcpu_reset,
 	.vcpu_load		= svm_vcpu_load,
 	.vcpu_put		= svm_vcpu_put,
-	.cpuid_changed		= svm_cpuid_changed,
-	.prepare_switch		= svm_prepare_switch,
+	.update_config		= svm_update_config,
 	.enter			= svm_enter,
 	.cache_reg		= svm_cache_reg,
 	.get_segment		= svm_get_segment,
 	.set_segment		= svm_set_segment,
 	.get_cpl		= svm_get_cpl,
 	.is_64_bit_code		= svm_is_64_bit_code,
-	.get_dtable		= svm_get_dtable,
-	.set_dtable		= svm_set_dtable,
 	.set_cr0		= svm_set_cr0,
 	.set_cr4		= svm_set_cr4,
 	.set_efer		= svm_set_efer,
-	.get_rflags		= svm_get_rflags,
-	.set_rflags		= svm_set_rflags,
 	.load_root		= svm_load_root,
-	.load_debugregs		= svm_load_debugregs,
 	.sync_debugregs		= svm_sync_debugregs,
 	.update_intercepts	= svm_update_intercepts,
 	.inject			= svm_inject,
 	.cancel_injection	= svm_cancel_injection,
-	.intr_blocked		= svm_intr_blocked,
-	.nmi_blocked		= svm_nmi_blocked,
-	.request_intr_window	= svm_request_intr_window,
-	.request_nmi_window	= svm_request_nmi_window,
-	.get_nmi_mask		= svm_get_nmi_mask,
-	.set_nmi_mask		= svm_set_nmi_mask,
-	.get_int_shadow		= svm_get_int_shadow,
-	.set_int_shadow		= svm_set_int_shadow,
+	.get_blocking		= svm_get_blocking,
+	.set_blocking		= svm_set_blocking,
+	.request_window		= svm_request_window,
 	.update_cr8_intercept	= svm_update_cr8_intercept,
 	.flush_tlb		= svm_flush_tlb,
 	.get_msr		= svm_get_msr,
 	.set_msr		= svm_set_msr,
 	.get_feature_msr	= svm_get_feature_msr,
-	.msr_filter_changed	= svm_update_msr_map,
-	.write_tsc_offset	= svm_write_tsc_offset,
-	.write_tsc_multiplier	= svm_write_tsc_multiplier,
-	.has_emulated_msr	= svm_has_emulated_msr,
+	.write_tsc		= svm_write_tsc,
 };
 
 /* Is there an SVM that may be used? One line in the log when not. */
@@ -190,24 +165,6 @@ static void __init svm_detect_features(void)
 	if (!svm_feat.pause_threshold)
 		svm_pause_filter_thresh = 0;
 
-	if (boot_cpu_has(X86_FEATURE_SPEC_CTRL) ||
-	    boot_cpu_has(X86_FEATURE_AMD_IBRS))
-		svm_feat.spec_ctrl_bits |= SPEC_CTRL_IBRS;
-	if (boot_cpu_has(X86_FEATURE_INTEL_STIBP) ||
-	    boot_cpu_has(X86_FEATURE_AMD_STIBP))
-		svm_feat.spec_ctrl_bits |= SPEC_CTRL_STIBP;
-	if (boot_cpu_has(X86_FEATURE_SPEC_CTRL_SSBD) ||
-	    boot_cpu_has(X86_FEATURE_AMD_SSBD))
-		svm_feat.spec_ctrl_bits |= SPEC_CTRL_SSBD;
-#ifdef X86_FEATURE_AMD_PSFD
-	if (boot_cpu_has(X86_FEATURE_AMD_PSFD))
-		svm_feat.spec_ctrl_bits |= BIT(7);	/* PSFD */
-#endif
-	/* with V_SPEC_CTRL the CPU switches it by itself */
-	svm_feat.spec_ctrl = svm_feat.spec_ctrl_bits && !svm_feat.v_spec_ctrl;
-	svm_feat.tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) ||
-			   boot_cpu_has(X86_FEATURE_RDPID);
-
 	/* the guest's MSR stands for LS_CFG, which differs between models */
 	if (boot_cpu_has(X86_FEATURE_LS_CFG_SSBD))
 		kvm_cpuid_set_cap(X86_FEATURE_VIRT_SSBD);
@@ -229,6 +186,7 @@ static int __init svm_configure_mmu(void)
 	struct kvm_tdp_format format = {
 		.accessed = SVM_NPT_ACCESSED,
 		.dirty = SVM_NPT_DIRTY,
+		.noexec = SVM_NPT_NX,
 	};
 	int r;
 
@@ -272,6 +230,9 @@ static int __init svm_init(void)
 		goto out;
 
 	svm_ops.tdp = true;
+	svm_ops.virtual_spec_ctrl = svm_feat.v_spec_ctrl;
+	svm_ops.has_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) ||
+			      boot_cpu_has(X86_FEATURE_RDPID);
 	if (svm_feat.tsc_scaling) {
 		svm_ops.tsc_scaling_frac_bits = SVM_TSC_FRAC_BITS;
 		svm_ops.max_tsc_scaling_ratio = SVM_TSC_RATIO_LIMIT;

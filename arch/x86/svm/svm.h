@@ -10,16 +10,11 @@
 #ifndef KVM_OOT_SVM_H
 #define KVM_OOT_SVM_H
 
-/* struct svm_run as entry.S sees it; checked in enter.c */
-#define SVM_RUN_REGS		0
-#define SVM_RUN_VMCB_PA		8
-#define SVM_RUN_HOST_PA		16
-#define SVM_RUN_HOST_SPEC	24
-#define SVM_RUN_GUEST_SPEC	32
-#define SVM_RUN_FLAGS		40
+#include "arch/x86/switch.h"
 
-#define SVM_RUN_SWITCH_SPEC	1	/* SPEC_CTRL differs between host and guest */
-#define SVM_RUN_READ_SPEC	2	/* the guest writes SPEC_CTRL unseen */
+/* struct svm_run as entry.S sees it; checked in enter.c */
+#define SVM_RUN_VMCB_PA		KVM_SWITCH_SIZE
+#define SVM_RUN_HOST_PA		(KVM_SWITCH_SIZE + 8)
 
 #ifndef __ASSEMBLER__
 
@@ -59,6 +54,7 @@
 /* in an entry of nested page tables */
 #define SVM_NPT_ACCESSED	BIT_ULL(5)
 #define SVM_NPT_DIRTY		BIT_ULL(6)
+#define SVM_NPT_NX		BIT_ULL(63)
 
 /* STAR et al. and the permission map: APM vol. 2, 15.11 */
 #define SVM_MSRPM_ORDER		1	/* 8 KiB */
@@ -70,20 +66,14 @@
 
 /**
  * struct svm_run - what entry.S needs; offsets are SVM_RUN_*
- * @regs: vcpu->arch.regs
+ * @sw: registers and MSRs, as for any backend
  * @vmcb_pa: physical address of the guest's VMCB
  * @host_pa: physical address of this CPU's VMCB with the host's VMSAVE state
- * @host_spec: host's SPEC_CTRL
- * @guest_spec: guest's SPEC_CTRL, in and out
- * @flags: SVM_RUN_SWITCH_SPEC, SVM_RUN_READ_SPEC
  */
 struct svm_run {
-	unsigned long *regs;
+	struct kvm_switch sw;
 	u64 vmcb_pa;
 	u64 host_pa;
-	u64 host_spec;
-	u64 guest_spec;
-	u32 flags;
 };
 
 /**
@@ -111,7 +101,6 @@ struct svm_vcpu {
 	int loaded_cpu;			/* CPU of the last load, -1 */
 	bool host_saved;		/* host VMSAVE state of this load is saved */
 	u16 saved_ldt;
-	u32 hw_tsc_aux;			/* in the CPU's TSC_AUX while host_saved */
 
 	unsigned long guest_cr0;	/* as set_cr0() got it */
 	hpa_t root;
@@ -131,8 +120,6 @@ struct svm_vcpu {
 
 	struct svm_soft_event soft;
 
-	bool spec_ctrl_direct;		/* guest used it: no more interception */
-	bool pred_cmd_direct;
 	u64 de_cfg;
 	u64 tsc_ratio;			/* 32.32; SVM_TSC_RATIO_ONE: not scaled */
 };
@@ -143,7 +130,6 @@ struct svm_cpu {
 	u64 generation;
 	u32 next_asid;
 	u32 max_asid;
-	u32 host_tsc_aux;
 	u64 tsc_ratio;			/* in MSR TSC_RATIO */
 	struct page *hsave;		/* VM_HSAVE_PA: the CPU's own */
 	struct page *host_vmcb;		/* host state by VMSAVE */
@@ -202,9 +188,6 @@ struct svm_features {
 	bool tsc_scaling;
 	bool lbrv;
 	bool v_spec_ctrl;
-	bool spec_ctrl;		/* SPEC_CTRL exists and is switched by software */
-	bool tsc_aux;		/* RDTSCP or RDPID: TSC_AUX exists */
-	u64 spec_ctrl_bits;
 	u32 cpuid_edx;		/* 8000_000A, of the boot CPU */
 };
 
@@ -226,7 +209,7 @@ int svm_check_cpu(void);
 void svm_emergency_disable(void);
 void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu);
 void svm_vcpu_put(struct kvm_vcpu *vcpu);
-void svm_prepare_switch(struct kvm_vcpu *vcpu);
+void svm_prepare_switch(struct svm_vcpu *svm);
 void svm_flush_tlb(struct kvm_vcpu *vcpu, enum kvm_tlb_scope scope, gva_t gva);
 void svm_assign_asid(struct svm_vcpu *svm, struct svm_cpu *sc);
 void svm_forget_vmcb(struct vmcb *vmcb);
@@ -238,7 +221,7 @@ void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
 void svm_init_control(struct svm_vcpu *svm);
 void svm_vmcb_undefined(struct svm_vcpu *svm);
 void svm_update_intercepts(struct kvm_vcpu *vcpu);
-void svm_cpuid_changed(struct kvm_vcpu *vcpu);
+void svm_update_config(struct kvm_vcpu *vcpu);
 void svm_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg);
 void svm_get_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg,
 		     struct kvm_segment *var);
@@ -246,31 +229,20 @@ void svm_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg,
 		     const struct kvm_segment *var);
 int svm_get_cpl(struct kvm_vcpu *vcpu);
 bool svm_is_64_bit_code(struct kvm_vcpu *vcpu);
-void svm_get_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
-		    struct kvm_dtable *dt);
-void svm_set_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
-		    const struct kvm_dtable *dt);
 void svm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0);
 void svm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4);
 void svm_set_efer(struct kvm_vcpu *vcpu, u64 efer);
-unsigned long svm_get_rflags(struct kvm_vcpu *vcpu);
-void svm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags);
 void svm_load_root(struct kvm_vcpu *vcpu, hpa_t root, int level);
-void svm_load_debugregs(struct kvm_vcpu *vcpu);
 void svm_sync_debugregs(struct kvm_vcpu *vcpu);
 
 /* event.c */
 void svm_inject(struct kvm_vcpu *vcpu, const struct kvm_event *ev);
 void svm_cancel_injection(struct kvm_vcpu *vcpu, struct kvm_event *ev);
 void svm_decode_vectoring(struct svm_vcpu *svm, struct kvm_exit *exit);
-bool svm_intr_blocked(struct kvm_vcpu *vcpu);
-bool svm_nmi_blocked(struct kvm_vcpu *vcpu);
-void svm_request_intr_window(struct kvm_vcpu *vcpu, bool on);
-void svm_request_nmi_window(struct kvm_vcpu *vcpu);
-bool svm_get_nmi_mask(struct kvm_vcpu *vcpu);
-void svm_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked);
-u32 svm_get_int_shadow(struct kvm_vcpu *vcpu);
-void svm_set_int_shadow(struct kvm_vcpu *vcpu, u32 mask);
+u32 svm_get_blocking(struct kvm_vcpu *vcpu);
+void svm_set_blocking(struct kvm_vcpu *vcpu, u32 which, u32 blocked);
+void svm_set_intr_window(struct svm_vcpu *svm, bool on);
+void svm_request_window(struct kvm_vcpu *vcpu, enum kvm_event_type type);
 void svm_update_cr8_intercept(struct kvm_vcpu *vcpu, int tpr, int irr);
 bool svm_step_before_entry(struct svm_vcpu *svm);
 void svm_step_after_exit(struct svm_vcpu *svm);
@@ -288,9 +260,7 @@ int svm_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr);
 int svm_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
 int svm_get_feature_msr(u32 index, u64 *data);
 u64 svm_default_de_cfg(void);
-bool svm_has_emulated_msr(u32 index);
-void svm_write_tsc_offset(struct kvm_vcpu *vcpu, u64 offset);
-void svm_write_tsc_multiplier(struct kvm_vcpu *vcpu, u64 ratio);
+void svm_write_tsc(struct kvm_vcpu *vcpu);
 
 #endif /* __ASSEMBLER__ */
 #endif /* KVM_OOT_SVM_H */

@@ -31,11 +31,6 @@ static const u8 intercepts[] = {
 	INTERCEPT_RDPRU, INTERCEPT_FERR_FREEZE,
 };
 
-static void intercept_exception(struct svm_vcpu *svm, unsigned int vector, bool on)
-{
-	svm_set_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + vector, on);
-}
-
 static void intercept_debugregs(struct svm_vcpu *svm, bool on)
 {
 	unsigned int i;
@@ -60,10 +55,10 @@ static void update_cpuid_intercepts(struct svm_vcpu *svm)
 }
 
 /**
- * svm_cpuid_changed() - the guest's CPUID was set
+ * svm_update_config() - the guest's CPUID or the MSR filter changed
  * @vcpu: the vCPU, loaded
  */
-void svm_cpuid_changed(struct kvm_vcpu *vcpu)
+void svm_update_config(struct kvm_vcpu *vcpu)
 {
 	update_cpuid_intercepts(to_svm(vcpu));
 	svm_update_msr_map(vcpu);
@@ -84,7 +79,6 @@ void svm_init_control(struct svm_vcpu *svm)
 	svm->cr8_intercept = false;
 	for (i = 0; i < ARRAY_SIZE(intercepts); i++)
 		svm_set_intercept(svm, intercepts[i], true);
-	intercept_debugregs(svm, true);
 	/* by their own right, not by a list: each may be left to the guest */
 	svm_set_intercept(svm, INTERCEPT_HLT,
 			  !kvm_exit_disabled(kvm, KVM_X86_DISABLE_EXITS_HLT));
@@ -135,27 +129,21 @@ void svm_vmcb_undefined(struct svm_vcpu *svm)
 }
 
 /**
- * svm_update_intercepts() - which exceptions to see
+ * svm_update_intercepts() - which exceptions and debug register accesses to see
  * @vcpu: the vCPU
- *
- * #MC belongs to the host. #AC and #DB could loop without end in their own
- * delivery and keep the CPU. #UD may be an instruction that we can carry out.
  */
 void svm_update_intercepts(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
+	u32 *word = &svm->vmcb->control.intercepts[INTERCEPT_EXCEPTION_OFFSET / 32];
+	u32 exceptions = kvm_exceptions_to_intercept(vcpu);
 
-	intercept_exception(svm, DB_VECTOR, true);
-	intercept_exception(svm, AC_VECTOR, true);
-	intercept_exception(svm, MC_VECTOR, true);
-	intercept_exception(svm, UD_VECTOR, true);
-	intercept_exception(svm, BP_VECTOR,
-			    vcpu->arch.guest_debug & KVM_GUESTDBG_USE_SW_BP);
-	/* the debug registers are the debugger's now: take them from the guest */
-	if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP) {
-		vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
-		intercept_debugregs(svm, true);
+	static_assert(INTERCEPT_EXCEPTION_OFFSET % 32 == 0);
+	if (*word != exceptions) {
+		*word = exceptions;
+		svm_mark_dirty(svm, SVM_CLEAN_INTERCEPTS);
 	}
+	intercept_debugregs(svm, !(vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT));
 }
 
 /* ---- life cycle ----------------------------------------------------------- */
@@ -184,7 +172,7 @@ int svm_vcpu_create(struct kvm_vcpu *vcpu)
 	svm->loaded_cpu = -1;
 	svm->tsc_ratio = SVM_TSC_RATIO_ONE;
 	svm->de_cfg = svm_default_de_cfg();
-	svm->run.regs = vcpu->arch.regs;
+	svm->run.sw.regs = vcpu->arch.regs;
 	svm->run.vmcb_pa = __sme_set(__pa(svm->vmcb));
 	vcpu->arch.backend = svm;
 	return 0;
@@ -219,8 +207,6 @@ void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 
 	if (!init) {
 		svm_init_control(svm);
-		svm->spec_ctrl_direct = false;
-		svm->pred_cmd_direct = false;
 		svm_update_msr_map(vcpu);
 	}
 	c->event_inj = 0;
@@ -228,7 +214,7 @@ void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	svm->soft.active = false;
 	svm->nmi_step = false;
 	svm->step_tf = false;
-	svm_set_nmi_mask(vcpu, false);
+	svm_set_blocking(vcpu, KVM_BLOCKED_NMI, 0);
 	svm->vmcb->save.dr6 = SVM_DR6_INIT;
 	svm->vmcb->save.dr7 = SVM_DR7_INIT;
 	svm->vmcb->save.cpl = 0;
@@ -260,25 +246,6 @@ void svm_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg)
 	}
 }
 
-/**
- * svm_get_rflags() - the guest's RFLAGS
- * @vcpu: the vCPU
- */
-unsigned long svm_get_rflags(struct kvm_vcpu *vcpu)
-{
-	return kvm_reg_read_raw(vcpu, VCPU_REG_RFLAGS);
-}
-
-/**
- * svm_set_rflags() - set the guest's RFLAGS
- * @vcpu: the vCPU
- * @rflags: value
- */
-void svm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
-{
-	kvm_reg_write_raw(vcpu, VCPU_REG_RFLAGS, rflags);
-}
-
 static struct vmcb_seg *segment(struct svm_vcpu *svm, enum kvm_seg seg)
 {
 	struct vmcb_save_area *s = &svm->vmcb->save;
@@ -298,6 +265,10 @@ static struct vmcb_seg *segment(struct svm_vcpu *svm, enum kvm_seg seg)
 		return &s->gs;
 	case VCPU_SEG_TR:
 		return &s->tr;
+	case VCPU_SEG_GDTR:
+		return &s->gdtr;
+	case VCPU_SEG_IDTR:
+		return &s->idtr;
 	default:
 		return &s->ldtr;
 	}
@@ -368,6 +339,10 @@ void svm_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg,
 
 	s->base = var->base;
 	s->limit = var->limit;
+	if (seg == VCPU_SEG_GDTR || seg == VCPU_SEG_IDTR) {
+		svm_mark_dirty(svm, SVM_CLEAN_DT);
+		return;
+	}
 	s->selector = var->selector;
 	s->attrib = (var->type & SVM_SELECTOR_TYPE_MASK) |
 		    (var->s & 1) << SVM_SELECTOR_S_SHIFT |
@@ -399,40 +374,6 @@ bool svm_is_64_bit_code(struct kvm_vcpu *vcpu)
 {
 	return is_long_mode(vcpu) &&
 	       (to_svm(vcpu)->vmcb->save.cs.attrib & SVM_SELECTOR_L_MASK);
-}
-
-/**
- * svm_get_dtable() - GDTR or IDTR
- * @vcpu: the vCPU
- * @which: which
- * @dt: filled
- */
-void svm_get_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
-		    struct kvm_dtable *dt)
-{
-	struct vmcb_save_area *save = &to_svm(vcpu)->vmcb->save;
-	const struct vmcb_seg *s = which == KVM_DT_GDT ? &save->gdtr : &save->idtr;
-
-	dt->base = s->base;
-	dt->limit = s->limit;
-}
-
-/**
- * svm_set_dtable() - set GDTR or IDTR
- * @vcpu: the vCPU
- * @which: which
- * @dt: value
- */
-void svm_set_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
-		    const struct kvm_dtable *dt)
-{
-	struct svm_vcpu *svm = to_svm(vcpu);
-	struct vmcb_save_area *save = &svm->vmcb->save;
-	struct vmcb_seg *s = which == KVM_DT_GDT ? &save->gdtr : &save->idtr;
-
-	s->base = dt->base;
-	s->limit = dt->limit;
-	svm_mark_dirty(svm, SVM_CLEAN_DT);
 }
 
 /**
@@ -509,31 +450,14 @@ void svm_load_root(struct kvm_vcpu *vcpu, hpa_t root, int level)
 }
 
 /**
- * svm_load_debugregs() - who may touch the debug registers has changed
- * @vcpu: the vCPU
- */
-void svm_load_debugregs(struct kvm_vcpu *vcpu)
-{
-	struct svm_vcpu *svm = to_svm(vcpu);
-
-	svm_mark_dirty(svm, SVM_CLEAN_DR);
-	intercept_debugregs(svm, !(vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT));
-}
-
-/**
- * svm_sync_debugregs() - take what the guest wrote without an exit
+ * svm_sync_debugregs() - take DR6 and DR7 that the guest wrote without an exit
  * @vcpu: the vCPU; interrupts off, the guest's registers in the CPU
  */
 void svm_sync_debugregs(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	get_debugreg(vcpu->arch.db[0], 0);
-	get_debugreg(vcpu->arch.db[1], 1);
-	get_debugreg(vcpu->arch.db[2], 2);
-	get_debugreg(vcpu->arch.db[3], 3);
 	vcpu->arch.dr6 = svm->vmcb->save.dr6;
 	vcpu->arch.dr7 = svm->vmcb->save.dr7;
-	vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
 	intercept_debugregs(svm, true);
 }

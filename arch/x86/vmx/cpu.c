@@ -180,7 +180,6 @@ int vmx_enable_cpu(void)
 {
 	struct vmx_cpu *vc = this_cpu_ptr(&vmx_cpu);
 	int r = kvm_vmx_get(__pa(vc->vmxon));
-	u64 val;
 
 	if (r)
 		return r;
@@ -189,10 +188,6 @@ int vmx_enable_cpu(void)
 	if (vmx_feat.vpid)
 		vpid_invalidate(VMX_VPID_EXTENT_ALL_CONTEXT, 0, 0);
 	vc->current_vmcs = NULL;
-	if (vmx_feat.tsc_aux) {
-		rdmsrq(MSR_TSC_AUX, val);
-		vc->host_tsc_aux = val;
-	}
 	vc->enabled = true;
 	return 0;
 }
@@ -208,7 +203,7 @@ static void clear_on_this_cpu(void *arg)
 	if (vc->current_vmcs == v->vmcs)
 		vc->current_vmcs = NULL;
 	list_del(&v->on_cpu);
-	v->run.flags &= ~BIT(VMX_RUN_LAUNCHED_BIT);
+	v->run.sw.flags &= ~BIT(VMX_RUN_LAUNCHED_BIT);
 	/* before the new CPU may load it */
 	smp_store_release(&v->loaded_cpu, -1);
 }
@@ -440,17 +435,14 @@ void vmx_load_syscall_msrs(struct vmx_vcpu *v)
 
 /**
  * vmx_prepare_switch() - save what of the host's state an exit does not restore
- * @vcpu: the vCPU; preemption off
+ * @v: the vCPU; preemption off
  *
  * Once for each load. The kernel itself uses none of it.
  */
-void vmx_prepare_switch(struct kvm_vcpu *vcpu)
+void vmx_prepare_switch(struct vmx_vcpu *v)
 {
-	struct vmx_vcpu *v = to_vmx(vcpu);
 	unsigned long base;
 
-	if (v->host_saved)
-		return;
 	/* an exit loads null selectors, and the bases from the VMCS */
 	savesegment(fs, v->host_fs);
 	savesegment(gs, v->host_gs);
@@ -463,7 +455,6 @@ void vmx_prepare_switch(struct kvm_vcpu *vcpu)
 	}
 	rdmsrq(MSR_KERNEL_GS_BASE, v->host_kernel_gs);
 	wrmsrq(MSR_KERNEL_GS_BASE, v->kernel_gs);
-	v->hw_tsc_aux = this_cpu_read(vmx_cpu.host_tsc_aux);
 	v->host_saved = true;
 	vmx_load_syscall_msrs(v);
 }
@@ -475,7 +466,6 @@ void vmx_prepare_switch(struct kvm_vcpu *vcpu)
 void vmx_vcpu_put(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *v = to_vmx(vcpu);
-	u32 aux = this_cpu_read(vmx_cpu.host_tsc_aux);
 
 	if (!v->host_saved)
 		return;
@@ -497,10 +487,6 @@ void vmx_vcpu_put(struct kvm_vcpu *vcpu)
 	if (v->syscall_loaded) {
 		write_syscall_msrs(vmx_feat.host_syscall_msr, v->syscall_msr);
 		v->syscall_loaded = false;
-	}
-	if (vmx_feat.tsc_aux && v->hw_tsc_aux != aux) {
-		wrmsrq(MSR_TSC_AUX, aux);
-		v->hw_tsc_aux = aux;
 	}
 	/* an exit leaves the limits of TSS and GDT at 0x67 and 0xffff */
 	invalidate_tss_limit();

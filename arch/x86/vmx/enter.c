@@ -26,11 +26,8 @@
 #include "module/compat/guest_state.h"
 #include "module/compat/virt.h"
 
-static_assert(offsetof(struct vmx_run, regs) == VMX_RUN_REGS);
+static_assert(offsetof(struct vmx_run, sw) == 0);
 static_assert(offsetof(struct vmx_run, host_rsp) == VMX_RUN_HOST_RSP);
-static_assert(offsetof(struct vmx_run, host_spec) == VMX_RUN_HOST_SPEC);
-static_assert(offsetof(struct vmx_run, guest_spec) == VMX_RUN_GUEST_SPEC);
-static_assert(offsetof(struct vmx_run, flags) == VMX_RUN_FLAGS);
 static_assert(HOST_RSP == VMX_FIELD_HOST_RSP);
 
 static __always_inline bool is_nmi(u32 intr_info)
@@ -114,7 +111,7 @@ static void load_state(struct vmx_vcpu *v)
 	 * with the trap pending, and a debugger's step must not wait.
 	 */
 	if (unlikely(vcpu->arch.guest_debug & KVM_GUESTDBG_SINGLESTEP))
-		vmx_set_int_shadow(vcpu, 0);
+		vmx_set_blocking(vcpu, KVM_BLOCKED_SHADOW, 0);
 }
 
 static void load_host_state(struct vmx_vcpu *v)
@@ -159,28 +156,6 @@ static void store_tpr(struct vmx_vcpu *v)
 		kvm_set_cr8(v->vcpu, tpr);
 }
 
-static void load_tsc_aux(struct vmx_vcpu *v)
-{
-	u32 aux = v->vcpu->arch.tsc_aux;
-
-	if ((v->cpu2_ctl & SECONDARY_EXEC_ENABLE_RDTSCP) && v->hw_tsc_aux != aux) {
-		wrmsrq(MSR_TSC_AUX, aux);
-		v->hw_tsc_aux = aux;
-	}
-}
-
-static void prepare_spec_ctrl(struct vmx_vcpu *v)
-{
-	v->run.flags &= ~(VMX_RUN_SWITCH_SPEC | VMX_RUN_READ_SPEC);
-	if (!vmx_feat.spec_ctrl_bits)
-		return;
-	v->run.flags |= VMX_RUN_SWITCH_SPEC;
-	if (v->spec_ctrl_direct)
-		v->run.flags |= VMX_RUN_READ_SPEC;
-	v->run.host_spec = this_cpu_read(x86_spec_ctrl_current);
-	v->run.guest_spec = v->vcpu->arch.spec_ctrl;
-}
-
 static bool was_machine_check(const struct vmx_vcpu *v)
 {
 	return (u16)v->exit_reason == EXIT_REASON_MCE_DURING_VMENTRY ||
@@ -191,7 +166,7 @@ static bool was_machine_check(const struct vmx_vcpu *v)
 
 /**
  * vmx_enter() - run the guest until it exits
- * @vcpu: the vCPU; loaded, interrupts off, prepare_switch() done
+ * @vcpu: the vCPU; loaded, interrupts off
  * @exit: filled with what made it stop
  * @req_immediate: come back as soon as the injected event is delivered
  *
@@ -204,16 +179,15 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 	bool dr_direct = vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT;
 	u16 ldt;
 
-	if (unlikely(v->check_state))
-		vmx_check_state(v);
-	if (unlikely(v->must_emulate)) {
+	if (unlikely(!vmx_feat.unrestricted) && vmx_rmode_prepare(v)) {
 		vmx_decode_must_emulate(v, exit);
 		return;
 	}
+	if (unlikely(!v->host_saved))
+		vmx_prepare_switch(v);
 	load_state(v);
 	load_host_state(v);
 	load_tpr(v);
-	load_tsc_aux(v);
 	if (unlikely(vcpu->arch.timer_tsc | v->timer_on))
 		vmx_load_timer(v);
 	if (vmx_feat.pml && unlikely(v->pml_on != !!READ_ONCE(vcpu->kvm->arch.nr_logged_slots)))
@@ -226,9 +200,9 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 		/* pending when the guest begins: the event is delivered, then it exits */
 		smp_send_reschedule(smp_processor_id());
 	}
-	prepare_spec_ctrl(v);
+	kvm_switch_prepare(vcpu, &v->run.sw);
 	if (static_branch_unlikely(&vmx_l1d_should_flush))
-		vmx_l1d_flush();
+		vmx_l1d_flush(vcpu);
 	/* an exit leaves none; another thread's change comes by an interrupt, so not before */
 	store_ldt(ldt);
 
@@ -238,19 +212,13 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 		asm volatile("lldt %0" : : "m" (ldt));
 	if (unlikely(v->host_debugctl))
 		update_debugctlmsr(v->host_debugctl);
-	if (vmx_feat.spec_ctrl_bits)
-		vcpu->arch.spec_ctrl = v->run.guest_spec;
-#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
-	/* VMSCAPE: the VMM must not use branch predictions made by the guest */
-	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
-		this_cpu_write(x86_ibpb_exit_to_user, true);
-#endif
+	kvm_switch_finish(vcpu, &v->run.sw);
 
 	if (likely(v->exit_reason != VMX_REASON_VMFAIL)) {
 		if (unlikely(was_machine_check(v)))
 			kvm_host_machine_check();
 		if (likely(!(v->exit_reason & VMX_EXIT_ENTRY_FAILED))) {
-			v->run.flags |= BIT(VMX_RUN_LAUNCHED_BIT);
+			v->run.sw.flags |= BIT(VMX_RUN_LAUNCHED_BIT);
 			v->injecting = false;
 			vcpu->arch.regs_avail = (BIT(VCPU_NR_GPRS) - 1) & ~BIT(VCPU_REG_RSP);
 			if (unlikely(dr_direct)) {

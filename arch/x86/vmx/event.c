@@ -57,7 +57,7 @@ void vmx_inject(struct kvm_vcpu *vcpu, const struct kvm_event *ev)
 		return;
 	}
 	if (unlikely(ev->type == KVM_EVENT_NMI && !vmx_feat.vnmi))
-		vmx_set_nmi_mask(vcpu, true);
+		vmx_set_blocking(vcpu, KVM_BLOCKED_NMI, KVM_BLOCKED_NMI);
 	v->injected = *ev;
 	v->injecting = true;
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, info);
@@ -86,13 +86,106 @@ void vmx_cancel_injection(struct kvm_vcpu *vcpu, struct kvm_event *ev)
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
 }
 
-/* An IRET that faulted has opened NMIs, though the handler goes on. */
-static void mask_nmis_again(void)
+/*
+ * The emulator is on its way through a state of protected mode that no entry takes, and
+ * cannot deliver anything there. A guest that halts on the way is woken.
+ */
+static bool must_wait(struct kvm_vcpu *vcpu)
 {
-	if (!vmx_feat.vnmi)
-		return;
-	vmcs_write(GUEST_INTERRUPTIBILITY_INFO,
-		   vmcs_read(GUEST_INTERRUPTIBILITY_INFO) | GUEST_INTR_STATE_NMI);
+	struct vmx_vcpu *v = to_vmx(vcpu);
+
+	if (likely(!(v->must_emulate | v->check_state)))
+		return false;
+	if (v->check_state)
+		vmx_check_state(v);
+	return v->must_emulate && is_protmode(vcpu) &&
+	       READ_ONCE(vcpu->arch.mp_state) == KVM_MP_STATE_RUNNABLE;
+}
+
+#define NMI_MASK_LIMIT	NSEC_PER_SEC
+
+/* The mask that a CPU without virtual NMIs does not keep. */
+static bool soft_nmi_mask(struct vmx_vcpu *v, u32 shadow)
+{
+	struct kvm_vcpu *vcpu = v->vcpu;
+
+	if (likely(!v->nmi_masked))
+		return false;
+	/* one that is still on its way finds them on, and turns them off */
+	if (v->injecting)
+		return true;
+	if (!shadow && (kvm_rflags_read(vcpu) & X86_EFLAGS_IF)) {
+		v->nmi_masked = false;
+	} else if (vcpu->arch.nmi_pending &&
+		   ktime_get_ns() - v->nmi_masked_at > NMI_MASK_LIMIT) {
+		pr_warn_ratelimited("kvm_intel: vCPU %d has NMIs masked for more than a second: no longer\n",
+				    vcpu->vcpu_id);
+		v->nmi_masked = false;
+	}
+	return v->nmi_masked;
+}
+
+/**
+ * vmx_get_blocking() - what keeps events from the guest
+ * @vcpu: the vCPU, loaded
+ *
+ * Return: KVM_X86_SHADOW_INT_* and KVM_BLOCKED_* in force.
+ */
+u32 vmx_get_blocking(struct kvm_vcpu *vcpu)
+{
+	u32 info = vmcs_read(GUEST_INTERRUPTIBILITY_INFO), blocked = 0;
+
+	if (info & GUEST_INTR_STATE_STI)
+		blocked |= KVM_X86_SHADOW_INT_STI;
+	if (info & GUEST_INTR_STATE_MOV_SS)
+		blocked |= KVM_X86_SHADOW_INT_MOV_SS;
+	if ((info & GUEST_INTR_STATE_NMI) || soft_nmi_mask(to_vmx(vcpu), blocked))
+		blocked |= KVM_BLOCKED_NMI;
+	if (must_wait(vcpu))
+		blocked |= KVM_BLOCKED_STATE;
+	return blocked;
+}
+
+/**
+ * vmx_set_blocking() - change that
+ * @vcpu: the vCPU, loaded
+ * @which: bits of vmx_get_blocking() to change
+ * @blocked: their new values
+ */
+void vmx_set_blocking(struct kvm_vcpu *vcpu, u32 which, u32 blocked)
+{
+	u32 old = vmcs_read(GUEST_INTERRUPTIBILITY_INFO), new = old;
+
+	if (!vmx_feat.vnmi && (which & KVM_BLOCKED_NMI)) {
+		struct vmx_vcpu *v = to_vmx(vcpu);
+
+		v->nmi_masked = blocked & KVM_BLOCKED_NMI;
+		v->nmi_masked_at = ktime_get_ns();
+		which &= ~KVM_BLOCKED_NMI;
+	}
+	if (which & KVM_BLOCKED_SHADOW) {
+		new &= ~(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS);
+		/* one of them at a time */
+		if (blocked & KVM_X86_SHADOW_INT_MOV_SS)
+			new |= GUEST_INTR_STATE_MOV_SS;
+		else if (blocked & KVM_X86_SHADOW_INT_STI)
+			new |= GUEST_INTR_STATE_STI;
+	}
+	if (which & KVM_BLOCKED_NMI) {
+		new &= ~GUEST_INTR_STATE_NMI;
+		if (blocked & KVM_BLOCKED_NMI)
+			new |= GUEST_INTR_STATE_NMI;
+	}
+	if (new != old)
+		vmcs_write(GUEST_INTERRUPTIBILITY_INFO, new);
+}
+
+/* An IRET that faulted has opened NMIs, though the handler goes on. */
+static void mask_nmis_again(struct vmx_vcpu *v)
+{
+	/* without virtual NMIs this is of the host's */
+	if (vmx_feat.vnmi)
+		vmx_set_blocking(v->vcpu, KVM_BLOCKED_NMI, KVM_BLOCKED_NMI);
 }
 
 /**
@@ -107,7 +200,7 @@ void vmx_decode_vectoring(struct vmx_vcpu *v, struct kvm_event *ev, bool iret_fa
 
 	if (likely(!(info & VECTORING_INFO_VALID_MASK))) {
 		if (unlikely(iret_faulted))
-			mask_nmis_again();
+			mask_nmis_again(v);
 		return;
 	}
 
@@ -119,7 +212,7 @@ void vmx_decode_vectoring(struct vmx_vcpu *v, struct kvm_event *ev, bool iret_fa
 	case INTR_TYPE_NMI_INTR:
 		/* it will be delivered again, and masks NMIs then */
 		ev->type = KVM_EVENT_NMI;
-		vmx_set_nmi_mask(v->vcpu, false);
+		vmx_set_blocking(v->vcpu, KVM_BLOCKED_NMI, 0);
 		break;
 	case INTR_TYPE_SOFT_INTR:
 		ev->type = KVM_EVENT_SOFT_INTR;
@@ -140,160 +233,22 @@ void vmx_decode_vectoring(struct vmx_vcpu *v, struct kvm_event *ev, bool iret_fa
 	}
 }
 
-/*
- * The emulator is on its way through a state of protected mode that no entry takes, and
- * cannot deliver anything there. A guest that halts on the way is woken.
- */
-static bool must_wait(struct kvm_vcpu *vcpu)
-{
-	struct vmx_vcpu *v = to_vmx(vcpu);
-
-	if (likely(!(v->must_emulate | v->check_state)))
-		return false;
-	if (v->check_state)
-		vmx_check_state(v);
-	return v->must_emulate && is_protmode(vcpu) &&
-	       READ_ONCE(vcpu->arch.mp_state) == KVM_MP_STATE_RUNNABLE;
-}
-
 /**
- * vmx_intr_blocked() - would an external interrupt have to wait
+ * vmx_request_window() - exit as soon as the guest can take an event
  * @vcpu: the vCPU, loaded
+ * @type: KVM_EVENT_INTR or KVM_EVENT_NMI
  */
-bool vmx_intr_blocked(struct kvm_vcpu *vcpu)
-{
-	return must_wait(vcpu) || !(vmx_get_rflags(vcpu) & X86_EFLAGS_IF) ||
-	       (vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
-		(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS));
-}
-
-#define NMI_MASK_LIMIT	NSEC_PER_SEC
-
-/* The mask that a CPU without virtual NMIs does not keep. */
-static bool soft_nmi_mask(struct vmx_vcpu *v)
-{
-	struct kvm_vcpu *vcpu = v->vcpu;
-
-	if (likely(!v->nmi_masked))
-		return false;
-	/* one that is still on its way finds them on, and turns them off */
-	if (v->injecting)
-		return true;
-	if (!vmx_intr_blocked(vcpu)) {
-		v->nmi_masked = false;
-	} else if (vcpu->arch.nmi_pending &&
-		   ktime_get_ns() - v->nmi_masked_at > NMI_MASK_LIMIT) {
-		pr_warn_ratelimited("kvm_intel: vCPU %d has NMIs masked for more than a second: no longer\n",
-				    vcpu->vcpu_id);
-		v->nmi_masked = false;
-	}
-	return v->nmi_masked;
-}
-
-/**
- * vmx_nmi_blocked() - would an NMI have to wait
- * @vcpu: the vCPU, loaded
- */
-bool vmx_nmi_blocked(struct kvm_vcpu *vcpu)
-{
-	return must_wait(vcpu) || soft_nmi_mask(to_vmx(vcpu)) ||
-	       (vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
-		(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS | GUEST_INTR_STATE_NMI));
-}
-
-/**
- * vmx_request_intr_window() - exit as soon as the guest can take an interrupt
- * @vcpu: the vCPU, loaded
- * @on: ask for it, or no longer
- */
-void vmx_request_intr_window(struct kvm_vcpu *vcpu, bool on)
-{
-	vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, on);
-}
-
-/**
- * vmx_request_nmi_window() - exit as soon as the guest can take an NMI
- * @vcpu: the vCPU, loaded
- */
-void vmx_request_nmi_window(struct kvm_vcpu *vcpu)
+void vmx_request_window(struct kvm_vcpu *vcpu, enum kvm_event_type type)
 {
 	/*
 	 * Behind STI no CPU needs to give an NMI window: the other one comes as soon. One
 	 * without virtual NMIs has no NMI window.
 	 */
-	if (!vmx_feat.vnmi || vmcs_read(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_STI)
-		vmx_request_intr_window(vcpu, true);
+	if (type == KVM_EVENT_INTR || !vmx_feat.vnmi ||
+	    (vmcs_read(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_STI))
+		vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, true);
 	else
 		vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_NMI_WINDOW_EXITING, true);
-}
-
-/**
- * vmx_get_nmi_mask() - are NMIs masked by an NMI in service
- * @vcpu: the vCPU, loaded
- */
-bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu)
-{
-	if (!vmx_feat.vnmi)
-		return soft_nmi_mask(to_vmx(vcpu));
-	return vmcs_read(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_NMI;
-}
-
-/**
- * vmx_set_nmi_mask() - mask or unmask NMIs
- * @vcpu: the vCPU, loaded
- * @masked: whether
- */
-void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked)
-{
-	u32 old, new;
-
-	if (!vmx_feat.vnmi) {
-		struct vmx_vcpu *v = to_vmx(vcpu);
-
-		v->nmi_masked = masked;
-		v->nmi_masked_at = masked ? ktime_get_ns() : 0;
-		return;
-	}
-	old = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
-	new = old & ~GUEST_INTR_STATE_NMI;
-	if (masked)
-		new |= GUEST_INTR_STATE_NMI;
-	if (new != old)
-		vmcs_write(GUEST_INTERRUPTIBILITY_INFO, new);
-}
-
-/**
- * vmx_get_int_shadow() - KVM_X86_SHADOW_INT_* in force
- * @vcpu: the vCPU, loaded
- */
-u32 vmx_get_int_shadow(struct kvm_vcpu *vcpu)
-{
-	u32 info = vmcs_read(GUEST_INTERRUPTIBILITY_INFO), mask = 0;
-
-	if (info & GUEST_INTR_STATE_STI)
-		mask |= KVM_X86_SHADOW_INT_STI;
-	if (info & GUEST_INTR_STATE_MOV_SS)
-		mask |= KVM_X86_SHADOW_INT_MOV_SS;
-	return mask;
-}
-
-/**
- * vmx_set_int_shadow() - set the shadow
- * @vcpu: the vCPU, loaded
- * @mask: KVM_X86_SHADOW_INT_*, 0: none
- */
-void vmx_set_int_shadow(struct kvm_vcpu *vcpu, u32 mask)
-{
-	u32 old = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
-	u32 new = old & ~(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS);
-
-	/* one of them at a time */
-	if (mask & KVM_X86_SHADOW_INT_MOV_SS)
-		new |= GUEST_INTR_STATE_MOV_SS;
-	else if (mask & KVM_X86_SHADOW_INT_STI)
-		new |= GUEST_INTR_STATE_STI;
-	if (new != old)
-		vmcs_write(GUEST_INTERRUPTIBILITY_INFO, new);
 }
 
 /**

@@ -337,6 +337,7 @@ void vmx_decode_exit(struct vmx_vcpu *v, struct kvm_exit *exit)
 		exit->kind = KVM_XK_TRIPLE_FAULT;
 		break;
 	case EXIT_REASON_INTERRUPT_WINDOW:
+		vmx_set_cpu_ctl(v, CPU_BASED_INTR_WINDOW_EXITING, false);
 		exit->kind = KVM_XK_INTR_WINDOW;
 		break;
 	case EXIT_REASON_NMI_WINDOW:

@@ -3,12 +3,15 @@
  * L1TF: a guest may read by speculation what the host left in the L1 data cache,
  * so it is flushed before entries (Documentation/admin-guide/hw-vuln/l1tf.rst).
  *
- * Before every entry, which is more than the kernel's "conditional" asks for and
- * what its "always" does: the two settings differ in what sysfs says only.
- * Where the CPU has no command for it, as much memory as any such
- * cache holds is read instead.
+ * "always" is before each entry. "cond" is after what may have brought secrets into
+ * the cache: the process was in user space, another task ran, an interrupt came (the
+ * kernel notes that itself), an instruction was emulated. Not after an exit that was
+ * answered by code which touches nothing but the VM's own state and the host's page
+ * tables. Where the CPU has no command for it, as much memory as any such cache holds
+ * is read instead.
  */
 #include <linux/gfp.h>
+#include <linux/hardirq.h>
 #include <linux/jump_label.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
@@ -26,6 +29,7 @@ module_param(vmentry_l1d_flush, charp, 0444);
 MODULE_PARM_DESC(vmentry_l1d_flush, "Flush the L1 data cache at entries: auto, never, cond or always (default: auto, as l1tf= says)");
 
 DEFINE_STATIC_KEY_FALSE(vmx_l1d_should_flush);
+static DEFINE_STATIC_KEY_FALSE(l1d_flush_always);
 static unsigned long fill;
 
 static enum vmx_l1d_flush_state by_kernel(void)
@@ -84,6 +88,8 @@ int vmx_l1d_setup(void)
 		/* no page of it may be merged or be the zero page's twin */
 		memset((void *)fill, 0x5a, PAGE_SIZE << FILL_ORDER);
 	}
+	if (state == VMENTER_L1D_FLUSH_ALWAYS)
+		static_branch_enable(&l1d_flush_always);
 	static_branch_enable(&vmx_l1d_should_flush);
 	return 0;
 }
@@ -94,18 +100,26 @@ int vmx_l1d_setup(void)
 void vmx_l1d_teardown(void)
 {
 	static_branch_disable(&vmx_l1d_should_flush);
+	static_branch_disable(&l1d_flush_always);
 	free_pages(fill, FILL_ORDER);
 	fill = 0;
 	l1tf_vmx_mitigation = VMENTER_L1D_FLUSH_AUTO;
 }
 
 /**
- * vmx_l1d_flush() - flush this CPU's L1 data cache; interrupts off
+ * vmx_l1d_flush() - flush this CPU's L1 data cache if there is need to
+ * @vcpu: the vCPU about to be entered; interrupts off
  */
-void vmx_l1d_flush(void)
+void vmx_l1d_flush(struct kvm_vcpu *vcpu)
 {
 	unsigned long at;
 
+	if (!static_branch_unlikely(&l1d_flush_always)) {
+		if (!kvm_get_cpu_l1tf_flush_l1d())
+			return;
+		kvm_clear_cpu_l1tf_flush_l1d();
+	}
+	vcpu->stat.l1d_flush++;
 	if (!fill) {
 		wrmsrq(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 		return;

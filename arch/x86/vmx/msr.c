@@ -25,24 +25,12 @@ static int map_bit(u32 index)
 	return -1;
 }
 
-static void open_msr(struct vmx_vcpu *v, u32 index, bool read, bool write)
+static void open_msr(struct kvm_vcpu *vcpu, u32 index, bool write)
 {
-	struct kvm_vcpu *vcpu = v->vcpu;
 	int bit = map_bit(index);
 
-	if (bit < 0)
-		return;
-	if (read && kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_READ))
-		__clear_bit(bit, v->msr_bitmap);
-	if (write && kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_WRITE))
-		__clear_bit(bit + 0x800 * 8, v->msr_bitmap);
-}
-
-static bool has_spec_ctrl(struct kvm_vcpu *vcpu)
-{
-	return guest_has(vcpu, X86_FEATURE_SPEC_CTRL) ||
-	       guest_has(vcpu, X86_FEATURE_INTEL_STIBP) ||
-	       guest_has(vcpu, X86_FEATURE_SPEC_CTRL_SSBD);
+	if (bit >= 0)
+		__clear_bit(bit + (write ? 0x800 * 8 : 0), to_vmx(vcpu)->msr_bitmap);
 }
 
 /**
@@ -51,20 +39,8 @@ static bool has_spec_ctrl(struct kvm_vcpu *vcpu)
  */
 void vmx_update_msr_map(struct kvm_vcpu *vcpu)
 {
-	struct vmx_vcpu *v = to_vmx(vcpu);
-	unsigned int i;
-	int idx;
-
-	idx = srcu_read_lock(&vcpu->kvm->srcu);
-	memset(v->msr_bitmap, 0xff, PAGE_SIZE);
-	for (i = 0; i < ARRAY_SIZE(direct); i++)
-		open_msr(v, direct[i], true, true);
-	/* user space may have set it for a guest that has none */
-	if (v->spec_ctrl_direct && has_spec_ctrl(vcpu))
-		open_msr(v, MSR_IA32_SPEC_CTRL, true, true);
-	if (v->pred_cmd_direct && guest_has(vcpu, X86_FEATURE_SPEC_CTRL))
-		open_msr(v, MSR_IA32_PRED_CMD, false, true);
-	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	memset(to_vmx(vcpu)->msr_bitmap, 0xff, PAGE_SIZE);
+	kvm_open_msrs(vcpu, direct, ARRAY_SIZE(direct), open_msr);
 }
 
 static int syscall_slot(u32 index)
@@ -94,13 +70,6 @@ static unsigned int field_of(u32 index)
 	default:
 		return 0;
 	}
-}
-
-static bool has_tsc_aux(struct kvm_vcpu *vcpu, bool host)
-{
-	if (host)
-		return vmx_feat.tsc_aux;
-	return guest_has(vcpu, X86_FEATURE_RDTSCP) || guest_has(vcpu, X86_FEATURE_RDPID);
 }
 
 /**
@@ -135,56 +104,12 @@ int vmx_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 		msr->data = v->kernel_gs;
 		preempt_enable();
 		return 0;
-	case MSR_TSC_AUX:
-		if (!has_tsc_aux(vcpu, msr->host_initiated))
-			return 1;
-		msr->data = vcpu->arch.tsc_aux;
-		return 0;
-	case MSR_IA32_SPEC_CTRL:
-		if (!vmx_feat.spec_ctrl_bits || (!msr->host_initiated && !has_spec_ctrl(vcpu)))
-			return 1;
-		msr->data = vcpu->arch.spec_ctrl;
-		return 0;
 	case MSR_IA32_FEAT_CTL:
 		msr->data = v->feature_control;
 		return 0;
 	default:
 		return KVM_MSR_RET_INVALID;
 	}
-}
-
-static int set_pred_cmd(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
-{
-	struct vmx_vcpu *v = to_vmx(vcpu);
-
-	if (!msr->host_initiated && !guest_has(vcpu, X86_FEATURE_SPEC_CTRL))
-		return 1;
-	if (msr->data & ~(u64)PRED_CMD_IBPB)
-		return 1;
-	if (!boot_cpu_has(X86_FEATURE_IBPB))
-		return 1;
-	if (!msr->data)
-		return 0;
-	wrmsrq(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
-	v->pred_cmd_direct = true;
-	vmx_update_msr_map(vcpu);
-	return 0;
-}
-
-static int set_spec_ctrl(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
-{
-	struct vmx_vcpu *v = to_vmx(vcpu);
-
-	if (!vmx_feat.spec_ctrl_bits || (!msr->host_initiated && !has_spec_ctrl(vcpu)) ||
-	    (msr->data & ~vmx_feat.spec_ctrl_bits))
-		return 1;
-	vcpu->arch.spec_ctrl = msr->data;
-	/* a guest that uses it does so often */
-	if (msr->data && !v->spec_ctrl_direct) {
-		v->spec_ctrl_direct = true;
-		vmx_update_msr_map(vcpu);
-	}
-	return 0;
 }
 
 static void set_syscall_msr(struct vmx_vcpu *v, u32 index, u64 data)
@@ -245,15 +170,6 @@ int vmx_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 			wrmsrq(MSR_KERNEL_GS_BASE, msr->data);
 		preempt_enable();
 		return 0;
-	case MSR_TSC_AUX:
-		if (!has_tsc_aux(vcpu, msr->host_initiated) || msr->data >> 32)
-			return 1;
-		vcpu->arch.tsc_aux = msr->data;
-		return 0;
-	case MSR_IA32_SPEC_CTRL:
-		return set_spec_ctrl(vcpu, msr);
-	case MSR_IA32_PRED_CMD:
-		return set_pred_cmd(vcpu, msr);
 	case MSR_IA32_FEAT_CTL:
 		/* locked, with nothing enabled that a guest does not have */
 		if (!msr->host_initiated || (msr->data & ~(u64)FEAT_CTL_LOCKED))
@@ -279,43 +195,17 @@ int vmx_get_feature_msr(u32 index, u64 *data)
 }
 
 /**
- * vmx_has_emulated_msr() - may this MSR exist here at all
- * @index: MSR
- */
-bool vmx_has_emulated_msr(u32 index)
-{
-	switch (index) {
-	case MSR_IA32_SMBASE:
-	case MSR_IA32_MCG_EXT_CTL:
-	case MSR_AMD64_VIRT_SPEC_CTRL:
-	case MSR_AMD64_DE_CFG:
-	case MSR_VM_HSAVE_PA:
-		return false;
-	default:
-		return true;
-	}
-}
-
-/**
- * vmx_write_tsc_offset() - set what is added to the TSC
+ * vmx_write_tsc() - how the guest's TSC follows from the host's has changed
  * @vcpu: the vCPU, loaded
- * @offset: counts
  */
-void vmx_write_tsc_offset(struct kvm_vcpu *vcpu, u64 offset)
-{
-	vmcs_write(TSC_OFFSET, offset);
-}
-
-/**
- * vmx_write_tsc_multiplier() - set what the TSC is multiplied by before that
- * @vcpu: the vCPU, loaded
- * @ratio: 16.48 fixed point; 0: one
- */
-void vmx_write_tsc_multiplier(struct kvm_vcpu *vcpu, u64 ratio)
+void vmx_write_tsc(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *v = to_vmx(vcpu);
+	u64 ratio = vcpu->arch.tsc_scaling_ratio ?: BIT_ULL(VMX_TSC_FRAC_BITS);
 
-	v->tsc_ratio = ratio ?: BIT_ULL(VMX_TSC_FRAC_BITS);
-	if (vmx_feat.tsc_scaling)
-		vmcs_write(TSC_MULTIPLIER, v->tsc_ratio);
+	vmcs_write(TSC_OFFSET, vcpu->arch.tsc_offset);
+	if (vmx_feat.tsc_scaling && v->tsc_ratio != ratio) {
+		v->tsc_ratio = ratio;
+		vmcs_write(TSC_MULTIPLIER, ratio);
+	}
 }

@@ -114,7 +114,7 @@ void vmx_check_state(struct vmx_vcpu *v)
 	read_segs(segs);
 	if (v->guest_cr0 & X86_CR0_PE) {
 		v->must_emulate = vmx_emulate_invalid &&
-			!vmx_segs_valid(segs, vmx_get_rflags(vcpu) & X86_EFLAGS_VM,
+			!vmx_segs_valid(segs, kvm_rflags_read(vcpu) & X86_EFLAGS_VM,
 					vcpu->arch.efer & EFER_LMA);
 		return;
 	}
@@ -129,6 +129,21 @@ void vmx_check_state(struct vmx_vcpu *v)
 	if (!fits)
 		round_to_vm86(segs);
 	enter_vm86(v, segs);
+}
+
+/**
+ * vmx_rmode_prepare() - about to enter: have the VMCS a state that the CPU takes
+ * @v: the vCPU, loaded; interrupts off
+ *
+ * Return: true when it does not, and the emulator has to go on.
+ */
+bool vmx_rmode_prepare(struct vmx_vcpu *v)
+{
+	/* protected mode may have become virtual-8086 mode, or the other way round */
+	if (v->check_state ||
+	    (!v->vm86 && (v->vcpu->arch.regs_dirty & BIT(VCPU_REG_RFLAGS))))
+		vmx_check_state(v);
+	return v->must_emulate;
 }
 
 /**
@@ -246,5 +261,5 @@ void vmx_rmode_inject(struct vmx_vcpu *v, const struct kvm_event *ev)
 		return;
 	}
 	if (ev->type == KVM_EVENT_NMI)
-		vmx_set_nmi_mask(vcpu, true);
+		vmx_set_blocking(vcpu, KVM_BLOCKED_NMI, KVM_BLOCKED_NMI);
 }

@@ -33,19 +33,14 @@ const struct vmx_seg_fields vmx_seg_fields[VCPU_NR_SEGS] = {
 };
 
 /**
- * vmx_update_intercepts() - which exceptions to see
+ * vmx_update_intercepts() - which exceptions and debug register accesses to see
  * @vcpu: the vCPU, loaded
- *
- * #MC belongs to the host. #AC and #DB could loop without end in their own
- * delivery and keep the CPU. #UD may be an instruction that we can carry out.
  */
 void vmx_update_intercepts(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *v = to_vmx(vcpu);
-	u32 bitmap = BIT(DB_VECTOR) | BIT(AC_VECTOR) | BIT(MC_VECTOR) | BIT(UD_VECTOR);
+	u32 bitmap = kvm_exceptions_to_intercept(vcpu);
 
-	if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_SW_BP)
-		bitmap |= BIT(BP_VECTOR);
 	/* none may go through the guest's IDT, which is that of real mode */
 	if (unlikely(v->vm86))
 		bitmap = ~0u;
@@ -53,11 +48,8 @@ void vmx_update_intercepts(struct kvm_vcpu *vcpu)
 		v->exc_bitmap = bitmap;
 		vmcs_write(EXCEPTION_BITMAP, bitmap);
 	}
-	/* the debug registers are the debugger's now: take them from the guest */
-	if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_HW_BP) {
-		vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
-		vmx_set_cpu_ctl(v, CPU_BASED_MOV_DR_EXITING, true);
-	}
+	vmx_set_cpu_ctl(v, CPU_BASED_MOV_DR_EXITING,
+			!(vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT));
 }
 
 static u32 cpu2_controls(struct vmx_vcpu *v)
@@ -86,10 +78,10 @@ static u32 cpu2_controls(struct vmx_vcpu *v)
 }
 
 /**
- * vmx_cpuid_changed() - the guest's CPUID was set
+ * vmx_update_config() - the guest's CPUID or the MSR filter changed
  * @vcpu: the vCPU, loaded
  */
-void vmx_cpuid_changed(struct kvm_vcpu *vcpu)
+void vmx_update_config(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *v = to_vmx(vcpu);
 	unsigned long cr4 = kvm_read_cr4(vcpu);
@@ -249,7 +241,7 @@ int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	v->vpid = vmx_alloc_vpid();
 	v->tsc_ratio = BIT_ULL(VMX_TSC_FRAC_BITS);
 	v->feature_control = FEAT_CTL_LOCKED;
-	v->run.regs = vcpu->arch.regs;
+	v->run.sw.regs = vcpu->arch.regs;
 	vcpu->arch.backend = v;
 	return 0;
 }
@@ -286,8 +278,6 @@ void vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 
 	if (!init) {
 		init_vmcs(v);
-		v->spec_ctrl_direct = false;
-		v->pred_cmd_direct = false;
 		vmx_update_msr_map(vcpu);
 		vmcs_write(GUEST_SYSENTER_CS, 0);
 		vmcs_write(GUEST_SYSENTER_ESP, 0);
@@ -348,31 +338,6 @@ void vmx_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg)
 }
 
 /**
- * vmx_get_rflags() - the guest's RFLAGS
- * @vcpu: the vCPU, loaded
- */
-unsigned long vmx_get_rflags(struct kvm_vcpu *vcpu)
-{
-	return kvm_reg_read_raw(vcpu, VCPU_REG_RFLAGS);
-}
-
-/**
- * vmx_set_rflags() - set the guest's RFLAGS
- * @vcpu: the vCPU, loaded
- * @rflags: value
- */
-void vmx_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
-{
-	struct vmx_vcpu *v = to_vmx(vcpu);
-
-	/* virtual-8086 mode begins or ends */
-	if (unlikely(!vmx_feat.unrestricted && !v->vm86 &&
-		     ((rflags ^ vmx_get_rflags(vcpu)) & X86_EFLAGS_VM)))
-		v->check_state = true;
-	kvm_reg_write_raw(vcpu, VCPU_REG_RFLAGS, rflags);
-}
-
-/**
  * vmx_get_segment() - a segment register, in the ABI's form
  * @vcpu: the vCPU, loaded
  * @seg: which
@@ -383,6 +348,11 @@ void vmx_get_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg, struct kvm_segment
 	struct vmx_vcpu *v = to_vmx(vcpu);
 	struct vmx_seg s;
 
+	if (seg >= VCPU_NR_SEGS) {
+		var->base = vmcs_read(seg == VCPU_SEG_GDTR ? GUEST_GDTR_BASE : GUEST_IDTR_BASE);
+		var->limit = vmcs_read(seg == VCPU_SEG_GDTR ? GUEST_GDTR_LIMIT : GUEST_IDTR_LIMIT);
+		return;
+	}
 	vmx_read_seg(seg, &s);
 	if (unlikely(v->vm86))
 		vmx_rmode_get_seg(v, seg, &s);
@@ -397,8 +367,14 @@ void vmx_get_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg, struct kvm_segment
  */
 void vmx_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg, const struct kvm_segment *var)
 {
-	struct vmx_seg s = vmx_seg_from_abi(seg, var);
+	struct vmx_seg s;
 
+	if (seg >= VCPU_NR_SEGS) {
+		vmcs_write(seg == VCPU_SEG_GDTR ? GUEST_GDTR_BASE : GUEST_IDTR_BASE, var->base);
+		vmcs_write(seg == VCPU_SEG_GDTR ? GUEST_GDTR_LIMIT : GUEST_IDTR_LIMIT, var->limit);
+		return;
+	}
+	s = vmx_seg_from_abi(seg, var);
 	if (!vmx_feat.unrestricted && vmx_rmode_set_seg(to_vmx(vcpu), seg, &s))
 		return;
 	vmx_write_seg(seg, &s);
@@ -422,35 +398,6 @@ int vmx_get_cpl(struct kvm_vcpu *vcpu)
 bool vmx_is_64_bit_code(struct kvm_vcpu *vcpu)
 {
 	return is_long_mode(vcpu) && (vmcs_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK);
-}
-
-/**
- * vmx_get_dtable() - GDTR or IDTR
- * @vcpu: the vCPU, loaded
- * @which: which
- * @dt: filled
- */
-void vmx_get_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which, struct kvm_dtable *dt)
-{
-	bool gdt = which == KVM_DT_GDT;
-
-	dt->base = vmcs_read(gdt ? GUEST_GDTR_BASE : GUEST_IDTR_BASE);
-	dt->limit = vmcs_read(gdt ? GUEST_GDTR_LIMIT : GUEST_IDTR_LIMIT);
-}
-
-/**
- * vmx_set_dtable() - set GDTR or IDTR
- * @vcpu: the vCPU, loaded
- * @which: which
- * @dt: value
- */
-void vmx_set_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
-		    const struct kvm_dtable *dt)
-{
-	bool gdt = which == KVM_DT_GDT;
-
-	vmcs_write(gdt ? GUEST_GDTR_BASE : GUEST_IDTR_BASE, dt->base);
-	vmcs_write(gdt ? GUEST_GDTR_LIMIT : GUEST_IDTR_LIMIT, dt->limit);
 }
 
 /**
@@ -560,29 +507,14 @@ void vmx_load_root(struct kvm_vcpu *vcpu, hpa_t root, int level)
 }
 
 /**
- * vmx_load_debugregs() - who may touch the debug registers has changed
- * @vcpu: the vCPU, loaded
- */
-void vmx_load_debugregs(struct kvm_vcpu *vcpu)
-{
-	vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_MOV_DR_EXITING,
-			!(vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT));
-}
-
-/**
- * vmx_sync_debugregs() - take what the guest wrote without an exit
+ * vmx_sync_debugregs() - take DR6 that the guest wrote without an exit
  * @vcpu: the vCPU; interrupts off, the guest's registers in the CPU
  *
  * DR7 was read after the exit: the CPU has the host's by now.
  */
 void vmx_sync_debugregs(struct kvm_vcpu *vcpu)
 {
-	get_debugreg(vcpu->arch.db[0], 0);
-	get_debugreg(vcpu->arch.db[1], 1);
-	get_debugreg(vcpu->arch.db[2], 2);
-	get_debugreg(vcpu->arch.db[3], 3);
 	get_debugreg(vcpu->arch.dr6, 6);
 	set_debugreg(VMX_DR6_INIT, 6);
-	vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
 	vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_MOV_DR_EXITING, true);
 }

@@ -81,15 +81,6 @@ MODULE_PARM_DESC(dump_invalid_vmcs, "Log the VMCS when the CPU refuses it (defau
 
 struct vmx_features vmx_feat __ro_after_init;
 
-static int vmx_vm_init(struct kvm *kvm)
-{
-	return 0;
-}
-
-static void vmx_vm_destroy(struct kvm *kvm)
-{
-}
-
 static struct kvm_backend_ops vmx_ops __initdata = {
 	.name			= "Intel VMX",
 	.owner			= THIS_MODULE,
@@ -99,51 +90,35 @@ static struct kvm_backend_ops vmx_ops __initdata = {
 	.enable_cpu		= vmx_enable_cpu,
 	.disable_cpu		= vmx_disable_cpu,
 	.check_cpu		= vmx_check_cpu,
-	.vm_init		= vmx_vm_init,
-	.vm_destroy		= vmx_vm_destroy,
 	.vcpu_create		= vmx_vcpu_create,
 	.vcpu_free		= vmx_vcpu_free,
 	.vcpu_reset		= vmx_vcpu_reset,
 	.vcpu_load		= vmx_vcpu_load,
 	.vcpu_put		= vmx_vcpu_put,
-	.cpuid_changed		= vmx_cpuid_changed,
-	.prepare_switch		= vmx_prepare_switch,
+	.update_config		= vmx_update_config,
 	.enter			= vmx_enter,
 	.cache_reg		= vmx_cache_reg,
 	.get_segment		= vmx_get_segment,
 	.set_segment		= vmx_set_segment,
 	.get_cpl		= vmx_get_cpl,
 	.is_64_bit_code		= vmx_is_64_bit_code,
-	.get_dtable		= vmx_get_dtable,
-	.set_dtable		= vmx_set_dtable,
 	.set_cr0		= vmx_set_cr0,
 	.set_cr4		= vmx_set_cr4,
 	.set_efer		= vmx_set_efer,
-	.get_rflags		= vmx_get_rflags,
-	.set_rflags		= vmx_set_rflags,
 	.load_root		= vmx_load_root,
-	.load_debugregs		= vmx_load_debugregs,
 	.sync_debugregs		= vmx_sync_debugregs,
 	.update_intercepts	= vmx_update_intercepts,
 	.inject			= vmx_inject,
 	.cancel_injection	= vmx_cancel_injection,
-	.intr_blocked		= vmx_intr_blocked,
-	.nmi_blocked		= vmx_nmi_blocked,
-	.request_intr_window	= vmx_request_intr_window,
-	.request_nmi_window	= vmx_request_nmi_window,
-	.get_nmi_mask		= vmx_get_nmi_mask,
-	.set_nmi_mask		= vmx_set_nmi_mask,
-	.get_int_shadow		= vmx_get_int_shadow,
-	.set_int_shadow		= vmx_set_int_shadow,
+	.get_blocking		= vmx_get_blocking,
+	.set_blocking		= vmx_set_blocking,
+	.request_window		= vmx_request_window,
 	.update_cr8_intercept	= vmx_update_cr8_intercept,
 	.flush_tlb		= vmx_flush_tlb,
 	.get_msr		= vmx_get_msr,
 	.set_msr		= vmx_set_msr,
 	.get_feature_msr	= vmx_get_feature_msr,
-	.msr_filter_changed	= vmx_update_msr_map,
-	.write_tsc_offset	= vmx_write_tsc_offset,
-	.write_tsc_multiplier	= vmx_write_tsc_multiplier,
-	.has_emulated_msr	= vmx_has_emulated_msr,
+	.write_tsc		= vmx_write_tsc,
 };
 
 static void __init detect_features(void)
@@ -162,15 +137,6 @@ static void __init detect_features(void)
 	vmx_feat.tsc_scaling = vmx_caps.cpu2 & SECONDARY_EXEC_TSC_SCALING;
 	vmx_feat.ple = vmx_ple_gap && (vmx_caps.cpu2 & SECONDARY_EXEC_PAUSE_LOOP_EXITING);
 	vmx_feat.pat_switch = vmx_caps.entry & VM_ENTRY_LOAD_IA32_PAT;
-	vmx_feat.tsc_aux = (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID)) &&
-			   (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP);
-
-	if (boot_cpu_has(X86_FEATURE_SPEC_CTRL))
-		vmx_feat.spec_ctrl_bits |= SPEC_CTRL_IBRS;
-	if (boot_cpu_has(X86_FEATURE_INTEL_STIBP))
-		vmx_feat.spec_ctrl_bits |= SPEC_CTRL_STIBP;
-	if (boot_cpu_has(X86_FEATURE_SPEC_CTRL_SSBD))
-		vmx_feat.spec_ctrl_bits |= SPEC_CTRL_SSBD;
 
 	rdmsrq(MSR_EFER, vmx_feat.host_efer);
 	if (vmx_feat.pat_switch)
@@ -179,7 +145,7 @@ static void __init detect_features(void)
 		rdmsrq(vmx_syscall_msrs[i], vmx_feat.host_syscall_msr[i]);
 
 	/* instructions and registers that need a control which this CPU has not */
-	if (!vmx_feat.tsc_aux) {
+	if (!(vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP)) {
 		kvm_cpuid_clear_cap(X86_FEATURE_RDTSCP);
 		kvm_cpuid_clear_cap(X86_FEATURE_RDPID);
 	}
@@ -197,6 +163,7 @@ static int __init configure_mmu(void)
 		.accessed = vmx_feat.ept_ad ? VMX_EPT_ACCESS_BIT : 0,
 		.dirty = vmx_feat.ept_ad ? VMX_EPT_DIRTY_BIT : 0,
 		.cpu_logs_dirty = vmx_feat.pml,
+		.exec = VMX_EPT_EXECUTABLE_MASK,
 		/* write-back whatever the guest's PAT says: no device of it snoops less */
 		.ram = (u64)MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT,
 		.io = (u64)MTRR_TYPE_UNCACHABLE << VMX_EPT_MT_EPTE_SHIFT,
@@ -239,6 +206,8 @@ static int __init vmx_init(void)
 	vmx_ops.tdp = true;
 	vmx_ops.guest_timer = vmx_feat.preemption_timer;
 	vmx_ops.real_mode_pages = !vmx_feat.unrestricted;
+	vmx_ops.has_tsc_aux = (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&
+			      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
 	vmx_ops.has_wbinvd_exit = vmx_caps.cpu2 & SECONDARY_EXEC_WBINVD_EXITING;
 	if (vmx_feat.tsc_scaling) {
 		vmx_ops.tsc_scaling_frac_bits = VMX_TSC_FRAC_BITS;

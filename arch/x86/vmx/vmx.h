@@ -10,16 +10,11 @@
 #ifndef KVM_OOT_VMX_H
 #define KVM_OOT_VMX_H
 
-/* struct vmx_run as entry.S sees it; checked in enter.c */
-#define VMX_RUN_REGS		0
-#define VMX_RUN_HOST_RSP	8
-#define VMX_RUN_HOST_SPEC	16
-#define VMX_RUN_GUEST_SPEC	24
-#define VMX_RUN_FLAGS		32
+#include "arch/x86/switch.h"
 
-#define VMX_RUN_SWITCH_SPEC	1	/* SPEC_CTRL differs between host and guest */
-#define VMX_RUN_READ_SPEC	2	/* the guest writes SPEC_CTRL unseen */
-#define VMX_RUN_LAUNCHED_BIT	2	/* VMRESUME, not VMLAUNCH */
+/* struct vmx_run as entry.S sees it; checked in enter.c */
+#define VMX_RUN_HOST_RSP	KVM_SWITCH_SIZE
+#define VMX_RUN_LAUNCHED_BIT	KVM_SWITCH_BACKEND_BIT	/* VMRESUME, not VMLAUNCH */
 
 #define VMX_FIELD_HOST_RSP	0x6c14
 
@@ -51,18 +46,12 @@
 
 /**
  * struct vmx_run - what entry.S needs; offsets are VMX_RUN_*
- * @regs: vcpu->arch.regs
+ * @sw: registers and MSRs, as for any backend; and the launched bit
  * @host_rsp: what HOST_RSP of the VMCS holds
- * @host_spec: host's SPEC_CTRL
- * @guest_spec: guest's SPEC_CTRL, in and out
- * @flags: VMX_RUN_SWITCH_SPEC, VMX_RUN_READ_SPEC, the launched bit
  */
 struct vmx_run {
-	unsigned long *regs;
+	struct kvm_switch sw;
 	unsigned long host_rsp;
-	u64 host_spec;
-	u64 guest_spec;
-	u32 flags;
 };
 
 /* the region that VMPTRLD takes; all but the first word is the CPU's own */
@@ -100,7 +89,6 @@ struct vmx_vcpu {
 	u16 host_fs, host_gs, host_ds, host_es;
 	u64 host_kernel_gs;
 	u64 host_debugctl;
-	u32 hw_tsc_aux;
 	bool syscall_loaded;		/* the CPU has the guest's STAR, LSTAR, SFMASK */
 	unsigned long host_fs_base;	/* in the VMCS */
 
@@ -140,8 +128,6 @@ struct vmx_vcpu {
 	struct vmx_seg rm_tr;
 	unsigned long rm_iopl;
 
-	bool spec_ctrl_direct;		/* guest used it: no more interception */
-	bool pred_cmd_direct;
 	unsigned int ple_window;
 	u64 feature_control;
 };
@@ -152,7 +138,6 @@ struct vmx_cpu {
 	struct vmx_region *vmxon;
 	struct vmx_region *current_vmcs;
 	struct list_head loaded;	/* vCPUs whose VMCS may be in this CPU */
-	u32 host_tsc_aux;
 };
 
 DECLARE_PER_CPU(struct vmx_cpu, vmx_cpu);
@@ -193,8 +178,6 @@ struct vmx_features {
 	bool tsc_scaling;
 	bool ple;
 	bool pat_switch;
-	bool tsc_aux;
-	u64 spec_ctrl_bits;
 	u64 host_efer, host_pat;
 	u64 host_syscall_msr[VMX_NR_SYSCALL_MSRS];
 };
@@ -305,7 +288,7 @@ int vmx_check_cpu(void);
 void vmx_emergency_disable(void);
 void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu);
 void vmx_vcpu_put(struct kvm_vcpu *vcpu);
-void vmx_prepare_switch(struct kvm_vcpu *vcpu);
+void vmx_prepare_switch(struct vmx_vcpu *v);
 void vmx_load_syscall_msrs(struct vmx_vcpu *v);
 void vmx_release_vmcs(struct vmx_vcpu *v);
 struct vmx_region *vmx_alloc_region(int node);
@@ -320,36 +303,25 @@ int vmx_vcpu_create(struct kvm_vcpu *vcpu);
 void vmx_vcpu_free(struct kvm_vcpu *vcpu);
 void vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
 void vmx_update_intercepts(struct kvm_vcpu *vcpu);
-void vmx_cpuid_changed(struct kvm_vcpu *vcpu);
+void vmx_update_config(struct kvm_vcpu *vcpu);
 void vmx_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg);
 void vmx_get_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg, struct kvm_segment *var);
 void vmx_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg, const struct kvm_segment *var);
 int vmx_get_cpl(struct kvm_vcpu *vcpu);
 bool vmx_is_64_bit_code(struct kvm_vcpu *vcpu);
-void vmx_get_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which, struct kvm_dtable *dt);
-void vmx_set_dtable(struct kvm_vcpu *vcpu, enum kvm_dtable_id which,
-		    const struct kvm_dtable *dt);
 void vmx_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0);
 void vmx_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4);
 void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer);
-unsigned long vmx_get_rflags(struct kvm_vcpu *vcpu);
-void vmx_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags);
 void vmx_load_root(struct kvm_vcpu *vcpu, hpa_t root, int level);
-void vmx_load_debugregs(struct kvm_vcpu *vcpu);
 void vmx_sync_debugregs(struct kvm_vcpu *vcpu);
 
 /* event.c */
 void vmx_inject(struct kvm_vcpu *vcpu, const struct kvm_event *ev);
 void vmx_cancel_injection(struct kvm_vcpu *vcpu, struct kvm_event *ev);
 void vmx_decode_vectoring(struct vmx_vcpu *v, struct kvm_event *ev, bool iret_faulted);
-bool vmx_intr_blocked(struct kvm_vcpu *vcpu);
-bool vmx_nmi_blocked(struct kvm_vcpu *vcpu);
-void vmx_request_intr_window(struct kvm_vcpu *vcpu, bool on);
-void vmx_request_nmi_window(struct kvm_vcpu *vcpu);
-bool vmx_get_nmi_mask(struct kvm_vcpu *vcpu);
-void vmx_set_nmi_mask(struct kvm_vcpu *vcpu, bool masked);
-u32 vmx_get_int_shadow(struct kvm_vcpu *vcpu);
-void vmx_set_int_shadow(struct kvm_vcpu *vcpu, u32 mask);
+u32 vmx_get_blocking(struct kvm_vcpu *vcpu);
+void vmx_set_blocking(struct kvm_vcpu *vcpu, u32 which, u32 blocked);
+void vmx_request_window(struct kvm_vcpu *vcpu, enum kvm_event_type type);
 void vmx_update_cr8_intercept(struct kvm_vcpu *vcpu, int tpr, int irr);
 
 /* enter.c, entry.S */
@@ -364,7 +336,7 @@ void vmx_decode_must_emulate(struct vmx_vcpu *v, struct kvm_exit *exit);
 /* l1d.c */
 int vmx_l1d_setup(void);
 void vmx_l1d_teardown(void);
-void vmx_l1d_flush(void);
+void vmx_l1d_flush(struct kvm_vcpu *vcpu);
 extern struct static_key_false vmx_l1d_should_flush;
 
 /* pml.c */
@@ -378,6 +350,7 @@ void vmx_load_timer(struct vmx_vcpu *v);
 
 /* rmode.c */
 void vmx_check_state(struct vmx_vcpu *v);
+bool vmx_rmode_prepare(struct vmx_vcpu *v);
 void vmx_rmode_get_seg(struct vmx_vcpu *v, enum kvm_seg seg, struct vmx_seg *s);
 bool vmx_rmode_set_seg(struct vmx_vcpu *v, enum kvm_seg seg, const struct vmx_seg *s);
 void vmx_rmode_set_cr0(struct vmx_vcpu *v, unsigned long cr0);
@@ -389,9 +362,7 @@ void vmx_update_msr_map(struct kvm_vcpu *vcpu);
 int vmx_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr);
 int vmx_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
 int vmx_get_feature_msr(u32 index, u64 *data);
-bool vmx_has_emulated_msr(u32 index);
-void vmx_write_tsc_offset(struct kvm_vcpu *vcpu, u64 offset);
-void vmx_write_tsc_multiplier(struct kvm_vcpu *vcpu, u64 ratio);
+void vmx_write_tsc(struct kvm_vcpu *vcpu);
 
 #endif /* __ASSEMBLER__ */
 #endif /* KVM_OOT_VMX_H */

@@ -178,6 +178,18 @@ static void general_detect(void)
 	SYNC(1);
 }
 
+/* one access that a debugger may want to see */
+static void dr_read(void)
+{
+	u64 v;
+
+	asm volatile("mov %0, %%dr0" : : "r"((u64)target));
+	SYNC(1);
+	asm volatile("mov %%dr0, %0" : "=a"(v));	/* 0f 21 c0 */
+	SYNC(2);
+	GUEST_EQ(v, target);
+}
+
 static void on_step(struct frame *f)
 {
 	u64 v;
@@ -401,6 +413,9 @@ void guest_main(u64 test, u64 a, u64 b)
 		break;
 	case EVENTS_GENERAL_DETECT:
 		general_detect();
+		break;
+	case EVENTS_DR_READ:
+		dr_read();
 		break;
 	case EVENTS_CANONICAL:
 		canonical();

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Operations of payloads/bench.c */
+#ifndef SELFTEST_BENCH_H
+#define SELFTEST_BENCH_H
+
+enum {
+	BENCH_NOTHING, BENCH_CPUID, BENCH_RDMSR, BENCH_WRMSR, BENCH_VMCALL,
+	BENCH_VMMCALL, BENCH_OUT, BENCH_IN, BENCH_MMIO_WRITE, BENCH_MMIO_READ,
+	BENCH_TOUCH_4K, BENCH_TOUCH_2M,
+};
+
+/* the time of each operation, in ticks of the TSC: u64[] */
+#define BENCH_SAMPLES	0x200000
+#define BENCH_MAX	4096
+/* what BENCH_TOUCH_* touches */
+#define BENCH_MEMORY	0x1000000
+
+#endif
