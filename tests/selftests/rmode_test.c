@@ -85,6 +85,9 @@ static void flags(void)
 	SAYS(v, CODE_SEG);
 	SAYS(v, 0x2345);
 	OK(ioctl(v->fd, KVM_GET_SREGS, &is));
+	/* real mode does not look at it, and an emulated CPU makes writable data of it */
+	if (is.cs.type == 3)
+		is.cs.type = was.cs.type;
 	same_segment("cs", &was.cs, &is.cs);
 	same_segment("es", &was.es, &is.es);
 	same_segment("ss", &was.ss, &is.ss);
