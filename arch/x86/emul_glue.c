@@ -33,6 +33,7 @@
  * @vcpu: the vCPU
  * @gpa: where the memory operand is, when @have_gpa
  * @have_gpa: the nested fault told the address, and it is that of the operand
+ * @gpa_is_mmio: and there is no memory
  * @pio_out: a port write waits for user space
  * @halted: HLT was carried out
  * @rflags: with what the debugger set, before the instruction
@@ -43,6 +44,7 @@ struct kvm_emul {
 	struct kvm_vcpu *vcpu;
 	gpa_t gpa;
 	bool have_gpa;
+	bool gpa_is_mmio;
 	bool pio_out;
 	bool halted;
 	unsigned long rflags;
@@ -68,6 +70,7 @@ static void to_exception(struct x86_exception *x, const struct kvm_fault *f)
 /* One or two pieces of guest physical memory that an access covers. */
 struct kvm_emul_span {
 	unsigned int nr;
+	bool mmio;		/* a device, known without a look */
 	struct {
 		gpa_t gpa;
 		unsigned int len;
@@ -87,6 +90,7 @@ static int translate(struct x86_emul *e, u64 linear, unsigned int bytes,
 		access |= PFERR_USER;
 
 	span->nr = 0;
+	span->mmio = false;
 	while (bytes) {
 		gpa_t gpa;
 
@@ -97,6 +101,7 @@ static int translate(struct x86_emul *e, u64 linear, unsigned int bytes,
 		    !(access & PFERR_FETCH) &&
 		    offset_in_page(linear) == offset_in_page(k->gpa)) {
 			gpa = k->gpa;
+			span->mmio = k->gpa_is_mmio;
 		} else {
 			gpa = kvm_mmu_gva_to_gpa(vcpu, linear, access, &fault);
 			if (gpa == KVM_INVALID_GPA) {
@@ -146,8 +151,8 @@ static int op_read(struct x86_emul *e, u64 linear, void *val,
 	if (r != X86_EMUL_CONTINUE)
 		return r;
 	for (i = 0; i < span.nr; i++) {
-		if (kvm_read_guest(vcpu->kvm, span.part[i].gpa, val,
-				   span.part[i].len)) {
+		if (span.mmio || kvm_read_guest(vcpu->kvm, span.part[i].gpa, val,
+						span.part[i].len)) {
 			r = kvm_emul_mmio(vcpu, span.part[i].gpa,
 					  span.part[i].len, val, false);
 			if (r != X86_EMUL_CONTINUE)
@@ -166,8 +171,8 @@ static int write_span(struct kvm_vcpu *vcpu, const struct kvm_emul_span *span,
 
 	for (i = 0; i < span->nr; i++) {
 		/* a read-only slot answers like a device */
-		if (kvm_write_guest(vcpu->kvm, span->part[i].gpa, val,
-				    span->part[i].len)) {
+		if (span->mmio || kvm_write_guest(vcpu->kvm, span->part[i].gpa, val,
+						  span->part[i].len)) {
 			r = kvm_emul_mmio(vcpu, span->part[i].gpa,
 					  span->part[i].len, (void *)val, true);
 			if (r != X86_EMUL_CONTINUE)
@@ -761,12 +766,12 @@ static void commit(struct kvm_emul *k)
 {
 	struct kvm_vcpu *vcpu = k->vcpu;
 	struct x86_emul *e = &k->e;
-	int i;
+	unsigned int i;
 
-	for (i = 0; i < 16; i++)
-		if (e->gpr_dirty & BIT(i))
-			kvm_gpr_write(vcpu, i, e->gpr[i]);
-	e->gpr_dirty = 0;
+	for (; e->gpr_dirty; e->gpr_dirty &= ~BIT(i)) {
+		i = __ffs(e->gpr_dirty);
+		kvm_gpr_write(vcpu, i, e->gpr[i]);
+	}
 	kvm_rip_write(vcpu, e->rip);
 	if (e->rflags != kvm_get_rflags(vcpu))
 		kvm_set_rflags(vcpu, e->rflags);
@@ -1061,10 +1066,41 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
 	if ((flags & KVM_EMUL_TDP_FAULT) && gpa_is_operand(&k->e.d)) {
 		k->gpa = gpa;
 		k->have_gpa = true;
+		k->gpa_is_mmio = flags & KVM_EMUL_MMIO;
 	}
 	return execute(k, flags);
 }
 EXPORT_SYMBOL_GPL(kvm_emulate_insn);
+
+/**
+ * kvm_deliver_real_mode_event() - deliver an event through the real-mode vector table
+ * @vcpu: the vCPU in real mode, loaded, SRCU held
+ * @vector: vector
+ * @insn_len: bytes of the instruction to return behind, 0 for what is none
+ *
+ * For a backend whose hardware has no real mode.
+ * Return: 0, or -EFAULT when the frame cannot be pushed or the table not be read.
+ */
+int kvm_deliver_real_mode_event(struct kvm_vcpu *vcpu, u8 vector, unsigned int insn_len)
+{
+	struct kvm_emul *k = container_of(vcpu->arch.emul, struct kvm_emul, e);
+
+	x86_emul_init(&k->e);
+	load_registers(k);
+	k->have_gpa = false;
+	k->pio_out = false;
+	k->halted = false;
+	vcpu->mmio_needed = false;
+	k->e.rip = (k->e.rip + insn_len) & 0xffff;
+	if (x86_emul_int_real(&k->e, vector) != X86_EMUL_CONTINUE || vcpu->mmio_needed) {
+		vcpu->mmio_needed = false;
+		return -EFAULT;
+	}
+	commit(k);
+	kvm_set_int_shadow(vcpu, 0);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_deliver_real_mode_event);
 
 /**
  * kvm_emulate_task_switch() - carry out a hardware task switch

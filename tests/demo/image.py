@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Makes the demo guest's disk: no mount and no privilege needed.
 
-MBR with syslinux's boot code; a FAT partition with syslinux, systemd-boot (for UEFI), Debian's unmodified kernel and a
-small initramfs; an ext4 partition with a BusyBox user space and a 32 MiB file with its SHA-256.
+MBR with syslinux's boot code; a FAT partition with syslinux, systemd-boot (for UEFI), a kernel (Debian's, as it is, where
+nothing else is asked for) and a small initramfs; an ext4 partition with a BusyBox user space and a 32 MiB file with its SHA-256.
 """
 import hashlib
 import os
@@ -42,6 +42,7 @@ def initramfs(kernel, box, applets, modules, out):
     a.file(os.path.join(HERE, "guest-init"), "init")
     stage = out + ".modules"
     root = f"{stage}/lib/modules/{kernel.release}"
+    os.makedirs(root)
     for m in modules:
         os.makedirs(os.path.dirname(f"{root}/{m}"), exist_ok=True)
         shutil.copy(f"{kernel.modules}/{m}", f"{root}/{m}")

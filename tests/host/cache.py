@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -70,6 +71,31 @@ def lock(p, waiting=None):
         yield
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def one_of(paths, waiting):
+    """Hold an exclusive lock on one of the files, whichever is free first."""
+    fds = [os.open(p, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666) for p in paths]
+
+    def take():
+        for fd in fds:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                pass
+        return False
+
+    try:
+        if not take():
+            say(waiting)
+            while not take():
+                time.sleep(0.5)
+        yield
+    finally:
+        for fd in fds:
+            os.close(fd)
 
 
 def entry(name, make, announce=None):

@@ -102,14 +102,40 @@ u64 emul_gpr(const struct x86_emul *e, unsigned int reg, unsigned int bytes)
 	return e->gpr[reg] & size_mask(bytes);
 }
 
+/* Before the first write: what a fault gives back. */
+static void save_gpr(struct x86_emul *e, unsigned int reg)
+{
+	if (e->gpr_dirty & BIT(reg))
+		return;
+	e->saved_gpr[reg] = e->gpr[reg];
+	e->gpr_dirty |= BIT(reg);
+}
+
+static void restore_gprs(struct x86_emul *e)
+{
+	unsigned int reg;
+
+	for (reg = 0; reg < 16; reg++)
+		if (e->gpr_dirty & BIT(reg))
+			e->gpr[reg] = e->saved_gpr[reg];
+	e->gpr_dirty = 0;
+}
+
 void emul_set_gpr(struct x86_emul *e, unsigned int reg, u64 val, unsigned int bytes)
 {
+	save_gpr(e, reg);
 	/* 32 bits clear the upper half, 16 and 8 leave the rest */
 	if (bytes >= 4)
 		e->gpr[reg] = val & size_mask(bytes);
 	else
 		e->gpr[reg] = (e->gpr[reg] & ~size_mask(bytes)) | (val & size_mask(bytes));
-	e->gpr_dirty |= BIT(reg);
+}
+
+/* AH, CH, DH, BH: @reg is that of the whole register */
+void emul_set_gpr_high(struct x86_emul *e, unsigned int reg, u8 val)
+{
+	save_gpr(e, reg);
+	e->gpr[reg] = (e->gpr[reg] & ~0xff00ull) | val << 8;
 }
 
 /* ---- addresses ------------------------------------------------------------ */
@@ -152,8 +178,10 @@ int emul_address(struct x86_emul *e, enum x86_emul_seg seg, u64 ea,
 		*linear = ea;
 		if (seg == X86_SEG_FS || seg == X86_SEG_GS)
 			*linear += s->base;
+		/* the ends of a page are alike */
 		if (!emul_canonical(e, *linear) ||
-		    (bytes && !emul_canonical(e, *linear + bytes - 1)))
+		    ((*linear & 4095) + bytes > 4096 &&
+		     !emul_canonical(e, *linear + bytes - 1)))
 			return seg_fault(e, seg);
 		return X86_EMUL_CONTINUE;
 	}
@@ -342,13 +370,10 @@ static int write_operand(struct x86_emul *e, struct x86_operand *op, bool lock)
 
 	switch (op->type) {
 	case X86_OP_GPR:
-		if (op->high) {
-			e->gpr[op->reg] = (e->gpr[op->reg] & ~0xff00ull) |
-					  (op->val & 0xff) << 8;
-			e->gpr_dirty |= BIT(op->reg);
-		} else {
+		if (op->high)
+			emul_set_gpr_high(e, op->reg, op->val);
+		else
 			emul_set_gpr(e, op->reg, op->val, op->bytes);
-		}
 		break;
 	case X86_OP_MEM:
 		r = x86_emul_linear(e, true, &linear);
@@ -413,11 +438,8 @@ static int carry_out(struct x86_emul *e)
  */
 int x86_emul_execute(struct x86_emul *e)
 {
-	struct x86_operand ops[3];
 	int r;
 
-	memcpy(e->saved_gpr, e->gpr, sizeof(e->gpr));
-	memcpy(ops, e->d.op, sizeof(ops));
 	e->saved_rip = e->rip;
 	e->saved_rflags = e->rflags;
 	e->gpr_dirty = 0;
@@ -452,15 +474,16 @@ int x86_emul_execute(struct x86_emul *e)
 		e->tf = (e->saved_rflags & X86_EFLAGS_TF) && !e->no_trap;
 		break;
 	case X86_EMUL_RESTART:
-		/* the next round needs the operands as they were decoded */
-		memcpy(e->d.op, ops, sizeof(ops));
 		break;
 	default:
-		memcpy(e->gpr, e->saved_gpr, sizeof(e->gpr));
-		memcpy(e->d.op, ops, sizeof(ops));
+		/*
+		 * Carried out again, it finds its operands as they were decoded:
+		 * nothing but values is written to them, never to an immediate,
+		 * and all other values are read or made anew.
+		 */
+		restore_gprs(e);
 		e->rip = e->saved_rip;
 		e->rflags = e->saved_rflags;
-		e->gpr_dirty = 0;
 		break;
 	}
 	return r;

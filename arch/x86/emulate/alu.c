@@ -529,10 +529,9 @@ int em_xadd(struct x86_emul *e)
 	DST->val = add_flags(e, old, SRC->val, false, BYTES);
 	/* the source register gets the old value; the same register the sum */
 	if (SRC->high)
-		e->gpr[SRC->reg] = (e->gpr[SRC->reg] & ~0xff00ull) | (old & 0xff) << 8;
+		emul_set_gpr_high(e, SRC->reg, old);
 	else
 		emul_set_gpr(e, SRC->reg, old, BYTES);
-	e->gpr_dirty |= BIT(SRC->reg);
 	return X86_EMUL_CONTINUE;
 }
 

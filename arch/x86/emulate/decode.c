@@ -274,8 +274,8 @@ static int fetch_more(struct x86_emul *e, unsigned int want)
 {
 	while (e->fetch_len < want) {
 		u64 rip = e->rip + e->fetch_len, linear;
-		unsigned int n = X86_EMUL_INSN_MAX - e->fetch_len, page;
-		struct kvm_segment *cs = emul_seg(e, X86_SEG_CS);
+		/* one more than can be used: two words are copied faster than 15 bytes */
+		unsigned int n = sizeof(e->fetch) - e->fetch_len, page;
 		int r;
 
 		if (want > X86_EMUL_INSN_MAX)
@@ -285,6 +285,8 @@ static int fetch_more(struct x86_emul *e, unsigned int want)
 			if (!emul_canonical(e, linear))
 				return emul_gp(e, 0);
 		} else {
+			struct kvm_segment *cs = emul_seg(e, X86_SEG_CS);
+
 			rip = (u32)rip;
 			/* beyond the limit, only if that byte is needed */
 			if (rip > cs->limit)
@@ -298,18 +300,21 @@ static int fetch_more(struct x86_emul *e, unsigned int want)
 		r = e->ops->fetch(e, linear, e->fetch + e->fetch_len, n, &e->fault);
 		if (r != X86_EMUL_CONTINUE)
 			return r;
-		e->fetch_len += n;
+		e->fetch_len = min_t(unsigned int, e->fetch_len + n, X86_EMUL_INSN_MAX);
 	}
 	return X86_EMUL_CONTINUE;
 }
 
 static int next_byte(struct x86_emul *e, u8 *b)
 {
-	int r = fetch_more(e, e->fetch_pos + 1);
+	if (unlikely(e->fetch_pos == e->fetch_len)) {
+		int r = fetch_more(e, e->fetch_pos + 1);
 
-	if (r == X86_EMUL_CONTINUE)
-		*b = e->fetch[e->fetch_pos++];
-	return r;
+		if (r != X86_EMUL_CONTINUE)
+			return r;
+	}
+	*b = e->fetch[e->fetch_pos++];
+	return X86_EMUL_CONTINUE;
 }
 
 static int next_imm(struct x86_emul *e, unsigned int bytes, bool sign, u64 *val)
@@ -535,8 +540,6 @@ static int decode_operand(struct x86_emul *e, struct x86_operand *op, u8 kind,
 	int r = X86_EMUL_CONTINUE;
 
 	switch (kind) {
-	case K_NONE:
-		break;
 	case K_RM:
 		if (d->mem)
 			set_mem(e, op, bytes);
@@ -851,10 +854,10 @@ static int decode(struct x86_emul *e)
 			bytes = 2;
 	}
 
-	r = decode_operand(e, &d->op[0], dst, bytes);
-	if (r == X86_EMUL_CONTINUE)
+	r = dst ? decode_operand(e, &d->op[0], dst, bytes) : X86_EMUL_CONTINUE;
+	if (r == X86_EMUL_CONTINUE && src)
 		r = decode_operand(e, &d->op[1], src, src_bytes);
-	if (r == X86_EMUL_CONTINUE)
+	if (r == X86_EMUL_CONTINUE && desc->src2)
 		r = decode_operand(e, &d->op[2], desc->src2, bytes);
 	if (r != X86_EMUL_CONTINUE)
 		return r;

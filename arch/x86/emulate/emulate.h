@@ -415,7 +415,7 @@ struct x86_emul {
 	bool no_trap;
 	bool keep_rf;
 	bool task_switched;
-	u8 fetch[X86_EMUL_INSN_MAX];
+	u8 fetch[X86_EMUL_INSN_MAX + 1];
 	u8 fetch_len, fetch_pos;
 	struct kvm_segment seg[X86_NR_SEGS];
 	u8 buf[X86_EMUL_PIO_MAX * 4];

@@ -74,12 +74,10 @@ int em_xchg(struct x86_emul *e)
 		return X86_EMUL_CONTINUE;
 	}
 	DST->val = SRC->val;
-	if (SRC->high) {
-		e->gpr[SRC->reg] = (e->gpr[SRC->reg] & ~0xff00ull) | (v & 0xff) << 8;
-		e->gpr_dirty |= BIT(SRC->reg);
-	} else {
+	if (SRC->high)
+		emul_set_gpr_high(e, SRC->reg, v);
+	else
 		emul_set_gpr(e, SRC->reg, v, SRC->bytes);
-	}
 	return X86_EMUL_CONTINUE;
 }
 
@@ -148,9 +146,7 @@ int em_flag(struct x86_emul *e)
 
 int em_lahf(struct x86_emul *e)
 {
-	e->gpr[X86_GPR_RAX] = (e->gpr[X86_GPR_RAX] & ~0xff00ull) |
-			      ((e->rflags & FLAGS_LOW) | X86_EFLAGS_FIXED) << 8;
-	e->gpr_dirty |= BIT(X86_GPR_RAX);
+	emul_set_gpr_high(e, X86_GPR_RAX, (e->rflags & FLAGS_LOW) | X86_EFLAGS_FIXED);
 	return X86_EMUL_CONTINUE;
 }
 

@@ -112,6 +112,7 @@ struct kvm_segment *emul_seg(struct x86_emul *e, enum x86_emul_seg seg);
 void emul_put_seg(struct x86_emul *e, enum x86_emul_seg seg, const struct kvm_segment *s);
 u64 emul_gpr(const struct x86_emul *e, unsigned int reg, unsigned int bytes);
 void emul_set_gpr(struct x86_emul *e, unsigned int reg, u64 val, unsigned int bytes);
+void emul_set_gpr_high(struct x86_emul *e, unsigned int reg, u8 val);
 int emul_address(struct x86_emul *e, enum x86_emul_seg seg, u64 ea,
 		 unsigned int bytes, bool write, u64 *linear);
 int emul_read(struct x86_emul *e, enum x86_emul_seg seg, u64 ea, void *val,

@@ -7,6 +7,8 @@
  * bits accumulate over the levels; accessed and dirty bits are set with a locked
  * compare-and-exchange, and the walk begins again when somebody was faster.
  */
+#include <linux/mm.h>
+#include <linux/uaccess.h>
 #include <asm/fpu/api.h>
 #include <asm/pgtable_types.h>
 
@@ -24,16 +26,18 @@
 
 static void describe(struct kvm_vcpu *vcpu, struct guest_walk *w)
 {
+	unsigned long cr4 = kvm_read_cr4(vcpu);
+
 	*w = (struct guest_walk) {
-		.pae = kvm_cr4_bit(vcpu, X86_CR4_PAE),
+		.pae = cr4 & X86_CR4_PAE,
 		.lma = is_long_mode(vcpu),
-		.la57 = kvm_cr4_bit(vcpu, X86_CR4_LA57),
-		.pse = kvm_cr4_bit(vcpu, X86_CR4_PSE),
+		.la57 = cr4 & X86_CR4_LA57,
+		.pse = cr4 & X86_CR4_PSE,
 		.nx = vcpu->arch.efer & EFER_NX,
-		.smep = kvm_cr4_bit(vcpu, X86_CR4_SMEP),
-		.smap = kvm_cr4_bit(vcpu, X86_CR4_SMAP),
+		.smep = cr4 & X86_CR4_SMEP,
+		.smap = cr4 & X86_CR4_SMAP,
 		.wp = kvm_cr0_bit(vcpu, X86_CR0_WP),
-		.pke = is_long_mode(vcpu) && kvm_cr4_bit(vcpu, X86_CR4_PKE),
+		.pke = is_long_mode(vcpu) && (cr4 & X86_CR4_PKE),
 		.ac = kvm_get_rflags(vcpu) & X86_EFLAGS_AC,
 		.gbpages = vcpu->arch.cpuid.gbpages,
 		.pkru = vcpu->arch.pkru,
@@ -171,6 +175,28 @@ static void set_fault(const struct guest_walk *w, struct kvm_fault *fault,
 	};
 }
 
+/* Most entries of long mode's tables have nothing that needs a closer look. */
+static bool plain(const struct guest_walk *w, u64 rsvd, u64 pte)
+{
+	return w->lma && !(pte & rsvd);
+}
+
+static int read_entry(struct kvm *kvm, gpa_t gpa, unsigned int size, u64 *pte)
+{
+	unsigned long hva = kvm_gfn_to_hva_prot(kvm, gpa >> PAGE_SHIFT, NULL);
+	u32 narrow;
+
+	if (kvm_is_error_hva(hva))
+		return -EFAULT;
+	hva += offset_in_page(gpa);
+	if (size == 8)
+		return get_user(*pte, (u64 __user *)hva);
+	if (get_user(narrow, (u32 __user *)hva))
+		return -EFAULT;
+	*pte = narrow;
+	return 0;
+}
+
 struct pte_seen {
 	gpa_t addr;
 	u64 pte;
@@ -223,12 +249,15 @@ static gpa_t leaf_address(const struct guest_walk *w, int level, u64 pte, gva_t 
 static int walk(struct kvm_vcpu *vcpu, const struct guest_walk *w, gva_t gva,
 		u64 access, struct kvm_fault *fault, gpa_t *out)
 {
-	int top = top_level(w), level, bits = wide(w) ? 9 : 10, r;
-	bool user = true, writable = true, nx = false, pk_fault;
+	int top = top_level(w), level, bits = wide(w) ? 9 : 10;
+	u64 pte = 0, all = ~0ull, forbid = 0, rsvd;
 	unsigned int size = wide(w) ? 8 : 4;
-	struct pte_seen seen[6] = {};
+	struct pte_seen seen[6];
+	bool pk_fault;
 	gpa_t table;
-	u64 pte = 0;
+	int r;
+
+	rsvd = (w->reserved_gpa_bits & PTE_ADDR) | PTE_PS | (w->nx ? 0 : PTE_NX);
 
 	if (w->lma || !w->pae)
 		table = w->cr3 & (wide(w) ? PTE_ADDR : 0xfffff000ull);
@@ -242,8 +271,7 @@ static int walk(struct kvm_vcpu *vcpu, const struct guest_walk *w, gva_t gva,
 		if (level == 3 && !w->lma)
 			index = gva >> 30 & 3;
 		seen[level].addr = table + index * size;
-		pte = 0;
-		if (kvm_read_guest(vcpu->kvm, seen[level].addr, &pte, size)) {
+		if (read_entry(vcpu->kvm, seen[level].addr, size, &pte)) {
 			/* the CPU would read all ones from nowhere */
 			set_fault(w, fault, gva, access, 0);
 			return -EFAULT;
@@ -253,15 +281,14 @@ static int walk(struct kvm_vcpu *vcpu, const struct guest_walk *w, gva_t gva,
 			set_fault(w, fault, gva, access, 0);
 			return -EFAULT;
 		}
-		if (kvm_walk_reserved_bits(w, level, pte)) {
+		if (!plain(w, rsvd, pte) && kvm_walk_reserved_bits(w, level, pte)) {
 			set_fault(w, fault, gva, access, PFERR_PRESENT | PFERR_RSVD);
 			return -EFAULT;
 		}
-		if (level != 3 || w->lma) {
-			user &= !!(pte & PTE_U);
-			writable &= !!(pte & PTE_W);
-		}
-		nx |= !!(pte & PTE_NX);
+		/* PAE's page directory pointers have no rights and no A bit */
+		if (level != 3 || w->lma)
+			all &= pte;
+		forbid |= pte;
 		if (is_leaf(w, level, pte))
 			break;
 		table = pte & PTE_ADDR;
@@ -269,15 +296,17 @@ static int walk(struct kvm_vcpu *vcpu, const struct guest_walk *w, gva_t gva,
 			table &= 0xfffff000;
 	}
 
-	if (!kvm_walk_permits(w, access, user, writable, nx,
+	if (!kvm_walk_permits(w, access, all & PTE_U, all & PTE_W, forbid & PTE_NX,
 			      pte >> 59 & 0xf, &pk_fault)) {
 		set_fault(w, fault, gva, access,
 			  PFERR_PRESENT | (pk_fault ? PFERR_PK : 0));
 		return -EFAULT;
 	}
-	r = set_ad_bits(vcpu, w, seen, top, level, access & PFERR_WRITE);
-	if (r > 0)
-		return -EAGAIN;
+	if (!(all & PTE_A) || ((access & PFERR_WRITE) && !(pte & PTE_D))) {
+		r = set_ad_bits(vcpu, w, seen, top, level, access & PFERR_WRITE);
+		if (r > 0)
+			return -EAGAIN;
+	}
 	/* tables in read-only memory: the CPU could not set them either */
 	*out = leaf_address(w, level, pte, gva);
 	return 0;
