@@ -640,6 +640,41 @@ static int handle_nmi_window(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	return 1;
 }
 
+static int handle_apic_access(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	gpa_t gpa = (vcpu->arch.apic_base & MSR_IA32_APICBASE_BASE) + exit->apic.offset;
+
+	if (exit->apic.done) {
+		kvm_lapic_hw_wrote(apic, exit->apic.offset);
+		return 1;
+	}
+	/* as in handle_tdp_fault(): the IDT or the stack is not memory */
+	if (exit->vectoring.type != KVM_EVENT_NONE)
+		return internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV,
+				      exit->vectoring.vector |
+				      (u64)exit->vectoring.type << 8,
+				      exit->hw_reason, gpa);
+	/* the one register for which the value does not count */
+	if (exit->apic.write && exit->apic.offset == APIC_EOI) {
+		kvm_lapic_eoi(apic);
+		return kvm_skip_insn(vcpu, exit);
+	}
+	return emulate(vcpu, exit);
+}
+
+static int handle_apic_eoi(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	kvm_lapic_hw_eoi(vcpu->arch.apic, exit->apic.vector);
+	return 1;
+}
+
+static int handle_timer(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	kvm_lapic_timer_hw_fires(vcpu);
+	return 1;
+}
+
 static int handle_tpr_below(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
@@ -668,6 +703,12 @@ static int handle_fail_entry(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
 	run->fail_entry.hardware_entry_failure_reason = exit->hw_reason;
 	run->fail_entry.cpu = READ_ONCE(vcpu->cpu);
+	return 0;
+}
+
+static int handle_cannot_emulate(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	kvm_prepare_emulation_failure_exit(vcpu);
 	return 0;
 }
 
@@ -715,7 +756,11 @@ static int (*const handlers[KVM_XK_COUNT])(struct kvm_vcpu *, struct kvm_exit *)
 	[KVM_XK_TASK_SWITCH]	= handle_task_switch,
 	[KVM_XK_UD]		= handle_ud,
 	[KVM_XK_EMULATE]	= emulate,
+	[KVM_XK_CANNOT_EMULATE]	= handle_cannot_emulate,
+	[KVM_XK_TIMER]		= handle_timer,
 	[KVM_XK_TPR_BELOW]	= handle_tpr_below,
+	[KVM_XK_APIC_ACCESS]	= handle_apic_access,
+	[KVM_XK_APIC_EOI]	= handle_apic_eoi,
 	[KVM_XK_RSM]		= handle_ud,	/* there is no SMM to return from */
 	[KVM_XK_INIT]		= handle_nothing,
 };

@@ -20,7 +20,7 @@ enum kvm_exit_kind {
 	KVM_XK_FAIL_ENTRY,	/* hardware refused the state: hw_reason */
 	KVM_XK_UNKNOWN,		/* hw_reason has no meaning to the backend */
 	KVM_XK_HANDLED,		/* nothing left to do (host interrupt, host NMI, stale) */
-	KVM_XK_INTR,		/* host interrupt; already given to the host by the backend */
+	KVM_XK_INTR,		/* host interrupt: host_vector, or still pending */
 	KVM_XK_INTR_WINDOW,	/* the guest can take an interrupt now */
 	KVM_XK_NMI_WINDOW,	/* ... an NMI */
 	KVM_XK_EXCEPTION,	/* exc */
@@ -48,7 +48,11 @@ enum kvm_exit_kind {
 	KVM_XK_TASK_SWITCH,	/* task */
 	KVM_XK_UD,		/* an instruction this guest does not have */
 	KVM_XK_EMULATE,		/* carry out the instruction at RIP */
+	KVM_XK_CANNOT_EMULATE,	/* ... but nothing can: user space is told */
+	KVM_XK_TIMER,		/* arch.timer_tsc may have come */
 	KVM_XK_TPR_BELOW,	/* TPR dropped: an interrupt may be deliverable */
+	KVM_XK_APIC_ACCESS,	/* apic: an access to the APIC page that hardware leaves to us */
+	KVM_XK_APIC_EOI,	/* apic.vector: hardware has ended it, others want to know */
 	KVM_XK_RSM,
 	KVM_XK_INIT,
 	KVM_XK_COUNT
@@ -68,6 +72,8 @@ enum kvm_exit_kind {
  * @cr: access to a control register
  * @dr: access to a debug register
  * @addr: INVLPG
+ * @apic: access to the APIC page, or EOI
+ * @host_vector: KVM_XK_INTR: what the CPU has taken from the host's APIC, 0: nothing
  * @task: task switch
  * @nr_insn_bytes: how many of @insn_bytes there are
  * @insn_bytes: instruction bytes that the CPU fetched
@@ -117,6 +123,13 @@ struct kvm_exit {
 			bool has_error_code;
 			u32 error_code;
 		} task;
+		struct {
+			u16 offset;
+			u8 vector;
+			bool write;
+			bool done;		/* the register page has the value, RIP is past it */
+		} apic;
+		u8 host_vector;
 	};
 	u8 insn_bytes[16];
 };
@@ -141,6 +154,7 @@ enum kvm_tlb_scope {
 
 /* with KVM_X86_SHADOW_INT_*: what get_blocking() and set_blocking() speak of */
 #define KVM_BLOCKED_NMI		BIT(8)
+#define KVM_BLOCKED_STATE	BIT(9)	/* everything: the backend cannot run this state */
 #define KVM_BLOCKED_SHADOW	(KVM_X86_SHADOW_INT_STI | KVM_X86_SHADOW_INT_MOV_SS)
 
 /* results of get_msr/set_msr style functions */
@@ -170,8 +184,12 @@ struct kvm_backend_ops {
 	unsigned int exit_reason_isa;	/* KVM_OOT_ISA_* */
 	bool tdp;			/* nested/extended paging is used */
 	bool has_wbinvd_exit;
+	bool guest_timer;		/* @enter returns with KVM_XK_TIMER at arch.timer_tsc */
+	bool real_mode_pages;		/* TSS and identity map for real mode, see realmode.c */
 	bool has_tsc_aux;		/* a guest can be given TSC_AUX */
 	bool virtual_spec_ctrl;		/* the hardware switches SPEC_CTRL */
+	bool apic_page;			/* accesses to kvm->arch.apic_page are told apart */
+	bool posts_intr;		/* vectors go to post_intr, not to IRR */
 	u8 tsc_scaling_frac_bits;	/* 0: no hardware scaling */
 	u64 max_tsc_scaling_ratio;
 	/* instruction that a hypercall is on this vendor: 3 bytes */
@@ -195,8 +213,8 @@ struct kvm_backend_ops {
 	void (*update_config)(struct kvm_vcpu *vcpu);
 
 	/* run the guest until it exits, decode into @exit; irqoff. Host interrupts
-	 * that ended it are delivered by the caller opening IRQs (SVM) or by the
-	 * backend (VMX). Updates regs, RIP, RFLAGS, CR2; marks the rest stale.
+	 * that ended it are taken when the caller opens IRQs, or named in @exit
+	 * (host_vector). Updates regs, RIP, RFLAGS, CR2; marks the rest stale.
 	 * @req_immediate: leave again as soon as pending injection is done.
 	 */
 	void (*enter)(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate);
@@ -224,7 +242,7 @@ struct kvm_backend_ops {
 	void (*inject)(struct kvm_vcpu *vcpu, const struct kvm_event *ev);
 	/* take back what @inject set up and the hardware has not begun, as in exit->vectoring */
 	void (*cancel_injection)(struct kvm_vcpu *vcpu, struct kvm_event *ev);
-	/* KVM_X86_SHADOW_INT_* and KVM_BLOCKED_NMI that are in force; load */
+	/* KVM_X86_SHADOW_INT_* and KVM_BLOCKED_* that are in force; load */
 	u32 (*get_blocking)(struct kvm_vcpu *vcpu);
 	/* of those in @which, the ones in @blocked are in force from now on; load */
 	void (*set_blocking)(struct kvm_vcpu *vcpu, u32 which, u32 blocked);
@@ -232,6 +250,12 @@ struct kvm_backend_ops {
 	void (*request_window)(struct kvm_vcpu *vcpu, enum kvm_event_type type);
 	/* highest pending interrupt vs. TPR: when to be told that CR8 dropped */
 	void (*update_cr8_intercept)(struct kvm_vcpu *vcpu, int tpr, int irr);
+	/* mode of the LAPIC, apic->hw_delivers or ioapic_handled_vectors changed; load */
+	void (*apic_changed)(struct kvm_vcpu *vcpu);
+	/* where posts_intr: accept @vector for the vCPU and make it look; any context */
+	void (*post_intr)(struct kvm_vcpu *vcpu, u8 vector);
+	/* likewise: move what was accepted to IRR; the vCPU's thread, outside the guest */
+	void (*sync_irr)(struct kvm_vcpu *vcpu);
 
 	void (*flush_tlb)(struct kvm_vcpu *vcpu, enum kvm_tlb_scope scope, gva_t gva);
 	/* vendor MSRs: 0, 1 (#GP), KVM_MSR_RET_INVALID */
@@ -447,6 +471,7 @@ void kvm_emul_vcpu_free(struct kvm_vcpu *vcpu);
 #define KVM_EMUL_MMIO		BIT(4)	/* there is no memory at @gpa */
 int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
 		     const void *insn, unsigned int insn_len);
+int kvm_deliver_real_mode_event(struct kvm_vcpu *vcpu, u8 vector, unsigned int insn_len);
 int kvm_fast_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in,
 		 const struct kvm_exit *exit);
 /* kernel devices first, then user space: 1 done, 0 user space needed */
@@ -455,6 +480,12 @@ int kvm_pio_in(struct kvm_vcpu *vcpu, unsigned int size, u16 port, void *val,
 int kvm_pio_out(struct kvm_vcpu *vcpu, unsigned int size, u16 port,
 		const void *val, unsigned int count);
 int kvm_complete_userspace_io(struct kvm_vcpu *vcpu);
+
+/* ---- pages for real mode without the hardware's help: arch/x86/realmode.c ---- */
+
+int kvm_set_tss_addr(struct kvm *kvm, gpa_t addr);
+int kvm_alloc_identity_map(struct kvm *kvm);
+void kvm_free_private_slots(struct kvm *kvm);
 
 /* ---- registers: arch/x86/regs.c ------------------------------------------- */
 

@@ -186,12 +186,12 @@ struct kvm_vcpu_arch {
 	int pending_external_vector;	/* split or user irqchip: from KVM_INTERRUPT; -1 none */
 	int pending_ioapic_eoi;
 	DECLARE_BITMAP(ioapic_handled_vectors, 256);
-	u64 eoi_exit_bitmap[4];
 	bool triple_fault_pending;
 	u32 last_exit_kind;
 
 	/* time */
 	struct kvm_pvclock pv_time;
+	u64 timer_tsc;			/* with kvm_be.guest_timer: exit at this host TSC; 0: never */
 	u64 tsc_offset;			/* host TSC (scaled) + offset = guest TSC */
 	u64 tsc_scaling_ratio;		/* fixed point; 0 while not scaled */
 	u64 ia32_tsc_adjust_msr;
@@ -273,6 +273,8 @@ struct kvm_arch {
 	struct mutex apic_map_lock;		/* to replace apic_map */
 	struct kvm_apic_map __rcu *apic_map;	/* apic_map_lock; RCU */
 	atomic_t apic_map_dirty;
+	struct page *apic_page;			/* (a) set once; irq/apic_page.c */
+	gfn_t apic_page_gfn;			/* (m) where it is mapped; KVM_NO_APIC_PAGE */
 	bool x2apic_format;			/* KVM_CAP_X2APIC_API */
 	bool x2apic_broadcast_quirk_disabled;
 	u32 bsp_vcpu_id;			/* (l) */
@@ -283,11 +285,13 @@ struct kvm_arch {
 	/* MMU (arch/x86/mmu) */
 	void *mmu;				/* (c) its per-VM state */
 	u64 nr_mmu_pages_requested;
+	unsigned int nr_logged_slots;		/* (s), READ_ONCE elsewhere */
 
 	/* backend */
 	void *backend;				/* (c) */
 	gpa_t tss_addr;				/* (s) */
 	gpa_t identity_map_addr;		/* (s) */
+	bool has_tss, has_identity_map;		/* (s) their slots are there */
 
 	/* time */
 	raw_spinlock_t tsc_write_lock;

@@ -481,6 +481,7 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void __user *argp)
 		vcpu->arch.singlestep_rip = kvm_get_linear_rip(vcpu);
 	kvm_set_rflags(vcpu, rflags);
 	kvm_be_call(update_intercepts)(vcpu);
+	kvm_lapic_hw_update(vcpu);
 	return 0;
 }
 

@@ -19,9 +19,11 @@
 #include <linux/smp.h>
 
 #include "arch/x86/kvm_x86.h"
+#include "arch/x86/irq/lapic.h"
 #include "arch/x86/run.h"
 #include "module/compat/guest_state.h"
 #include "module/compat/guest_work.h"
+#include "module/compat/host_irq.h"
 #include <asm/debugreg.h>
 
 /**
@@ -196,7 +198,8 @@ static void update_cr8_intercept(struct kvm_vcpu *vcpu)
 
 	if (!kvm_lapic_in_kernel(vcpu))
 		return;
-	max_irr = kvm_lapic_find_highest_irr(vcpu);
+	/* hardware that delivers looks at the TPR by itself */
+	max_irr = vcpu->arch.apic->hw_delivers ? -1 : kvm_lapic_find_highest_irr(vcpu);
 	if (max_irr != -1)
 		max_irr >>= 4;
 	tpr = kvm_lapic_get_cr8(vcpu);
@@ -326,6 +329,8 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 	 * Let the host take the interrupt that made the guest exit while the
 	 * time still counts as the guest's: a tick belongs to it.
 	 */
+	if (exit.kind == KVM_XK_INTR && exit.host_vector)
+		kvm_host_irq(exit.host_vector);
 	local_irq_enable();
 	nop();		/* STI opens only after the instruction that follows it */
 	local_irq_disable();
@@ -346,12 +351,15 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 static int vcpu_block(struct kvm_vcpu *vcpu)
 {
 	if (!kvm_arch_vcpu_runnable(vcpu)) {
+		/* a timer that only counts in the guest would never come */
+		kvm_lapic_timer_to_host(vcpu);
 		kvm_vcpu_srcu_read_unlock(vcpu);
 		if (READ_ONCE(vcpu->arch.mp_state) == KVM_MP_STATE_HALTED)
 			kvm_vcpu_halt(vcpu);
 		else
 			kvm_vcpu_block(vcpu);
 		kvm_vcpu_srcu_read_lock(vcpu);
+		kvm_lapic_timer_to_guest(vcpu);
 
 		/* told to look again: only user space's or the host's business */
 		if (!kvm_arch_vcpu_runnable(vcpu) &&

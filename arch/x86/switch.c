@@ -151,18 +151,27 @@ int kvm_switch_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	}
 }
 
-static void open_msr(struct kvm_vcpu *vcpu, u32 index, bool read, bool write,
-		     void (*open)(struct kvm_vcpu *vcpu, u32 index, bool write))
+/**
+ * kvm_open_msr() - let a guest reach one MSR without an exit, unless a filter says no
+ * @vcpu: the vCPU; kvm->srcu is held
+ * @index: MSR
+ * @read: by RDMSR
+ * @write: by WRMSR
+ * @open: called for each access that needs no exit
+ */
+void kvm_open_msr(struct kvm_vcpu *vcpu, u32 index, bool read, bool write,
+		  void (*open)(struct kvm_vcpu *vcpu, u32 index, bool write))
 {
 	if (read && kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_READ))
 		open(vcpu, index, false);
 	if (write && kvm_msr_allowed(vcpu, index, KVM_MSR_FILTER_WRITE))
 		open(vcpu, index, true);
 }
+EXPORT_SYMBOL_GPL(kvm_open_msr);
 
 /**
  * kvm_open_msrs() - the MSRs that a guest reaches without an exit
- * @vcpu: the vCPU, loaded
+ * @vcpu: the vCPU, loaded; kvm->srcu is held
  * @own: those that the hardware switches with the guest
  * @nr: how many
  * @open: called for each access that needs no exit and that no filter forbids
@@ -171,16 +180,13 @@ void kvm_open_msrs(struct kvm_vcpu *vcpu, const u32 *own, unsigned int nr,
 		   void (*open)(struct kvm_vcpu *vcpu, u32 index, bool write))
 {
 	unsigned int i;
-	int idx;
 
-	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	for (i = 0; i < nr; i++)
-		open_msr(vcpu, own[i], true, true, open);
+		kvm_open_msr(vcpu, own[i], true, true, open);
 	/* user space may have set it for a guest that has none */
 	if (vcpu->arch.spec_ctrl_direct && has_spec_ctrl(vcpu))
-		open_msr(vcpu, MSR_IA32_SPEC_CTRL, true, true, open);
+		kvm_open_msr(vcpu, MSR_IA32_SPEC_CTRL, true, true, open);
 	if (vcpu->arch.pred_cmd_direct && has_pred_cmd(vcpu))
-		open_msr(vcpu, MSR_IA32_PRED_CMD, false, true, open);
-	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+		kvm_open_msr(vcpu, MSR_IA32_PRED_CMD, false, true, open);
 }
 EXPORT_SYMBOL_GPL(kvm_open_msrs);

@@ -43,6 +43,8 @@ extern u64 kvm_spec_ctrl_bits;
 void kvm_switch_backend_init(void);
 int kvm_switch_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr);
 int kvm_switch_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
+void kvm_open_msr(struct kvm_vcpu *vcpu, u32 index, bool read, bool write,
+		  void (*open)(struct kvm_vcpu *vcpu, u32 index, bool write));
 void kvm_open_msrs(struct kvm_vcpu *vcpu, const u32 *own, unsigned int nr,
 		   void (*open)(struct kvm_vcpu *vcpu, u32 index, bool write));
 

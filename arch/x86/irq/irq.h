@@ -74,6 +74,9 @@ int kvm_lapic_find_highest_irr(struct kvm_vcpu *vcpu);	/* -1 none */
 bool kvm_lapic_enabled(struct kvm_vcpu *vcpu);
 bool kvm_lapic_has_pending_timer(struct kvm_vcpu *vcpu);
 void kvm_lapic_inject_timer_irqs(struct kvm_vcpu *vcpu);
+void kvm_lapic_timer_hw_fires(struct kvm_vcpu *vcpu);
+void kvm_lapic_timer_to_host(struct kvm_vcpu *vcpu);
+void kvm_lapic_timer_to_guest(struct kvm_vcpu *vcpu);
 /* INIT and SIPI taken by the vCPU thread; <0 on error */
 int kvm_lapic_accept_events(struct kvm_vcpu *vcpu);
 bool kvm_lapic_has_init_or_sipi(struct kvm_vcpu *vcpu);
@@ -81,6 +84,7 @@ void kvm_lapic_vcpu_load(struct kvm_vcpu *vcpu);	/* timer follows the CPU */
 void kvm_lapic_sync_from_vapic(struct kvm_vcpu *vcpu);	/* PV EOI before/after entry */
 void kvm_lapic_sync_to_vapic(struct kvm_vcpu *vcpu);
 void kvm_lapic_cpuid_changed(struct kvm_vcpu *vcpu);	/* timer modes, version */
+void kvm_lapic_hw_update(struct kvm_vcpu *vcpu);	/* may hardware deliver interrupts? */
 void kvm_scan_ioapic(struct kvm_vcpu *vcpu);		/* KVM_REQ_SCAN_IOAPIC */
 void kvm_make_scan_ioapic_request(struct kvm *kvm);
 void kvm_recalculate_apic_map(struct kvm *kvm);

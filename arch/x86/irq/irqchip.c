@@ -208,11 +208,14 @@ void kvm_scan_ioapic(struct kvm_vcpu *vcpu)
 {
 	if (!kvm_lapic_in_kernel(vcpu))
 		return;
+	/* also what is on its way here counts: have it in IRR */
+	kvm_lapic_find_highest_irr(vcpu);
 	bitmap_zero(vcpu->arch.ioapic_handled_vectors, 256);
 	if (kvm_irqchip_split(vcpu->kvm))
 		scan_routes(vcpu);
 	else
 		kvm_ioapic_scan(vcpu);
+	kvm_lapic_hw_update(vcpu);
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_scan_ioapic);
 
@@ -543,4 +546,5 @@ void kvm_irq_vm_destroy(struct kvm *kvm)
 	kvm_ioapic_destroy(kvm);
 	mutex_unlock(&kvm->slots_lock);
 	kvm_lapic_map_free(kvm);
+	kvm_apic_page_free(kvm);
 }

@@ -10,6 +10,10 @@
  *
  * An interrupt is accepted by setting its bit in IRR, from any thread. The vCPU
  * thread moves it to ISR when it is injected, and out of there at EOI.
+ *
+ * Hardware can do both by itself, on the same register page (hw_delivers). IRR is
+ * then its and the vCPU thread's alone: other threads post the vector through the
+ * backend, and it is moved to IRR when somebody looks there, or by the CPU.
  */
 #include <linux/bitops.h>
 #include <linux/slab.h>
@@ -97,6 +101,7 @@ unsigned int kvm_lapic_mode(u64 base)
 {
 	return base & (MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE);
 }
+EXPORT_SYMBOL_GPL(kvm_lapic_mode);
 
 /**
  * kvm_vcpu_is_bsp() - is it the CPU that starts by itself
@@ -139,7 +144,14 @@ int kvm_lapic_highest(struct kvm_lapic *apic, unsigned int reg)
 	}
 	return -1;
 }
-EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_highest);
+EXPORT_SYMBOL_GPL(kvm_lapic_highest);
+
+/* Have in IRR what was posted; for the vCPU's thread. */
+static void sync_irr(struct kvm_vcpu *vcpu)
+{
+	if (kvm_be.posts_intr)
+		kvm_be_call(sync_irr)(vcpu);
+}
 
 /**
  * kvm_lapic_find_highest_irr() - highest vector that waits
@@ -149,6 +161,7 @@ EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_highest);
  */
 int kvm_lapic_find_highest_irr(struct kvm_vcpu *vcpu)
 {
+	sync_irr(vcpu);
 	return kvm_lapic_highest(vcpu->arch.apic, APIC_IRR);
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_find_highest_irr);
@@ -180,7 +193,7 @@ EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_update_ppr);
 /* The vector that may be delivered now, or -1. */
 static int deliverable(struct kvm_lapic *apic)
 {
-	int vec = kvm_lapic_highest(apic, APIC_IRR);
+	int vec = kvm_lapic_find_highest_irr(apic->vcpu);
 
 	if (vec < 0)
 		return -1;
@@ -240,6 +253,10 @@ int kvm_lapic_accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq)
 		else
 			clear_bit(vec & 31, kvm_lapic_vec_word(apic, vec, APIC_TMR));
 		smp_mb__before_atomic();	/* the trigger mode before the request */
+		if (kvm_be.posts_intr) {
+			kvm_be_call(post_intr)(vcpu, vec);
+			return 1;
+		}
 		set_bit(vec & 31, kvm_lapic_vec_word(apic, vec, APIC_IRR));
 		kvm_make_request(KVM_REQ_EVENT, vcpu);
 		kvm_vcpu_kick(vcpu);
@@ -347,6 +364,8 @@ EXPORT_SYMBOL_FOR_KUNIT(kvm_cpu_has_interrupt);
  */
 bool kvm_cpu_has_injectable_intr(struct kvm_vcpu *vcpu)
 {
+	if (kvm_lapic_in_kernel(vcpu) && vcpu->arch.apic->hw_delivers)
+		return kvm_cpu_has_extint(vcpu);
 	return kvm_cpu_has_interrupt(vcpu);
 }
 
@@ -370,7 +389,7 @@ int kvm_cpu_get_interrupt(struct kvm_vcpu *vcpu)
 			return xchg(&vcpu->arch.pending_external_vector, -1);
 		}
 	}
-	if (!apic || !kvm_lapic_hw_enabled(apic))
+	if (!apic || !kvm_lapic_hw_enabled(apic) || apic->hw_delivers)
 		return -1;
 	vec = deliverable(apic);
 	if (vec < 0)
@@ -413,11 +432,23 @@ void kvm_lapic_eoi(struct kvm_lapic *apic)
 	if (vec < 0)
 		return;
 	clear_bit(vec & 31, kvm_lapic_vec_word(apic, vec, APIC_ISR));
+	apic->hw_stale = true;
 	kvm_lapic_update_ppr(apic);
 	tell_ioapic(apic, vec);
 	kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_eoi);
+
+/**
+ * kvm_lapic_hw_eoi() - hardware has ended an interrupt that others wait for
+ * @apic: the APIC
+ * @vec: vector, out of ISR already
+ */
+void kvm_lapic_hw_eoi(struct kvm_lapic *apic, u8 vec)
+{
+	tell_ioapic(apic, vec);
+	kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
+}
 
 /* ---- PV EOI: Documentation/virt/kvm/x86/msr.rst, MSR_KVM_PV_EOI_EN -------- */
 
@@ -459,7 +490,8 @@ static void offer_pv_eoi(struct kvm_vcpu *vcpu)
 	int isr;
 	u8 flag;
 
-	if (!pv_eoi_enabled(vcpu) || apic->pv_eoi_pending)
+	/* where hardware takes EOIs, one costs nothing */
+	if (!pv_eoi_enabled(vcpu) || apic->pv_eoi_pending || apic->hw_delivers)
 		return;
 	isr = kvm_lapic_highest(apic, APIC_ISR);
 	/* somebody waits for that EOI: the next interrupt, or the IOAPIC */
@@ -595,6 +627,9 @@ u32 kvm_lapic_reg_read(struct kvm_lapic *apic, u32 reg)
 	case APIC_PROCPRI:
 		kvm_lapic_update_ppr(apic);
 		break;
+	case APIC_IRR ... APIC_IRR + 0x70:
+		sync_irr(apic->vcpu);
+		break;
 	case APIC_TMCCT:
 		return kvm_lapic_timer_count(apic);
 	}
@@ -642,17 +677,14 @@ static void send_ipi(struct kvm_lapic *apic, u32 icr, u32 icr2)
 
 static void write_lvt(struct kvm_lapic *apic, u32 reg, u32 val)
 {
-	u32 old = kvm_lapic_reg(apic, reg);
-
 	val &= lvt_bits(reg) & ~(u32)(APIC_SEND_PENDING | APIC_LVT_REMOTE_IRR);
-	val |= old & APIC_LVT_REMOTE_IRR;
 	if (!apic->sw_enabled)
 		val |= LVT_MASKED;
 	if (reg == APIC_LVTT && !guest_has(apic->vcpu, X86_FEATURE_TSC_DEADLINE_TIMER))
 		val &= ~APIC_LVT_TIMER_TSCDEADLINE;
 	kvm_lapic_set_reg(apic, reg, val);
 	if (reg == APIC_LVTT)
-		kvm_lapic_timer_mode_changed(apic, old);
+		kvm_lapic_timer_mode_changed(apic);
 	else if (reg == APIC_LVT0)
 		kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
 }
@@ -735,8 +767,10 @@ int kvm_lapic_reg_write(struct kvm_lapic *apic, u32 reg, u32 val)
 	case APIC_TMICT:
 		/* nothing to count in deadline mode */
 		if ((kvm_lapic_reg(apic, APIC_LVTT) & (3 << 17)) ==
-		    APIC_LVT_TIMER_TSCDEADLINE)
+		    APIC_LVT_TIMER_TSCDEADLINE) {
+			kvm_lapic_set_reg(apic, APIC_TMICT, 0);
 			break;
+		}
 		kvm_lapic_set_reg(apic, APIC_TMICT, val);
 		kvm_lapic_timer_start(apic);
 		break;
@@ -758,6 +792,17 @@ int kvm_lapic_reg_write(struct kvm_lapic *apic, u32 reg, u32 val)
 	return 0;
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_reg_write);
+
+/**
+ * kvm_lapic_hw_wrote() - the guest has written to the register page itself
+ * @apic: the APIC
+ * @reg: offset of the register
+ */
+void kvm_lapic_hw_wrote(struct kvm_lapic *apic, u32 reg)
+{
+	reg &= 0xff0;
+	kvm_lapic_reg_write(apic, reg, kvm_lapic_reg(apic, reg));
+}
 
 /* ---- xAPIC: memory-mapped ------------------------------------------------- */
 
@@ -898,7 +943,8 @@ static void apply_base(struct kvm_vcpu *vcpu, u64 data)
 	WRITE_ONCE(vcpu->arch.apic_base, data);
 	if ((old ^ data) & MSR_IA32_APICBASE_ENABLE)
 		kvm_update_cpuid_runtime(vcpu);
-	if (!apic || !((old ^ data) & (MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE)))
+	if (!apic || !((old ^ data) & (MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE |
+				       MSR_IA32_APICBASE_BASE)))
 		return;
 
 	if ((data & MSR_IA32_APICBASE_ENABLE) && !(old & MSR_IA32_APICBASE_ENABLE))
@@ -907,7 +953,37 @@ static void apply_base(struct kvm_vcpu *vcpu, u64 data)
 		kvm_lapic_set_reg(apic, APIC_LDR, kvm_x2apic_ldr(vcpu->vcpu_id));
 	atomic_set(&vcpu->kvm->arch.apic_map_dirty, 1);
 	kvm_recalculate_apic_map(vcpu->kvm);
+	/* nor may another thread's round that has seen the change be under way still */
+	mutex_lock(&vcpu->kvm->arch.apic_map_lock);
+	mutex_unlock(&vcpu->kvm->arch.apic_map_lock);
+	kvm_lapic_hw_update(vcpu);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
+}
+
+/**
+ * kvm_lapic_hw_update() - may the CPU deliver this LAPIC's interrupts by itself
+ * @vcpu: the vCPU, loaded
+ *
+ * Not while the APIC is off, nor while a debugger holds interrupts back.
+ */
+void kvm_lapic_hw_update(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	bool on;
+
+	/* during its creation: the backend looks at all of this by itself */
+	if (!apic || !vcpu->arch.backend)
+		return;
+	on = kvm_be.posts_intr && kvm_lapic_hw_enabled(apic) &&
+	     !(vcpu->arch.guest_debug & KVM_GUESTDBG_BLOCKIRQ);
+	if (on != apic->hw_delivers) {
+		WRITE_ONCE(apic->hw_delivers, on);
+		apic->hw_stale = true;
+		/* who posts looks at hw_delivers after that: what he took for true is seen now */
+		smp_mb();
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
+	}
+	kvm_be_call(apic_changed)(vcpu);
 }
 
 /**
@@ -1048,6 +1124,7 @@ void kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init)
 		return;
 
 	kvm_lapic_timer_reset(apic);
+	apic->timer.mode = 0;
 	if (!init) {
 		apply_base(vcpu, base);
 		kvm_lapic_set_reg(apic, APIC_ID, vcpu->vcpu_id << 24);
@@ -1069,6 +1146,8 @@ void kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init)
 	kvm_lapic_set_reg(apic, APIC_ICR2, 0);
 	kvm_lapic_set_reg(apic, APIC_TDCR, 0);
 	kvm_lapic_set_reg(apic, APIC_TMICT, 0);
+	sync_irr(vcpu);
+	apic->hw_stale = true;
 	for (reg = 0; reg < 0x80; reg += 0x10) {
 		kvm_lapic_set_reg(apic, APIC_IRR + reg, 0);
 		kvm_lapic_set_reg(apic, APIC_ISR + reg, 0);
@@ -1095,7 +1174,8 @@ int kvm_lapic_create(struct kvm_vcpu *vcpu)
 	if (!apic)
 		return -ENOMEM;
 	apic->regs = (u8 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!apic->regs) {
+	if (!apic->regs || (kvm_be.apic_page && kvm_apic_page_create(vcpu->kvm))) {
+		free_page((unsigned long)apic->regs);
 		kfree(apic);
 		return -ENOMEM;
 	}
@@ -1150,6 +1230,7 @@ int kvm_lapic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 {
 	struct kvm_lapic *apic = vcpu->arch.apic;
 
+	sync_irr(vcpu);
 	kvm_lapic_update_ppr(apic);
 	memcpy(s->regs, apic->regs, sizeof(s->regs));
 	*(u32 *)(s->regs + APIC_TMCCT) = kvm_lapic_timer_count(apic);
@@ -1174,8 +1255,12 @@ int kvm_lapic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 		return -EINVAL;
 
 	kvm_lapic_timer_stop(apic);
+	/* what was accepted so far is part of the state that goes */
+	sync_irr(vcpu);
+	apic->hw_stale = true;
+	/* a guest could read what lies between the registers */
 	for (reg = 0; reg < sizeof(s->regs); reg += 4)
-		kvm_lapic_set_reg(apic, reg, *(u32 *)(s->regs + reg));
+		kvm_lapic_set_reg(apic, reg, reg & 0xf ? 0 : *(u32 *)(s->regs + reg));
 
 	/* nothing that the guest could not have written itself */
 	kvm_lapic_cpuid_changed(vcpu);

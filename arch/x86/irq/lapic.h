@@ -54,6 +54,7 @@ struct kvm_lapic_irq {
  * @target: when the count-down ends
  * @tscdeadline: guest TSC at which the deadline timer fires, 0 when it is off
  * @divide: divisor of the bus clock
+ * @mode: of LVTT, as the timer knows it
  * @pending: (a) times it fired and was not delivered yet
  */
 struct kvm_lapic_timer {
@@ -62,16 +63,20 @@ struct kvm_lapic_timer {
 	ktime_t target;
 	u64 tscdeadline;
 	u32 divide;
+	u32 mode;
 	atomic_t pending;
 };
 
 /**
  * struct kvm_lapic - one local APIC
  * @vcpu: its CPU
- * @regs: the register page, laid out as in memory; IRR and TMR are changed
- *	by any thread with atomic bit operations, the rest is (v)
+ * @regs: the register page, laid out as in memory, which hardware may use; IRR
+ *	and TMR are changed by any thread with atomic bit operations, the rest is
+ *	(v). With a backend that posts interrupts IRR is (v), too.
  * @timer: the timer
  * @sw_enabled: (a) bit 8 of the spurious vector register
+ * @hw_delivers: (a) the CPU itself delivers from IRR and ends interrupts
+ * @hw_stale: IRR or ISR was changed behind its back
  * @pv_eoi_pending: the guest was told that it need not write EOI
  * @vapic_addr: word where TPR, ISR and IRR are shown to the guest's own code in
  *	place of the APIC page (KVM_SET_VAPIC_ADDR); 0: nowhere
@@ -82,6 +87,8 @@ struct kvm_lapic {
 	u8 *regs;
 	struct kvm_lapic_timer timer;
 	bool sw_enabled;
+	bool hw_delivers;
+	bool hw_stale;
 	bool pv_eoi_pending;
 	gpa_t vapic_addr;
 	struct kvm_hva_cache vapic;
@@ -137,6 +144,8 @@ bool kvm_lapic_accepts_pic(struct kvm_lapic *apic);
 int kvm_lapic_reg_write(struct kvm_lapic *apic, u32 reg, u32 val);
 u32 kvm_lapic_reg_read(struct kvm_lapic *apic, u32 reg);
 void kvm_lapic_eoi(struct kvm_lapic *apic);
+void kvm_lapic_hw_eoi(struct kvm_lapic *apic, u8 vec);
+void kvm_lapic_hw_wrote(struct kvm_lapic *apic, u32 reg);
 int kvm_lapic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s);
 int kvm_lapic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s);
 
@@ -147,12 +156,17 @@ void kvm_lapic_timer_reset(struct kvm_lapic *apic);
 void kvm_lapic_timer_start(struct kvm_lapic *apic);
 void kvm_lapic_timer_resume(struct kvm_lapic *apic);
 void kvm_lapic_timer_set_divide(struct kvm_lapic *apic);
-void kvm_lapic_timer_mode_changed(struct kvm_lapic *apic, u32 old);
+void kvm_lapic_timer_mode_changed(struct kvm_lapic *apic);
 u32 kvm_lapic_timer_count(struct kvm_lapic *apic);
 
 /* lapic_map.c */
 bool kvm_lapic_match(struct kvm_lapic *apic, const struct kvm_lapic *src,
 		     const struct kvm_lapic_irq *irq);
 void kvm_lapic_map_free(struct kvm *kvm);
+
+/* apic_page.c */
+int kvm_apic_page_create(struct kvm *kvm);
+void kvm_apic_page_free(struct kvm *kvm);
+void kvm_apic_page_place(struct kvm *kvm);
 
 #endif /* KVM_OOT_LAPIC_H */

@@ -237,6 +237,7 @@ void kvm_recalculate_apic_map(struct kvm *kvm)
 	rcu_assign_pointer(kvm->arch.apic_map, new);
 	if (old)
 		kvfree_rcu(old, rcu);
+	kvm_apic_page_place(kvm);
 out:
 	mutex_unlock(&kvm->arch.apic_map_lock);
 	kvm_make_scan_ioapic_request(kvm);

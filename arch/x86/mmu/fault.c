@@ -2,7 +2,8 @@
 /*
  * The nested page fault.
  *
- * 1. Which slot: none means MMIO, a write to a read-only one likewise.
+ * 1. Which slot: none means MMIO, a write to a read-only one likewise; or the
+ *    page with which hardware knows accesses to the APIC (irq/apic_page.c).
  * 2. Is it only the dirty log that stands against a write: then the right is
  *    given back without asking the host.
  * 3. Which page of the host, which may mean waiting for it.
@@ -59,9 +60,11 @@ static u64 make_leaf(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		spte |= SPTE_LARGE;
 	if (hp->writable && !(slot->flags & KVM_MEM_READONLY)) {
 		spte |= SPTE_HOST_WRITABLE | SPTE_MMU_WRITABLE;
-		/* what is logged becomes writable by a write only */
+		/* what is logged becomes writable by a write only, or dirty by the CPU */
 		if (write || !slot->dirty_bitmap)
 			spte |= SPTE_WRITABLE | SPTE_DIRTY;
+		else if (tdp_format.cpu_logs_dirty)
+			spte |= SPTE_WRITABLE;
 	}
 	return spte;
 }
@@ -117,6 +120,33 @@ static void split_by_zap(struct kvm *kvm, gfn_t gfn)
 	tdp_free_garbage(garbage);
 }
 
+/*
+ * Where there is no memory there may be the page that stands for the APIC's
+ * registers. Return: 1 to try again, 0 when it is not here, -ENOMEM.
+ */
+static int map_apic_page(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	struct kvm *kvm = vcpu->kvm;
+	u64 spte = SPTE_PRESENT | SPTE_WRITABLE | SPTE_USER_EXEC | SPTE_ACCESSED |
+		   SPTE_DIRTY | tdp_format.ram;
+	int r;
+
+	if (!READ_ONCE(kvm->arch.apic_page) || READ_ONCE(kvm->arch.apic_page_gfn) != gfn)
+		return 0;
+	r = tdp_fill_cache(vcpu->arch.mmu, TDP_MAX_LEVEL);
+	if (r)
+		return r;
+	spte |= (u64)page_to_pfn(kvm->arch.apic_page) << PAGE_SHIFT;
+	read_lock(&kvm->mmu_lock);
+	/* a slot that has come since is in front */
+	if (kvm->arch.apic_page_gfn == gfn && !kvm_vcpu_gfn_to_memslot(vcpu, gfn))
+		r = tdp_map(vcpu, gfn, 1, 1, spte);
+	read_unlock(&kvm->mmu_lock);
+	if (r == -EAGAIN)
+		split_by_zap(kvm, gfn);
+	return 1;
+}
+
 int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 {
 	gfn_t gfn = gpa >> PAGE_SHIFT;
@@ -130,6 +160,11 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 
 	vcpu->stat.pf_taken++;
 	slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
+	if (!slot) {
+		r = map_apic_page(vcpu, gfn);
+		if (r)
+			return r < 0 ? r : KVM_PF_RETRY;
+	}
 	if (!slot || (write && (slot->flags & KVM_MEM_READONLY))) {
 		vcpu->stat.pf_emulate++;
 		return slot ? KVM_PF_EMULATE : KVM_PF_MMIO;
@@ -171,7 +206,7 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	r = tdp_map(vcpu, gfn, level, nx_level, spte);
 	if (!r) {
 		vcpu->stat.pf_fixed++;
-		if (spte & SPTE_WRITABLE)
+		if ((spte & SPTE_WRITABLE) && (write || !tdp_format.cpu_logs_dirty))
 			kvm_mark_page_dirty_in_slot(kvm, slot, gfn);
 	}
 out:

@@ -280,6 +280,28 @@ static void zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end)
 }
 
 /**
+ * kvm_mmu_place_apic_page() - map the APIC page at another address, or nowhere
+ * @kvm: the VM
+ * @gfn: where, KVM_NO_APIC_PAGE: nowhere; a memory slot there comes first
+ *
+ * No vCPU has it at the old address when the function returns.
+ */
+void kvm_mmu_place_apic_page(struct kvm *kvm, gfn_t gfn)
+{
+	struct tdp_page *garbage = NULL;
+	gfn_t old;
+
+	write_lock(&kvm->mmu_lock);
+	old = kvm->arch.apic_page_gfn;
+	WRITE_ONCE(kvm->arch.apic_page_gfn, gfn);
+	if (old != gfn && old != KVM_NO_APIC_PAGE &&
+	    tdp_zap_range(kvm, old, old + 1, false, &garbage))
+		kvm_flush_remote_tlbs(kvm);
+	write_unlock(&kvm->mmu_lock);
+	tdp_free_garbage(garbage);
+}
+
+/**
  * kvm_arch_prepare_slot() - may the change be made
  * @kvm: the VM
  * @old: slot that goes, or NULL
@@ -296,7 +318,20 @@ int kvm_arch_prepare_slot(struct kvm *kvm, const struct kvm_memory_slot *old,
 
 	if (new && new->base_gfn + new->npages > limit)
 		return -EINVAL;
+	/* each entry from here on lets the CPU log, before any mapping relies on it */
+	if (new && new->dirty_bitmap && !kvm->arch.nr_logged_slots++ &&
+	    tdp_format.cpu_logs_dirty)
+		kvm_make_all_cpus_request(kvm, KVM_REQ_EVENT);
 	return 0;
+}
+
+/* Have the next write through a leaf seen: by a fault, or by the CPU. */
+static void log_next_write(struct kvm *kvm, u64 *sptep, int level)
+{
+	u64 bit = tdp_format.cpu_logs_dirty && level == 1 ? SPTE_DIRTY : SPTE_WRITABLE;
+	u64 spte = READ_ONCE(*sptep);
+
+	tdp_set_entry(kvm, sptep, spte, spte & ~bit, level);
 }
 
 /* Mappings that may be written unseen go, or lose the right to. */
@@ -317,7 +352,7 @@ static void begin_logging(struct kvm *kvm, const struct kvm_memory_slot *slot)
 			flush |= tdp_zap_range(kvm, gfn & ~(level_pages(level) - 1),
 					       next, false, &garbage);
 		} else if (sptep && (READ_ONCE(*sptep) & SPTE_WRITABLE)) {
-			tdp_set_entry(kvm, sptep, *sptep, *sptep & ~SPTE_WRITABLE, 1);
+			log_next_write(kvm, sptep, 1);
 			flush = true;
 		}
 		gfn = next;
@@ -346,6 +381,16 @@ void kvm_arch_commit_slot(struct kvm *kvm, struct kvm_memory_slot *old,
 			  const struct kvm_memory_slot *new,
 			  enum kvm_slot_change change)
 {
+	if (change == KVM_SLOT_CREATE || change == KVM_SLOT_MOVE) {
+		gfn_t gfn = READ_ONCE(kvm->arch.apic_page_gfn);
+
+		/* faults that look from now on find the slot */
+		if (kvm->arch.apic_page && gfn >= new->base_gfn &&
+		    gfn - new->base_gfn < new->npages)
+			zap_and_flush(kvm, gfn, gfn + 1);
+	}
+	if (old && old->dirty_bitmap)
+		WRITE_ONCE(kvm->arch.nr_logged_slots, kvm->arch.nr_logged_slots - 1);
 	if (change != KVM_SLOT_FLAGS)
 		return;
 	if (new->dirty_bitmap && !old->dirty_bitmap)
@@ -410,9 +455,20 @@ void kvm_arch_dirty_log_protect(struct kvm *kvm, struct kvm_memory_slot *slot,
 		mask &= mask - 1;
 		/* a large page loses the right for all of it: it is split by the next write */
 		if (sptep && (READ_ONCE(*sptep) & SPTE_WRITABLE))
-			tdp_set_entry(kvm, sptep, *sptep, *sptep & ~SPTE_WRITABLE,
-				      level);
+			log_next_write(kvm, sptep, level);
 	}
+}
+
+/**
+ * kvm_arch_sync_dirty_log() - have in the bitmaps what was written until now
+ * @kvm: the VM
+ *
+ * What the CPU has logged so far is taken over when the vCPUs leave the guest.
+ */
+void kvm_arch_sync_dirty_log(struct kvm *kvm)
+{
+	if (tdp_format.cpu_logs_dirty)
+		kvm_make_all_cpus_request(kvm, KVM_REQ_EVENT);
 }
 
 /**

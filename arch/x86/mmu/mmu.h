@@ -9,6 +9,7 @@
 #include "module/kvm_host.h"
 
 #define KVM_INVALID_GPA	(~(gpa_t)0)
+#define KVM_NO_APIC_PAGE	(~(gfn_t)0)
 
 struct kvm_fault;
 struct kvm_exit;
@@ -23,6 +24,8 @@ void kvm_mmu_module_exit(void);
  * @dirty: bit that it sets when it writes through a leaf; 0: it sets none
  * @ram: bits of every leaf that maps memory
  * @io: bits of every leaf that maps what is not memory
+ * @cpu_logs_dirty: the backend marks pages dirty that the CPU sets @dirty of, as long as
+ *	kvm->arch.nr_logged_slots is not 0
  * @exec: bits that a leaf must have to be executed from
  * @noexec: bits that it must have not to be
  */
@@ -31,6 +34,7 @@ struct kvm_tdp_format {
 	u64 dirty;
 	u64 ram;
 	u64 io;
+	bool cpu_logs_dirty;
 	u64 exec;
 	u64 noexec;
 };
@@ -93,6 +97,8 @@ bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3);
 /* KVM_CAP_VM_DISABLE_NX_HUGE_PAGES */
 int kvm_mmu_disable_nx_huge_pages(struct kvm *kvm, u64 arg);
 /* whether @gpa is known to be MMIO (no memslot) */
+/* have kvm->arch.apic_page where there is no memory at @gfn, and nowhere else */
+void kvm_mmu_place_apic_page(struct kvm *kvm, gfn_t gfn);
 /* KVM_SET_NR_MMU_PAGES, KVM_GET_NR_MMU_PAGES */
 long kvm_mmu_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg);
 

@@ -47,9 +47,12 @@ static void open_msr(struct kvm_vcpu *vcpu, u32 index, bool write)
 void svm_update_msr_map(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
+	int idx;
 
 	memset(svm->msrpm, 0xff, PAGE_SIZE << SVM_MSRPM_ORDER);
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	kvm_open_msrs(vcpu, direct, ARRAY_SIZE(direct), open_msr);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	svm_mark_dirty(svm, SVM_CLEAN_PERM_MAP);
 }
 

@@ -73,6 +73,19 @@ MODULE_PARM_DESC(pause_filter_count_max, "Largest count");
 struct svm_features svm_feat __ro_after_init;
 struct page *svm_iopm __ro_after_init;
 
+/* There is no AVIC yet: the LAPIC is software's alone, and the last two are not called. */
+static void svm_apic_changed(struct kvm_vcpu *vcpu)
+{
+}
+
+static void svm_post_intr(struct kvm_vcpu *vcpu, u8 vector)
+{
+}
+
+static void svm_sync_irr(struct kvm_vcpu *vcpu)
+{
+}
+
 static struct kvm_backend_ops svm_ops __initdata = {
 	.name			= "AMD SVM",
 	.owner			= THIS_MODULE,
@@ -107,6 +120,9 @@ static struct kvm_backend_ops svm_ops __initdata = {
 	.set_blocking		= svm_set_blocking,
 	.request_window		= svm_request_window,
 	.update_cr8_intercept	= svm_update_cr8_intercept,
+	.apic_changed		= svm_apic_changed,
+	.post_intr		= svm_post_intr,
+	.sync_irr		= svm_sync_irr,
 	.flush_tlb		= svm_flush_tlb,
 	.get_msr		= svm_get_msr,
 	.set_msr		= svm_set_msr,

@@ -7,9 +7,10 @@
  * not change and nothing is read that nobody asks for: RSP, RIP, RFLAGS and the
  * control registers come when they are needed (vmx_cache_reg()).
  *
- * An interrupt that ended the guest is not acknowledged by the exit: it is taken
- * when the caller opens interrupts. An NMI that ended it is already taken from
- * the APIC and has masked NMIs: its handler runs here, and its IRET opens them.
+ * An interrupt that ended the guest is taken from the host's APIC by the exit, which
+ * posted interrupts need: the caller runs its handler, when the host's state is
+ * back. An NMI that ended it has masked NMIs: its handler runs here, and its IRET
+ * opens them.
  */
 #include <linux/instrumentation.h>
 #include <linux/smp.h>
@@ -63,6 +64,15 @@ static noinstr void vmx_run_guest(struct vmx_vcpu *v)
 	kvm_guest_state_exit_irqoff();
 }
 
+static void write_rflags(struct vmx_vcpu *v, unsigned long rflags)
+{
+	if (unlikely(v->vm86)) {
+		v->rm_iopl = rflags & X86_EFLAGS_IOPL;
+		rflags = (rflags & ~X86_EFLAGS_IOPL) | X86_EFLAGS_VM;
+	}
+	vmcs_write(GUEST_RFLAGS, rflags);
+}
+
 /* What may have changed since the last entry, from vcpu->arch to the VMCS. */
 static void load_state(struct vmx_vcpu *v)
 {
@@ -75,9 +85,10 @@ static void load_state(struct vmx_vcpu *v)
 	if (dirty & BIT(VCPU_REG_RIP))
 		vmcs_write(GUEST_RIP, r[VCPU_REG_RIP]);
 	if (dirty & BIT(VCPU_REG_RFLAGS))
-		vmcs_write(GUEST_RFLAGS, r[VCPU_REG_RFLAGS]);
+		write_rflags(v, r[VCPU_REG_RFLAGS]);
 	if (dirty & BIT(VCPU_REG_CR3))
-		vmcs_write(GUEST_CR3, r[VCPU_REG_CR3]);
+		vmcs_write(GUEST_CR3, unlikely(vmx_cr3_is_ours(v)) ?
+			   vcpu->kvm->arch.identity_map_addr : r[VCPU_REG_CR3]);
 	vcpu->arch.regs_dirty = 0;
 
 	if (unlikely(vcpu->arch.pdptrs_dirty)) {
@@ -118,32 +129,15 @@ static void load_host_state(struct vmx_vcpu *v)
 	}
 }
 
-static void load_tpr(struct vmx_vcpu *v)
+/* The TPR is in the LAPIC's register page, for the CPU and for us. */
+static void check_tpr(struct vmx_vcpu *v)
 {
-	u8 tpr;
-
-	if (!(v->cpu_ctl & CPU_BASED_TPR_SHADOW))
-		return;
-	tpr = kvm_get_cr8(v->vcpu);
-	v->entry_tpr = tpr;
-	v->vapic[APIC_TASKPRI] = tpr << 4;
-	/* a threshold above the TPR is refused */
-	if (unlikely(v->tpr_threshold > tpr)) {
+	/* a threshold above it is refused */
+	if (unlikely(v->tpr_threshold && v->tpr_threshold > kvm_get_cr8(v->vcpu))) {
 		v->tpr_threshold = 0;
 		vmcs_write(TPR_THRESHOLD, 0);
 		kvm_make_request(KVM_REQ_EVENT, v->vcpu);
 	}
-}
-
-static void store_tpr(struct vmx_vcpu *v)
-{
-	u8 tpr;
-
-	if (!(v->cpu_ctl & CPU_BASED_TPR_SHADOW))
-		return;
-	tpr = v->vapic[APIC_TASKPRI] >> 4;
-	if (tpr != v->entry_tpr)
-		kvm_set_cr8(v->vcpu, tpr);
 }
 
 static bool was_machine_check(const struct vmx_vcpu *v)
@@ -160,8 +154,8 @@ static bool was_machine_check(const struct vmx_vcpu *v)
  * @exit: filled with what made it stop
  * @req_immediate: come back as soon as the injected event is delivered
  *
- * A host interrupt that ended the guest is still pending on return and is
- * taken when the caller opens interrupts; a host NMI has been taken.
+ * A host interrupt that ended the guest is named in @exit, and the caller's to
+ * handle; a host NMI has been taken.
  */
 void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 {
@@ -169,11 +163,21 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 	bool dr_direct = vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT;
 	u16 ldt;
 
+	if (unlikely(!vmx_feat.unrestricted) && vmx_rmode_prepare(v)) {
+		vmx_decode_must_emulate(v, exit);
+		return;
+	}
 	if (unlikely(!v->host_saved))
 		vmx_prepare_switch(v);
 	load_state(v);
 	load_host_state(v);
-	load_tpr(v);
+	check_tpr(v);
+	if (vmx_apicv_active(v))
+		vmx_load_intr_status(v);
+	if (unlikely(vcpu->arch.timer_tsc | v->timer_on))
+		vmx_load_timer(v);
+	if (vmx_feat.pml && unlikely(v->pml_on != !!READ_ONCE(vcpu->kvm->arch.nr_logged_slots)))
+		vmx_pml_switch(v, !v->pml_on);
 	if (unlikely(v->flush_all | v->flush_guest))
 		vmx_flush_now(v);
 	if (unlikely(dr_direct))
@@ -210,7 +214,8 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 				vcpu->arch.eff_dr7 = vcpu->arch.dr7;
 				v->hw_dr7 = vcpu->arch.dr7;
 			}
-			store_tpr(v);
+			if (unlikely(v->pml_on))
+				vmx_pml_flush(v);
 		}
 	}
 	vmx_decode_exit(v, exit);

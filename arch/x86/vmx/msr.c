@@ -25,7 +25,13 @@ static int map_bit(u32 index)
 	return -1;
 }
 
-static void open_msr(struct kvm_vcpu *vcpu, u32 index, bool write)
+/**
+ * vmx_open_msr() - let the guest reach an MSR without an exit
+ * @vcpu: the vCPU
+ * @index: MSR
+ * @write: by WRMSR; else by RDMSR
+ */
+void vmx_open_msr(struct kvm_vcpu *vcpu, u32 index, bool write)
 {
 	int bit = map_bit(index);
 
@@ -39,8 +45,13 @@ static void open_msr(struct kvm_vcpu *vcpu, u32 index, bool write)
  */
 void vmx_update_msr_map(struct kvm_vcpu *vcpu)
 {
+	int idx;
+
 	memset(to_vmx(vcpu)->msr_bitmap, 0xff, PAGE_SIZE);
-	kvm_open_msrs(vcpu, direct, ARRAY_SIZE(direct), open_msr);
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	kvm_open_msrs(vcpu, direct, ARRAY_SIZE(direct), vmx_open_msr);
+	vmx_open_apic_msrs(to_vmx(vcpu));
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 }
 
 static int syscall_slot(u32 index)
@@ -135,6 +146,16 @@ int vmx_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	struct vmx_vcpu *v = to_vmx(vcpu);
 	unsigned int field = field_of(msr->index);
 
+	/* virtual-8086 mode has the bases that belong to the selectors */
+	if (unlikely(v->vm86) && (field == GUEST_FS_BASE || field == GUEST_GS_BASE)) {
+		enum kvm_seg seg = field == GUEST_FS_BASE ? VCPU_SEG_FS : VCPU_SEG_GS;
+		struct kvm_segment s;
+
+		vmx_get_segment(vcpu, seg, &s);
+		s.base = msr->data;
+		vmx_set_segment(vcpu, seg, &s);
+		return 0;
+	}
 	if (field) {
 		vmcs_write(field, msr->index == MSR_IA32_SYSENTER_CS ? (u32)msr->data : msr->data);
 		return 0;

@@ -24,12 +24,19 @@
 #include <asm/asm.h>
 #include <asm/vmx.h>
 
+#include "arch/x86/vmx/state.h"
+
 #define VMX_EXIT_ENTRY_FAILED	BIT(31)		/* in the exit reason */
 /* no exit: VMLAUNCH or VMRESUME failed, or VMX was taken away (reboot) */
 #define VMX_REASON_VMFAIL	0xfffffffful
 
 /* by value, since their names differ between kernels */
 #define VMX_CPU2_XSAVES		BIT(20)			/* secondary control: enable XSAVES */
+/* secondary controls that depend on the state of the LAPIC: apicv.c */
+#define VMX_APIC_CPU2		(SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES |	\
+				 SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE |	\
+				 SECONDARY_EXEC_APIC_REGISTER_VIRT |		\
+				 SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
 #define VMX_QUAL_EPT_RIGHTS	GENMASK(5, 3)		/* EPT violation: what the entry allowed */
 
 #define VMX_TSC_FRAC_BITS	48
@@ -62,12 +69,26 @@ struct vmx_region {
 /* MSRs that neither entry nor exit switches and that the host needs in user space only */
 enum { VMX_MSR_STAR, VMX_MSR_LSTAR, VMX_MSR_SFMASK, VMX_NR_SYSCALL_MSRS };
 
+/**
+ * struct vmx_posted - vectors on their way to a vCPU, SDM 30.6
+ * @pir: (a) those accepted and not in its IRR yet
+ * @control: (a) bit 0: there are some; the rest is for devices, which post none here
+ * @reserved: the hardware's
+ */
+struct vmx_posted {
+	unsigned long pir[4];
+	unsigned long control;
+	u64 reserved[3];
+} __aligned(64);
+
+#define VMX_POSTED_ON		0
+
 /* VMX state of one vCPU; everything (v): vcpu->mutex, but @on_cpu and @loaded_cpu */
 struct vmx_vcpu {
 	struct kvm_vcpu *vcpu;
 	struct vmx_region *vmcs;
 	unsigned long *msr_bitmap;	/* 4 KiB */
-	u8 *vapic;			/* virtual-APIC page: TPR at 0x80 */
+	struct vmx_posted posted;
 	struct vmx_run run;
 
 	int loaded_cpu;			/* CPU that may hold the VMCS, -1: none */
@@ -76,10 +97,11 @@ struct vmx_vcpu {
 	bool flush_all, flush_guest;	/* before the next entry */
 
 	/* what the VMCS holds, so that only changes are written */
-	u32 cpu_ctl, cpu2_ctl, entry_ctl, exc_bitmap, tpr_threshold;
+	u32 pin_ctl, cpu_ctl, cpu2_ctl, entry_ctl, exc_bitmap, tpr_threshold;
 	unsigned long host_cr3, host_cr4, cr4_owned;
 	unsigned long hw_dr7;
 	u64 hw_pat;
+	u64 eoi_exits[4];
 	u64 eptp;
 
 	/* the host's, saved by prepare_switch() */
@@ -95,13 +117,34 @@ struct vmx_vcpu {
 	u64 kernel_gs;
 	u64 tsc_ratio;
 
-	u8 entry_tpr;
 	bool injecting;			/* VM_ENTRY_INTR_INFO_FIELD is valid */
 	struct kvm_event injected;
 
 	/* of the last exit */
 	u32 exit_reason;
 	u32 intr_info;			/* of EXCEPTION_NMI exits */
+
+	u64 *pml_log;			/* pml.c; NULL: none */
+	bool pml_on;
+
+	bool timer_on;			/* the preemption timer counts */
+
+	/* without virtual NMIs: what the CPU would do, event.c */
+	bool nmi_masked;
+	u64 nmi_masked_at;		/* ns */
+
+	/* without a control that switches EFER: one MSR for entry, one for exit; or NULL */
+	struct vmx_msr_entry *efer_lists;
+	bool efer_listed;
+
+	/* without unrestricted guest: rmode.c */
+	bool vm86;			/* the VMCS has virtual-8086 mode for the guest's real mode */
+	bool check_state;		/* see before the next entry whether it takes the state */
+	bool must_emulate;		/* it does not */
+	unsigned long guest_cr0;	/* PE and PG as the guest has them */
+	u32 rm_ar[VCPU_SEG_GS + 1];	/* with @vm86: what the guest has */
+	struct vmx_seg rm_tr;
+	unsigned long rm_iopl;
 
 	unsigned int ple_window;
 	u64 feature_control;
@@ -135,11 +178,24 @@ struct vmx_caps {
 };
 
 extern struct vmx_caps vmx_caps;
+
+/* pin-based, primary and secondary processor-based, exit, entry */
+#define VMX_NR_CONTROLS	5
+
 /* further: what was found or chosen */
 struct vmx_features {
+	bool unrestricted;
+	bool vnmi;
+	bool pml;
+	bool preemption_timer;
+	u8 preemption_timer_shift;	/* it counts the TSC's bit of this number */
+	bool efer_switch;		/* by controls of the VMCS, else by lists of MSRs */
 	bool vpid;
 	bool ept_ad;
 	bool tpr_shadow;
+	bool apic_page;			/* flexpriority */
+	bool x2apic_mode;		/* at least the TPR's MSR needs no exits */
+	bool apicv;
 	bool tsc_scaling;
 	bool ple;
 	bool pat_switch;
@@ -151,7 +207,8 @@ extern struct vmx_features vmx_feat;
 extern const u32 vmx_syscall_msrs[VMX_NR_SYSCALL_MSRS];
 extern unsigned int vmx_ple_gap, vmx_ple_window, vmx_ple_window_grow, vmx_ple_window_shrink,
 	vmx_ple_window_max;
-extern bool vmx_dump_invalid_vmcs;
+extern bool vmx_dump_invalid_vmcs, vmx_emulate_invalid;
+extern unsigned int vmx_hide_controls[VMX_NR_CONTROLS];
 
 /* ---- VMCS access: the vCPU is loaded, its VMCS the CPU's current one --------- */
 
@@ -212,6 +269,51 @@ static inline void vmx_set_cpu_ctl(struct vmx_vcpu *v, u32 bits, bool on)
 	}
 }
 
+/* bits of CR0 and CR4 that are the guest's alone: none in real mode that is not one */
+static inline bool vmx_is_fake_real_mode(struct vmx_vcpu *v)
+{
+	return !vmx_feat.unrestricted && !(v->guest_cr0 & X86_CR0_PE);
+}
+
+static inline unsigned long vmx_cr0_owned(struct vmx_vcpu *v)
+{
+	return vmx_is_fake_real_mode(v) ? 0 : VMX_CR0_GUEST_OWNED;
+}
+
+static inline unsigned long vmx_cr4_owned(struct vmx_vcpu *v)
+{
+	return vmx_is_fake_real_mode(v) ? 0 : v->cr4_owned;
+}
+
+/* CR3 of the VMCS is the identity map's */
+static inline bool vmx_cr3_is_ours(struct vmx_vcpu *v)
+{
+	return !vmx_feat.unrestricted && !(v->guest_cr0 & X86_CR0_PG);
+}
+
+/* where the VMCS has a segment register */
+struct vmx_seg_fields {
+	unsigned int selector, base, limit, ar;
+};
+
+extern const struct vmx_seg_fields vmx_seg_fields[VCPU_NR_SEGS];
+
+static inline void vmx_read_seg(enum kvm_seg seg, struct vmx_seg *s)
+{
+	s->selector = vmcs_read(vmx_seg_fields[seg].selector);
+	s->base = vmcs_read(vmx_seg_fields[seg].base);
+	s->limit = vmcs_read(vmx_seg_fields[seg].limit);
+	s->ar = vmcs_read(vmx_seg_fields[seg].ar);
+}
+
+static inline void vmx_write_seg(enum kvm_seg seg, const struct vmx_seg *s)
+{
+	vmcs_write(vmx_seg_fields[seg].selector, s->selector);
+	vmcs_write(vmx_seg_fields[seg].base, s->base);
+	vmcs_write(vmx_seg_fields[seg].limit, s->limit);
+	vmcs_write(vmx_seg_fields[seg].ar, s->ar);
+}
+
 /* caps.c */
 int vmx_read_caps(struct vmx_caps *caps);
 int vmx_check_support(void);
@@ -266,8 +368,24 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 asmlinkage unsigned long vmx_enter_guest(struct vmx_run *run);
 extern const char vmx_vmexit[];
 
+/* apicv.c */
+u32 vmx_apic_cpu2(struct vmx_vcpu *v);
+u32 vmx_apic_pin(struct vmx_vcpu *v);
+void vmx_apic_init(struct vmx_vcpu *v);
+void vmx_apic_changed(struct kvm_vcpu *vcpu);
+void vmx_post_intr(struct kvm_vcpu *vcpu, u8 vector);
+void vmx_sync_irr(struct kvm_vcpu *vcpu);
+void vmx_load_intr_status(struct vmx_vcpu *v);
+void vmx_open_apic_msrs(struct vmx_vcpu *v);
+
+static inline bool vmx_apicv_active(const struct vmx_vcpu *v)
+{
+	return v->cpu2_ctl & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
+}
+
 /* exit.c */
 void vmx_decode_exit(struct vmx_vcpu *v, struct kvm_exit *exit);
+void vmx_decode_must_emulate(struct vmx_vcpu *v, struct kvm_exit *exit);
 
 /* l1d.c */
 int vmx_l1d_setup(void);
@@ -275,7 +393,26 @@ void vmx_l1d_teardown(void);
 void vmx_l1d_flush(struct kvm_vcpu *vcpu);
 extern struct static_key_false vmx_l1d_should_flush;
 
+/* pml.c */
+void vmx_pml_reset(struct vmx_vcpu *v);
+void vmx_pml_switch(struct vmx_vcpu *v, bool on);
+void vmx_pml_flush(struct vmx_vcpu *v);
+
+/* preempt.c */
+bool vmx_preemption_timer_usable(void);
+void vmx_load_timer(struct vmx_vcpu *v);
+
+/* rmode.c */
+void vmx_check_state(struct vmx_vcpu *v);
+bool vmx_rmode_prepare(struct vmx_vcpu *v);
+void vmx_rmode_get_seg(struct vmx_vcpu *v, enum kvm_seg seg, struct vmx_seg *s);
+bool vmx_rmode_set_seg(struct vmx_vcpu *v, enum kvm_seg seg, const struct vmx_seg *s);
+void vmx_rmode_set_cr0(struct vmx_vcpu *v, unsigned long cr0);
+unsigned long vmx_rmode_hw_cr4(struct vmx_vcpu *v, unsigned long cr4);
+void vmx_rmode_inject(struct vmx_vcpu *v, const struct kvm_event *ev);
+
 /* msr.c */
+void vmx_open_msr(struct kvm_vcpu *vcpu, u32 index, bool write);
 void vmx_update_msr_map(struct kvm_vcpu *vcpu);
 int vmx_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr);
 int vmx_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Interrupts through the local APIC in the kernel: each comes once and in its turn,
+ * in xAPIC and x2APIC mode, whether software or the CPU delivers it.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
+
+#include "apic.h"
+#include "st.h"
+
+#define NR_IPIS		1600	/* a multiple of 16: there are 16 vectors */
+#define NR_HALTS	20
+
+static struct vcpu *start(uint64_t test, uint64_t arg, uint64_t n)
+{
+	struct vm *vm = vm_new(64 << 20, VM_IRQCHIP);
+	struct vcpu *v = vm_add_vcpu(vm, 0);
+
+	PAYLOAD(vm, apic);
+	vcpu_start(v, test, arg, n);
+	return v;
+}
+
+/* vCPU 1 would wait for INIT and SIPI */
+static struct vcpu *start_second(struct vcpu *first, uint64_t test, uint64_t arg, uint64_t n)
+{
+	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct vcpu *v = vm_add_vcpu(first->vm, 1);
+
+	vcpu_start(v, test, arg, n);
+	OK(ioctl(v->fd, KVM_SET_MP_STATE, &mp));
+	return v;
+}
+
+static void send_msi(struct vm *vm, uint8_t vector)
+{
+	struct kvm_msi msi = { .address_lo = 0xfee00000, .data = vector };
+
+	OK(ioctl(vm->fd, KVM_SIGNAL_MSI, &msi));
+}
+
+static void lapic_get(struct vcpu *v, struct kvm_lapic_state *s)
+{
+	OK(ioctl(v->fd, KVM_GET_LAPIC, s));
+}
+
+static bool test_vector(const struct kvm_lapic_state *s, unsigned int reg, uint8_t vec)
+{
+	uint32_t w;
+
+	memcpy(&w, s->regs + reg + (vec >> 5) * 0x10, 4);
+	return w >> (vec & 31) & 1;
+}
+
+/* set or clear it in the vCPU's APIC */
+static void change_vector(struct vcpu *v, unsigned int reg, uint8_t vec, bool set)
+{
+	struct kvm_lapic_state s;
+	uint32_t w;
+
+	lapic_get(v, &s);
+	memcpy(&w, s.regs + reg + (vec >> 5) * 0x10, 4);
+	w = set ? w | 1u << (vec & 31) : w & ~(1u << (vec & 31));
+	memcpy(s.regs + reg + (vec >> 5) * 0x10, &w, 4);
+	OK(ioctl(v->fd, KVM_SET_LAPIC, &s));
+}
+
+#define LAPIC_ISR	0x100
+#define LAPIC_IRR	0x200
+
+/* ---- one vCPU -------------------------------------------------------------------- */
+
+static void registers_xapic(void)
+{
+	vcpu_expect_done(start(APIC_REGISTERS, 0, 0));
+}
+
+static void registers_x2apic(void)
+{
+	vcpu_expect_done(start(APIC_REGISTERS, APIC_X2, 0));
+}
+
+static void set_line(struct vm *vm, int level)
+{
+	struct kvm_irq_level l = { .irq = APIC_LEVEL_PIN, .level = level };
+
+	OK(ioctl(vm->fd, KVM_IRQ_LINE, &l));
+}
+
+/* The line stays up for n EOIs: each but the last brings the interrupt again. */
+static void level(uint64_t arg)
+{
+	struct vcpu *v = start(APIC_LEVEL, arg, 0);
+	unsigned int n, i, total = 0;
+	struct report rep;
+
+	for (n = 1; n <= 3; n++) {
+		vcpu_expect_sync(v, n);
+		set_line(v->vm, 1);
+		for (i = 1; i <= n; i++) {
+			rep = vcpu_run_to_report(v);
+			CHECK_EQ(rep.a, 10);
+			CHECK_EQ(rep.b, ++total);
+			if (i == n)
+				set_line(v->vm, 0);
+		}
+	}
+	vcpu_expect_done(v);
+}
+
+static void level_xapic(void)
+{
+	level(0);
+}
+
+static void level_x2apic(void)
+{
+	level(APIC_X2);
+}
+
+static void *send_halted(void *arg)
+{
+	struct vcpu *v = arg;
+	unsigned int i;
+
+	for (i = 0; i < NR_HALTS; i++) {
+		/* long enough for the vCPU to take the last one and to halt again */
+		usleep(20000);
+		send_msi(v->vm, 0x90);
+	}
+	return NULL;
+}
+
+static void halted(uint64_t arg)
+{
+	struct vcpu *v = start(APIC_HALT, arg, NR_HALTS);
+	pthread_t t;
+
+	vcpu_expect_sync(v, 1);
+	CHECK(!pthread_create(&t, NULL, send_halted, v));
+	vcpu_expect_done(v);
+	pthread_join(t, NULL);
+}
+
+static void halted_xapic(void)
+{
+	halted(0);
+}
+
+static void halted_x2apic(void)
+{
+	halted(APIC_X2);
+}
+
+static void answer_read(struct vcpu *v, uint64_t addr)
+{
+	const uint32_t answer = 0x12345678;
+
+	vcpu_expect_exit(v, KVM_EXIT_MMIO);
+	CHECK_EQ(v->run->mmio.phys_addr, addr);
+	CHECK_EQ(v->run->mmio.is_write, 0);
+	CHECK_EQ(v->run->mmio.len, 4);
+	memcpy(v->run->mmio.data, &answer, 4);
+}
+
+static void base_moves(void)
+{
+	struct vcpu *v = start(APIC_BASE_MOVES, 0, 0);
+
+	vcpu_expect_sync(v, 1);
+	answer_read(v, 0xfee00030);
+	vcpu_expect_exit(v, KVM_EXIT_MMIO);
+	CHECK_EQ(v->run->mmio.phys_addr, 0xfee000b0);
+	CHECK_EQ(v->run->mmio.is_write, 1);
+	vcpu_expect_sync(v, 2);
+	vcpu_expect_done(v);
+}
+
+static void modes(void)
+{
+	vcpu_expect_done(start(APIC_MODES, 0, 0));
+}
+
+static void state(uint64_t arg)
+{
+	struct vcpu *v = start(APIC_STATE, arg, 0);
+	static const uint8_t order[] = { 0x66, 0x45, 0x67, 0x45 };
+	struct kvm_lapic_state s;
+	unsigned int stage = 0, n = 0;
+	struct report rep;
+
+	while ((rep = vcpu_run_to_report(v)).kind != REPORT_DONE) {
+		lapic_get(v, &s);
+		if (rep.a == 10) {
+			CHECK(n < ARRAY_SIZE(order));
+			CHECK_EQ(rep.b, order[n]);
+			CHECK_EQ(rep.c, ++n);
+			CHECK(test_vector(&s, LAPIC_ISR, rep.b));
+			CHECK(!test_vector(&s, LAPIC_IRR, rep.b));
+			/* what is put back must still be in service */
+			OK(ioctl(v->fd, KVM_SET_LAPIC, &s));
+			continue;
+		}
+		CHECK_EQ(rep.a, ++stage);
+		switch (stage) {
+		case 1:
+			CHECK(test_vector(&s, LAPIC_IRR, 0x45));
+			CHECK(!test_vector(&s, LAPIC_IRR, 0x66));
+			change_vector(v, LAPIC_IRR, 0x66, true);
+			break;
+		case 2:
+			CHECK(test_vector(&s, LAPIC_IRR, 0x67));
+			change_vector(v, LAPIC_IRR, 0x67, false);
+			break;
+		case 3:
+			CHECK(!test_vector(&s, LAPIC_IRR, 0x67));
+			send_msi(v->vm, 0x67);
+			lapic_get(v, &s);
+			CHECK(test_vector(&s, LAPIC_IRR, 0x67));
+			break;
+		case 4:
+			change_vector(v, LAPIC_ISR, 0x66, true);
+			break;
+		}
+	}
+	CHECK_EQ(stage, 4);
+	CHECK_EQ(n, ARRAY_SIZE(order));
+}
+
+static void state_xapic(void)
+{
+	state(0);
+}
+
+static void state_x2apic(void)
+{
+	state(APIC_X2);
+}
+
+/* A debugger that steps has interrupts wait, though the guest's IF is set. */
+static void blocked_by_debugger(void)
+{
+	struct kvm_guest_debug d = {
+		.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ,
+	};
+	struct vcpu *v = start(APIC_BLOCKED, 0, 0);
+	unsigned int open = 0, i;
+	struct kvm_regs r;
+
+	vcpu_expect_sync(v, 1);
+	OK(ioctl(v->fd, KVM_SET_GUEST_DEBUG, &d));
+	for (i = 0; i < 64 && open < 8; i++) {
+		vcpu_expect_exit(v, KVM_EXIT_DEBUG);
+		vcpu_regs(v, &r);
+		if (r.rflags & BIT(9))
+			open++;
+		else
+			CHECK_EQ(open, 0);	/* a handler would have it clear again */
+	}
+	CHECK_EQ(open, 8);
+	d.control = 0;
+	OK(ioctl(v->fd, KVM_SET_GUEST_DEBUG, &d));
+	vcpu_expect_done(v);
+}
+
+/* ---- two vCPUs ------------------------------------------------------------------- */
+
+struct runner {
+	pthread_t thread;
+	struct vcpu *vcpu;
+	pid_t tid;
+	bool done;
+};
+
+static void *run_to_done(void *arg)
+{
+	struct runner *r = arg;
+
+	WRITE_ONCE(r->tid, syscall(SYS_gettid));
+	vcpu_expect_done(r->vcpu);
+	WRITE_ONCE(r->done, true);
+	return NULL;
+}
+
+static void ipis(uint64_t arg, bool move)
+{
+	uint64_t n = move ? 4 * NR_IPIS : NR_IPIS;
+	struct runner r[2] = {};
+	unsigned int moves = 0, cpus = 0, i;
+	cpu_set_t all, one;
+	int cpu = 0;
+
+	r[0].vcpu = start(APIC_IPI, arg, n);
+	r[1].vcpu = start_second(r[0].vcpu, APIC_IPI, arg | APIC_TARGET, n);
+	for (i = 0; i < 2; i++)
+		CHECK(!pthread_create(&r[i].thread, NULL, run_to_done, &r[i]));
+	OK(sched_getaffinity(0, sizeof(all), &all));
+	cpus = CPU_COUNT(&all);
+	while (move && !READ_ONCE(r[1].done)) {
+		if (!READ_ONCE(r[1].tid))
+			continue;
+		do {
+			cpu = (cpu + 1) % CPU_SETSIZE;
+		} while (!CPU_ISSET(cpu, &all));
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		/* it may have ended meanwhile */
+		if (sched_setaffinity(r[1].tid, sizeof(one), &one))
+			break;
+		moves++;
+		usleep(500);
+	}
+	for (i = 0; i < 2; i++)
+		pthread_join(r[i].thread, NULL);
+	if (move) {
+		CHECK(moves > 0);
+		st_note("%u times put on one of %u CPUs", moves, cpus);
+	}
+}
+
+static void ipi_running_xapic(void)
+{
+	ipis(0, false);
+}
+
+static void ipi_running_x2apic(void)
+{
+	ipis(APIC_X2, false);
+}
+
+static void ipi_halted_xapic(void)
+{
+	ipis(APIC_HALTED, false);
+}
+
+static void ipi_halted_x2apic(void)
+{
+	ipis(APIC_X2 | APIC_HALTED, false);
+}
+
+static void ipi_to_a_moving_vcpu(void)
+{
+	ipis(APIC_X2, true);
+}
+
+static void ipi_to_a_moving_halted_vcpu(void)
+{
+	ipis(APIC_HALTED, true);
+}
+
+static void base_differs(void)
+{
+	struct vcpu *v = start(APIC_BASE_DIFFERS, 0, 0);
+	struct runner r = { .vcpu = start_second(v, APIC_BASE_DIFFERS, APIC_TARGET, 0) };
+
+	CHECK(!pthread_create(&r.thread, NULL, run_to_done, &r));
+	vcpu_expect_sync(v, 1);
+	answer_read(v, APIC_OTHER_BASE + 0x30);
+	vcpu_expect_done(v);
+	pthread_join(r.thread, NULL);
+}
+
+static const struct st_test tests[] = {
+	{ "registers_xapic", registers_xapic },
+	{ "registers_x2apic", registers_x2apic },
+	{ "level_xapic", level_xapic },
+	{ "level_x2apic", level_x2apic },
+	{ "halted_xapic", halted_xapic },
+	{ "halted_x2apic", halted_x2apic },
+	{ "state_xapic", state_xapic },
+	{ "state_x2apic", state_x2apic },
+	{ "blocked_by_debugger", blocked_by_debugger },
+	{ "modes", modes },
+	{ "base_moves", base_moves },
+	{ "base_differs", base_differs },
+	{ "ipi_running_xapic", ipi_running_xapic },
+	{ "ipi_running_x2apic", ipi_running_x2apic },
+	{ "ipi_halted_xapic", ipi_halted_xapic },
+	{ "ipi_halted_x2apic", ipi_halted_x2apic },
+	{ "ipi_to_a_moving_vcpu", ipi_to_a_moving_vcpu, 120 },
+	{ "ipi_to_a_moving_halted_vcpu", ipi_to_a_moving_halted_vcpu, 120 },
+	{}
+};
+
+ST_MAIN("apic", tests)
