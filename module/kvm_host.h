@@ -617,6 +617,7 @@ void kvm_arch_free_slot(struct kvm_memory_slot *slot);
 void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen);
 void kvm_arch_flush_shadow_slot(struct kvm *kvm, struct kvm_memory_slot *slot);
 void kvm_arch_flush_shadow_all(struct kvm *kvm);
+void kvm_arch_sync_dirty_log(struct kvm *kvm);
 /* clear write access (or dirty bits) of @mask's pages from @offset; mmu_lock held for write */
 void kvm_arch_dirty_log_protect(struct kvm *kvm, struct kvm_memory_slot *slot,
 				gfn_t offset, unsigned long mask);

@@ -573,6 +573,7 @@ void kvm_mark_page_dirty(struct kvm *kvm, gfn_t gfn)
 {
 	kvm_mark_page_dirty_in_slot(kvm, kvm_gfn_to_memslot(kvm, gfn), gfn);
 }
+EXPORT_SYMBOL_GPL(kvm_mark_page_dirty);
 
 static int logged_slot(struct kvm *kvm, u32 slot_id, struct kvm_memory_slot **slot)
 {
@@ -626,6 +627,7 @@ int kvm_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log)
 	r = logged_slot(kvm, log->slot, &slot);
 	if (r)
 		goto out;
+	kvm_arch_sync_dirty_log(kvm);
 	bytes = kvm_dirty_bitmap_bytes(slot);
 	if (kvm->manual_dirty_log_protect) {
 		from = slot->dirty_bitmap;

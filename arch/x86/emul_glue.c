@@ -424,11 +424,6 @@ static int op_fix_hypercall(struct x86_emul *e)
 	return X86_EMUL_RESTART;
 }
 
-static int op_intercept(struct x86_emul *e, enum x86_emul_stage stage)
-{
-	return X86_EMUL_CONTINUE;	/* no nested guests */
-}
-
 static void op_get_fpu(struct x86_emul *e)
 {
 	/* during KVM_RUN the guest's registers are the task's */
@@ -725,7 +720,6 @@ static const struct x86_emul_ops emul_ops = {
 	.invlpg = op_invlpg,
 	.invpcid = op_invpcid,
 	.fix_hypercall = op_fix_hypercall,
-	.intercept = op_intercept,
 	.get_fpu = op_get_fpu,
 	.put_fpu = op_put_fpu,
 	.read_vec = op_read_vec,
@@ -1071,6 +1065,36 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
 	return execute(k, flags);
 }
 EXPORT_SYMBOL_GPL(kvm_emulate_insn);
+
+/**
+ * kvm_deliver_real_mode_event() - deliver an event through the real-mode vector table
+ * @vcpu: the vCPU in real mode, loaded, SRCU held
+ * @vector: vector
+ * @insn_len: bytes of the instruction to return behind, 0 for what is none
+ *
+ * For a backend whose hardware has no real mode.
+ * Return: 0, or -EFAULT when the frame cannot be pushed or the table not be read.
+ */
+int kvm_deliver_real_mode_event(struct kvm_vcpu *vcpu, u8 vector, unsigned int insn_len)
+{
+	struct kvm_emul *k = container_of(vcpu->arch.emul, struct kvm_emul, e);
+
+	x86_emul_init(&k->e);
+	load_registers(k);
+	k->have_gpa = false;
+	k->pio_out = false;
+	k->halted = false;
+	vcpu->mmio_needed = false;
+	k->e.rip = (k->e.rip + insn_len) & 0xffff;
+	if (x86_emul_int_real(&k->e, vector) != X86_EMUL_CONTINUE || vcpu->mmio_needed) {
+		vcpu->mmio_needed = false;
+		return -EFAULT;
+	}
+	commit(k);
+	kvm_set_int_shadow(vcpu, 0);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_deliver_real_mode_event);
 
 /**
  * kvm_emulate_task_switch() - carry out a hardware task switch

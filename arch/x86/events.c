@@ -383,7 +383,8 @@ EXPORT_SYMBOL_GPL(kvm_exceptions_to_intercept);
  */
 bool kvm_intr_allowed(struct kvm_vcpu *vcpu)
 {
-	return (kvm_rflags_read(vcpu) & X86_EFLAGS_IF) && !kvm_get_int_shadow(vcpu);
+	return (kvm_rflags_read(vcpu) & X86_EFLAGS_IF) &&
+	       !(kvm_be_call(get_blocking)(vcpu) & (KVM_BLOCKED_SHADOW | KVM_BLOCKED_STATE));
 }
 
 /* An NMI waits for the IRET of the one before, and behind STI and MOV SS. */

@@ -669,6 +669,12 @@ static int handle_apic_eoi(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	return 1;
 }
 
+static int handle_timer(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	kvm_lapic_timer_hw_fires(vcpu);
+	return 1;
+}
+
 static int handle_tpr_below(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
@@ -697,6 +703,12 @@ static int handle_fail_entry(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
 	run->fail_entry.hardware_entry_failure_reason = exit->hw_reason;
 	run->fail_entry.cpu = READ_ONCE(vcpu->cpu);
+	return 0;
+}
+
+static int handle_cannot_emulate(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	kvm_prepare_emulation_failure_exit(vcpu);
 	return 0;
 }
 
@@ -744,6 +756,8 @@ static int (*const handlers[KVM_XK_COUNT])(struct kvm_vcpu *, struct kvm_exit *)
 	[KVM_XK_TASK_SWITCH]	= handle_task_switch,
 	[KVM_XK_UD]		= handle_ud,
 	[KVM_XK_EMULATE]	= emulate,
+	[KVM_XK_CANNOT_EMULATE]	= handle_cannot_emulate,
+	[KVM_XK_TIMER]		= handle_timer,
 	[KVM_XK_TPR_BELOW]	= handle_tpr_below,
 	[KVM_XK_APIC_ACCESS]	= handle_apic_access,
 	[KVM_XK_APIC_EOI]	= handle_apic_eoi,

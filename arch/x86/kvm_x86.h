@@ -48,6 +48,8 @@ enum kvm_exit_kind {
 	KVM_XK_TASK_SWITCH,	/* task */
 	KVM_XK_UD,		/* an instruction this guest does not have */
 	KVM_XK_EMULATE,		/* carry out the instruction at RIP */
+	KVM_XK_CANNOT_EMULATE,	/* ... but nothing can: user space is told */
+	KVM_XK_TIMER,		/* arch.timer_tsc may have come */
 	KVM_XK_TPR_BELOW,	/* TPR dropped: an interrupt may be deliverable */
 	KVM_XK_APIC_ACCESS,	/* apic: an access to the APIC page that hardware leaves to us */
 	KVM_XK_APIC_EOI,	/* apic.vector: hardware has ended it, others want to know */
@@ -152,6 +154,7 @@ enum kvm_tlb_scope {
 
 /* with KVM_X86_SHADOW_INT_*: what get_blocking() and set_blocking() speak of */
 #define KVM_BLOCKED_NMI		BIT(8)
+#define KVM_BLOCKED_STATE	BIT(9)	/* everything: the backend cannot run this state */
 #define KVM_BLOCKED_SHADOW	(KVM_X86_SHADOW_INT_STI | KVM_X86_SHADOW_INT_MOV_SS)
 
 /* results of get_msr/set_msr style functions */
@@ -181,6 +184,8 @@ struct kvm_backend_ops {
 	unsigned int exit_reason_isa;	/* KVM_OOT_ISA_* */
 	bool tdp;			/* nested/extended paging is used */
 	bool has_wbinvd_exit;
+	bool guest_timer;		/* @enter returns with KVM_XK_TIMER at arch.timer_tsc */
+	bool real_mode_pages;		/* TSS and identity map for real mode, see realmode.c */
 	bool has_tsc_aux;		/* a guest can be given TSC_AUX */
 	bool virtual_spec_ctrl;		/* the hardware switches SPEC_CTRL */
 	bool apic_page;			/* accesses to kvm->arch.apic_page are told apart */
@@ -237,7 +242,7 @@ struct kvm_backend_ops {
 	void (*inject)(struct kvm_vcpu *vcpu, const struct kvm_event *ev);
 	/* take back what @inject set up and the hardware has not begun, as in exit->vectoring */
 	void (*cancel_injection)(struct kvm_vcpu *vcpu, struct kvm_event *ev);
-	/* KVM_X86_SHADOW_INT_* and KVM_BLOCKED_NMI that are in force; load */
+	/* KVM_X86_SHADOW_INT_* and KVM_BLOCKED_* that are in force; load */
 	u32 (*get_blocking)(struct kvm_vcpu *vcpu);
 	/* of those in @which, the ones in @blocked are in force from now on; load */
 	void (*set_blocking)(struct kvm_vcpu *vcpu, u32 which, u32 blocked);
@@ -466,6 +471,7 @@ void kvm_emul_vcpu_free(struct kvm_vcpu *vcpu);
 #define KVM_EMUL_MMIO		BIT(4)	/* there is no memory at @gpa */
 int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
 		     const void *insn, unsigned int insn_len);
+int kvm_deliver_real_mode_event(struct kvm_vcpu *vcpu, u8 vector, unsigned int insn_len);
 int kvm_fast_pio(struct kvm_vcpu *vcpu, u16 port, unsigned int size, bool in,
 		 const struct kvm_exit *exit);
 /* kernel devices first, then user space: 1 done, 0 user space needed */
@@ -474,6 +480,12 @@ int kvm_pio_in(struct kvm_vcpu *vcpu, unsigned int size, u16 port, void *val,
 int kvm_pio_out(struct kvm_vcpu *vcpu, unsigned int size, u16 port,
 		const void *val, unsigned int count);
 int kvm_complete_userspace_io(struct kvm_vcpu *vcpu);
+
+/* ---- pages for real mode without the hardware's help: arch/x86/realmode.c ---- */
+
+int kvm_set_tss_addr(struct kvm *kvm, gpa_t addr);
+int kvm_alloc_identity_map(struct kvm *kvm);
+void kvm_free_private_slots(struct kvm *kvm);
 
 /* ---- registers: arch/x86/regs.c ------------------------------------------- */
 

@@ -191,6 +191,7 @@ struct kvm_vcpu_arch {
 
 	/* time */
 	struct kvm_pvclock pv_time;
+	u64 timer_tsc;			/* with kvm_be.guest_timer: exit at this host TSC; 0: never */
 	u64 tsc_offset;			/* host TSC (scaled) + offset = guest TSC */
 	u64 tsc_scaling_ratio;		/* fixed point; 0 while not scaled */
 	u64 ia32_tsc_adjust_msr;
@@ -284,11 +285,13 @@ struct kvm_arch {
 	/* MMU (arch/x86/mmu) */
 	void *mmu;				/* (c) its per-VM state */
 	u64 nr_mmu_pages_requested;
+	unsigned int nr_logged_slots;		/* (s), READ_ONCE elsewhere */
 
 	/* backend */
 	void *backend;				/* (c) */
 	gpa_t tss_addr;				/* (s) */
 	gpa_t identity_map_addr;		/* (s) */
+	bool has_tss, has_identity_map;		/* (s) their slots are there */
 
 	/* time */
 	raw_spinlock_t tsc_write_lock;

@@ -490,6 +490,7 @@ void kvm_arch_pre_destroy_vm(struct kvm *kvm)
 {
 	kvm_irq_vm_pre_destroy(kvm);
 	kvm_mmu_vm_pre_destroy(kvm);
+	kvm_free_private_slots(kvm);
 }
 
 /**
@@ -551,11 +552,10 @@ long kvm_arch_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 
 	switch (ioctl) {
 	case KVM_SET_TSS_ADDR:
-		/* three pages below 4 GiB; only shadowed real mode uses them */
+		/* three pages below 4 GiB */
 		if (arg > (u32)(-3 * PAGE_SIZE))
 			return -EINVAL;
-		kvm->arch.tss_addr = arg;
-		return 0;
+		return kvm_set_tss_addr(kvm, arg);
 	case KVM_SET_IDENTITY_MAP_ADDR:
 		return vm_set_identity_map_addr(kvm, argp);
 	case KVM_SET_BOOT_CPU_ID:

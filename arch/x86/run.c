@@ -351,12 +351,15 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 static int vcpu_block(struct kvm_vcpu *vcpu)
 {
 	if (!kvm_arch_vcpu_runnable(vcpu)) {
+		/* a timer that only counts in the guest would never come */
+		kvm_lapic_timer_to_host(vcpu);
 		kvm_vcpu_srcu_read_unlock(vcpu);
 		if (READ_ONCE(vcpu->arch.mp_state) == KVM_MP_STATE_HALTED)
 			kvm_vcpu_halt(vcpu);
 		else
 			kvm_vcpu_block(vcpu);
 		kvm_vcpu_srcu_read_lock(vcpu);
+		kvm_lapic_timer_to_guest(vcpu);
 
 		/* told to look again: only user space's or the host's business */
 		if (!kvm_arch_vcpu_runnable(vcpu) &&

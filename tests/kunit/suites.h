@@ -19,5 +19,6 @@ extern struct kunit_suite kvm_ioapic_suite;
 extern struct kunit_suite kvm_route_suite;
 extern struct kunit_suite kvm_iobus_suite;
 extern struct kunit_suite kvm_cpuid_suite;
+extern struct kunit_suite kvm_vmx_suite;
 
 #endif /* KVM_OOT_KUNIT_SUITES_H */

@@ -241,7 +241,7 @@ static void spinning_guest_after_a_refused_entry(void)
 	struct vcpu *v = start(0, BASIC_SPIN, 0, 0);
 	uint64_t *count = vm_ptr(v->vm, GUEST_SHARED);
 	struct kvm_sregs good, bad;
-	struct kvm_regs r;
+	struct kvm_regs r, wild;
 	int i;
 
 	if (st_on_tcg() && !kvm_is_oot())
@@ -254,8 +254,15 @@ static void spinning_guest_after_a_refused_entry(void)
 	bad.efer = 0;
 	bad.cs.l = 0;
 	bad.cr3 = 1ull << 62;
+	wild = r;
+	if (st_param_is("kvm_intel", "unrestricted_guest", 'N')) {
+		/* that CR3 is not used then, and an instruction pointer is looked at */
+		bad = good;
+		wild.rip = 1ull << 62;
+	}
 	for (i = 0; i < 3; i++) {
 		OK(ioctl(v->fd, KVM_SET_SREGS, &bad));
+		vcpu_set_regs(v, &wild);
 		vcpu_expect_exit(v, KVM_EXIT_FAIL_ENTRY);
 		OK(ioctl(v->fd, KVM_SET_SREGS, &good));
 		vcpu_set_regs(v, &r);

@@ -772,6 +772,100 @@ static void dirty_log_while_paging(void)
 	CHECK(changed > n && clean > 0 && in > 100);
 }
 
+/* One round of HM_DIRTY: pages by chance, the denser the higher @density of 8. */
+static void write_pages(unsigned int round, unsigned int density, uint64_t *expect, size_t words)
+{
+	static uint64_t seed = 1;
+	unsigned int i, j;
+
+	for (i = 0; i < words; i++) {
+		uint64_t w = 0;
+
+		for (j = 0; j < 64; j++) {
+			seed = seed * 6364136223846793005ul + 1442695040888963407ul;
+			w |= (uint64_t)((seed >> 61) < density) << j;
+		}
+		g.sh->to_write[i] = w;
+		expect[i] |= w;
+	}
+	WRITE_ONCE(g.sh->hold, round);
+	for (i = 0; i < g.n; i++)
+		CHECK(UNTIL(READ_ONCE(g.sh->held[i]) == round, 60));
+}
+
+static void log_is(const uint64_t *log, const uint64_t *expect, size_t words, unsigned int round)
+{
+	size_t i;
+
+	for (i = 0; i < words; i++)
+		if (log[i] != expect[i])
+			st_fail(__FILE__, __LINE__, "round %u, pages from %zu: log %016lx, written %016lx",
+				round, i * 64, log[i], expect[i]);
+}
+
+/*
+ * The log has what the guest wrote and nothing else, although it is still in the guest
+ * when the log is fetched. More pages than a CPU's own log has room for (512).
+ */
+static void dirty_log(bool manual)
+{
+	size_t words = HM_MAX_DIRTY / 64, size = HM_MAX_DIRTY * PAGE, i, half = words / 2;
+	uint64_t log[HM_MAX_DIRTY / 64], expect[HM_MAX_DIRTY / 64] = {};
+	struct kvm_dirty_log d = { .slot = TESTED_SLOT, .dirty_bitmap = log };
+	struct kvm_clear_dirty_log c = { .slot = TESTED_SLOT, .dirty_bitmap = log,
+					 .num_pages = HM_MAX_DIRTY };
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, .args = { 1 } };
+	unsigned int round, vcpus = 2;
+
+	new_guest(vcpus, aligned_memory(size), size, 0);
+	if (manual)
+		OK(ioctl(g.vm->fd, KVM_ENABLE_CAP, &cap));
+	start(HM_DIRTY);
+	/* mapped before there is a log */
+	write_pages(1, 4, expect, words);
+	memset(expect, 0, sizeof(expect));
+	vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem, KVM_MEM_LOG_DIRTY_PAGES);
+	for (round = 2; round < 20; round++) {
+		if (round == 9) {
+			/* and thrown away while there is one */
+			OK(madvise(g.mem, size / 2, MADV_DONTNEED));
+		} else if (round == 12) {
+			vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem, 0);
+			write_pages(round, 5, expect, words);
+			memset(expect, 0, sizeof(expect));
+			vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem,
+				    KVM_MEM_LOG_DIRTY_PAGES);
+			continue;
+		}
+		write_pages(round, round % 3 ? round % 9 : 1, expect, words);
+		OK(ioctl(g.vm->fd, KVM_GET_DIRTY_LOG, &d));
+		log_is(log, expect, words, round);
+		if (!manual) {
+			memset(expect, 0, sizeof(expect));
+			continue;
+		}
+		/* half of it; the rest is there the next time, too */
+		c.first_page = round % 2 ? 0 : half * 64;
+		c.num_pages = half * 64;
+		c.dirty_bitmap = log + c.first_page / 64;
+		OK(ioctl(g.vm->fd, KVM_CLEAR_DIRTY_LOG, &c));
+		for (i = 0; i < half; i++)
+			expect[c.first_page / 64 + i] = 0;
+	}
+	WRITE_ONCE(g.sh->stop, 1);
+	join();
+}
+
+static void dirty_log_exact(void)
+{
+	dirty_log(false);
+}
+
+static void dirty_log_cleared_by_halves(void)
+{
+	dirty_log(true);
+}
+
 static void readonly_slot(void)
 {
 	uint64_t *mem = (uint64_t *)aligned_memory(LARGE);
@@ -934,6 +1028,8 @@ static const struct st_test tests[] = {
 	{ "moved_away", moved_away, 200 },
 	{ "forked", forked, 200 },
 	{ "dirty_log_while_paging", dirty_log_while_paging, 200 },
+	{ "dirty_log_exact", dirty_log_exact, 200 },
+	{ "dirty_log_cleared_by_halves", dirty_log_cleared_by_halves, 200 },
 	{ "readonly_slot", readonly_slot },
 	{ "slot_changes", slot_changes, 200 },
 	{ "parallel_faults", parallel_faults, 200 },

@@ -74,6 +74,9 @@ int kvm_lapic_find_highest_irr(struct kvm_vcpu *vcpu);	/* -1 none */
 bool kvm_lapic_enabled(struct kvm_vcpu *vcpu);
 bool kvm_lapic_has_pending_timer(struct kvm_vcpu *vcpu);
 void kvm_lapic_inject_timer_irqs(struct kvm_vcpu *vcpu);
+void kvm_lapic_timer_hw_fires(struct kvm_vcpu *vcpu);
+void kvm_lapic_timer_to_host(struct kvm_vcpu *vcpu);
+void kvm_lapic_timer_to_guest(struct kvm_vcpu *vcpu);
 /* INIT and SIPI taken by the vCPU thread; <0 on error */
 int kvm_lapic_accept_events(struct kvm_vcpu *vcpu);
 bool kvm_lapic_has_init_or_sipi(struct kvm_vcpu *vcpu);

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The local APIC's timer: one-shot, periodic and TSC deadline (Intel SDM vol. 3,
- * 11.5.4), on a high-resolution timer that follows the vCPU from CPU to CPU.
+ * 11.5.4), on a high-resolution timer that follows the vCPU from CPU to CPU, or on one
+ * that the hardware runs while it runs the guest (kvm_be.guest_timer).
  *
  * The bus clock is 1 GHz: a count is a nanosecond times the divisor. When the
  * timer fires, the callback only notes it and kicks the vCPU, whose thread then
  * delivers LVTT; periods that were missed meanwhile are one interrupt, as
  * they are on a CPU which has the vector in IRR already.
+ *
+ * With the hardware's timer (vcpu->arch.timer_tsc is not 0) nothing of the host's is
+ * armed: what is due while the vCPU's thread does something else is noticed when it next
+ * enters the guest, which is when it could matter. While it waits for an interrupt the
+ * host's timer is used.
  */
 #include <linux/hrtimer.h>
 #include <linux/math64.h>
@@ -14,6 +20,7 @@
 
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/irq/lapic.h"
+#include "arch/x86/run.h"
 
 #define TIMER_MODE_MASK		(3u << 17)
 #define NSEC_PER_MSEC_U64	1000000ull
@@ -36,6 +43,59 @@ static bool is_periodic(struct kvm_lapic *apic)
 static bool is_deadline(struct kvm_lapic *apic)
 {
 	return timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE;
+}
+
+/* TSC cycles beyond this are far enough for the host's timer: no product below overflows */
+#define GUEST_TIMER_MAX		BIT_ULL(45)
+
+/* How many cycles of the host's TSC from now until the timer is due; false: too far. */
+static bool host_cycles_left(struct kvm_lapic *apic, u64 *cycles)
+{
+	struct kvm_vcpu *vcpu = apic->vcpu;
+	u64 ratio = vcpu->arch.tsc_scaling_ratio, now, left;
+	u8 frac = kvm_be.tsc_scaling_frac_bits;
+
+	if (!is_deadline(apic)) {
+		now = ktime_get_ns();
+		left = apic->timer.target > now ? apic->timer.target - now : 0;
+		if (left > GUEST_TIMER_MAX)
+			return false;
+		*cycles = mul_u64_u64_div_u64(left, kvm_host_tsc_khz(), NSEC_PER_MSEC_U64) + 1;
+		return true;
+	}
+	now = kvm_read_guest_tsc(vcpu, rdtsc());
+	left = apic->timer.tscdeadline > now ? apic->timer.tscdeadline - now : 0;
+	if (left > GUEST_TIMER_MAX)
+		return false;
+	/* a guest's TSC that goes slower: more of the host's; rounded up */
+	if (ratio) {
+		if (ratio >> (frac - 16) == 0)
+			return false;
+		left = mul_u64_u64_div_u64(left, BIT_ULL(frac), ratio) + 1;
+	}
+	*cycles = left;
+	return true;
+}
+
+/* Leave it to the hardware, if that can. */
+static bool arm_guest_timer(struct kvm_lapic *apic)
+{
+	u64 cycles;
+
+	/* in the deep sleep that MWAIT can ask for it may not count */
+	if (!kvm_be.guest_timer ||
+	    kvm_exit_disabled(apic->vcpu->kvm, KVM_X86_DISABLE_EXITS_MWAIT) ||
+	    !host_cycles_left(apic, &cycles))
+		return false;
+	apic->vcpu->arch.timer_tsc = rdtsc() + cycles;
+	return true;
+}
+
+/* @target is set, nothing is armed */
+static void arm(struct kvm_lapic *apic)
+{
+	if (!arm_guest_timer(apic))
+		hrtimer_start(&apic->timer.timer, apic->timer.target, HRTIMER_MODE_ABS_PINNED);
 }
 
 static void expired(struct kvm_lapic *apic)
@@ -76,6 +136,7 @@ void kvm_lapic_timer_init(struct kvm_lapic *apic)
 void kvm_lapic_timer_stop(struct kvm_lapic *apic)
 {
 	hrtimer_cancel(&apic->timer.timer);
+	apic->vcpu->arch.timer_tsc = 0;
 }
 
 /**
@@ -116,7 +177,7 @@ void kvm_lapic_timer_set_divide(struct kvm_lapic *apic)
 	if (!left)
 		return;
 	apic->timer.target = now + div_u64(left, old) * new;
-	hrtimer_start(&apic->timer.timer, apic->timer.target, HRTIMER_MODE_ABS_PINNED);
+	arm(apic);
 }
 
 static void start_deadline(struct kvm_lapic *apic)
@@ -143,7 +204,7 @@ static void start_deadline(struct kvm_lapic *apic)
 	ns = mul_u64_u64_div_u64(deadline - guest_tsc, NSEC_PER_MSEC_U64, khz) + 1;
 	ns = min_t(u64, ns, KTIME_MAX / 2);
 	apic->timer.target = now + ns;
-	hrtimer_start(&apic->timer.timer, apic->timer.target, HRTIMER_MODE_ABS_PINNED);
+	arm(apic);
 }
 
 /* Begin to count down @count, of a period of TMICT counts. */
@@ -164,7 +225,7 @@ static void start_count(struct kvm_lapic *apic, u32 count)
 		first = max(first, min_period);
 	}
 	apic->timer.target = ktime_get_ns() + first;
-	hrtimer_start(&apic->timer.timer, apic->timer.target, HRTIMER_MODE_ABS_PINNED);
+	arm(apic);
 }
 
 /**
@@ -274,7 +335,7 @@ void kvm_lapic_set_tscdeadline(struct kvm_vcpu *vcpu, u64 data)
 
 	if (!apic || !is_deadline(apic))
 		return;
-	hrtimer_cancel(&apic->timer.timer);
+	kvm_lapic_timer_stop(apic);
 	apic->timer.tscdeadline = data;
 	kvm_lapic_timer_start(apic);
 }
@@ -309,6 +370,58 @@ void kvm_lapic_inject_timer_irqs(struct kvm_vcpu *vcpu)
 		apic->timer.tscdeadline = 0;
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_inject_timer_irqs);
+
+/**
+ * kvm_lapic_timer_hw_fires() - the hardware's timer ended the guest
+ * @vcpu: the vCPU, in its thread
+ */
+void kvm_lapic_timer_hw_fires(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	u64 now;
+
+	/* a far one comes in several steps */
+	if (!vcpu->arch.timer_tsc || rdtsc() < vcpu->arch.timer_tsc)
+		return;
+	vcpu->arch.timer_tsc = 0;
+	atomic_set(&apic->timer.pending, 1);
+	if (!is_periodic(apic) || !apic->timer.period)
+		return;
+	/* as timer_fires(): from when it was due */
+	now = ktime_get_ns();
+	apic->timer.target += apic->timer.period;
+	if (apic->timer.target <= now)
+		apic->timer.target += div64_u64(now - apic->timer.target, apic->timer.period) *
+				      apic->timer.period + apic->timer.period;
+	arm(apic);
+}
+
+/**
+ * kvm_lapic_timer_to_host() - the vCPU is about to wait: its timer must wake it
+ * @vcpu: the vCPU, in its thread
+ */
+void kvm_lapic_timer_to_host(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+
+	if (!vcpu->arch.timer_tsc)
+		return;
+	vcpu->arch.timer_tsc = 0;
+	hrtimer_start(&apic->timer.timer, apic->timer.target, HRTIMER_MODE_ABS_PINNED);
+}
+
+/**
+ * kvm_lapic_timer_to_guest() - it has waited, and will run
+ * @vcpu: the vCPU, in its thread
+ */
+void kvm_lapic_timer_to_guest(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+
+	/* one that has fired stays as it is, and goes on by itself if it is periodic */
+	if (kvm_be.guest_timer && apic && hrtimer_cancel(&apic->timer.timer))
+		arm(apic);
+}
 
 /**
  * kvm_lapic_vcpu_load() - the vCPU came to this CPU: so does its timer

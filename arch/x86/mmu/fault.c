@@ -60,9 +60,11 @@ static u64 make_leaf(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		spte |= SPTE_LARGE;
 	if (hp->writable && !(slot->flags & KVM_MEM_READONLY)) {
 		spte |= SPTE_HOST_WRITABLE | SPTE_MMU_WRITABLE;
-		/* what is logged becomes writable by a write only */
+		/* what is logged becomes writable by a write only, or dirty by the CPU */
 		if (write || !slot->dirty_bitmap)
 			spte |= SPTE_WRITABLE | SPTE_DIRTY;
+		else if (tdp_format.cpu_logs_dirty)
+			spte |= SPTE_WRITABLE;
 	}
 	return spte;
 }
@@ -204,7 +206,7 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	r = tdp_map(vcpu, gfn, level, nx_level, spte);
 	if (!r) {
 		vcpu->stat.pf_fixed++;
-		if (spte & SPTE_WRITABLE)
+		if ((spte & SPTE_WRITABLE) && (write || !tdp_format.cpu_logs_dirty))
 			kvm_mark_page_dirty_in_slot(kvm, slot, gfn);
 	}
 out:

@@ -318,7 +318,20 @@ int kvm_arch_prepare_slot(struct kvm *kvm, const struct kvm_memory_slot *old,
 
 	if (new && new->base_gfn + new->npages > limit)
 		return -EINVAL;
+	/* each entry from here on lets the CPU log, before any mapping relies on it */
+	if (new && new->dirty_bitmap && !kvm->arch.nr_logged_slots++ &&
+	    tdp_format.cpu_logs_dirty)
+		kvm_make_all_cpus_request(kvm, KVM_REQ_EVENT);
 	return 0;
+}
+
+/* Have the next write through a leaf seen: by a fault, or by the CPU. */
+static void log_next_write(struct kvm *kvm, u64 *sptep, int level)
+{
+	u64 bit = tdp_format.cpu_logs_dirty && level == 1 ? SPTE_DIRTY : SPTE_WRITABLE;
+	u64 spte = READ_ONCE(*sptep);
+
+	tdp_set_entry(kvm, sptep, spte, spte & ~bit, level);
 }
 
 /* Mappings that may be written unseen go, or lose the right to. */
@@ -339,7 +352,7 @@ static void begin_logging(struct kvm *kvm, const struct kvm_memory_slot *slot)
 			flush |= tdp_zap_range(kvm, gfn & ~(level_pages(level) - 1),
 					       next, false, &garbage);
 		} else if (sptep && (READ_ONCE(*sptep) & SPTE_WRITABLE)) {
-			tdp_set_entry(kvm, sptep, *sptep, *sptep & ~SPTE_WRITABLE, 1);
+			log_next_write(kvm, sptep, 1);
 			flush = true;
 		}
 		gfn = next;
@@ -376,6 +389,8 @@ void kvm_arch_commit_slot(struct kvm *kvm, struct kvm_memory_slot *old,
 		    gfn - new->base_gfn < new->npages)
 			zap_and_flush(kvm, gfn, gfn + 1);
 	}
+	if (old && old->dirty_bitmap)
+		WRITE_ONCE(kvm->arch.nr_logged_slots, kvm->arch.nr_logged_slots - 1);
 	if (change != KVM_SLOT_FLAGS)
 		return;
 	if (new->dirty_bitmap && !old->dirty_bitmap)
@@ -440,9 +455,20 @@ void kvm_arch_dirty_log_protect(struct kvm *kvm, struct kvm_memory_slot *slot,
 		mask &= mask - 1;
 		/* a large page loses the right for all of it: it is split by the next write */
 		if (sptep && (READ_ONCE(*sptep) & SPTE_WRITABLE))
-			tdp_set_entry(kvm, sptep, *sptep, *sptep & ~SPTE_WRITABLE,
-				      level);
+			log_next_write(kvm, sptep, level);
 	}
+}
+
+/**
+ * kvm_arch_sync_dirty_log() - have in the bitmaps what was written until now
+ * @kvm: the VM
+ *
+ * What the CPU has logged so far is taken over when the vCPUs leave the guest.
+ */
+void kvm_arch_sync_dirty_log(struct kvm *kvm)
+{
+	if (tdp_format.cpu_logs_dirty)
+		kvm_make_all_cpus_request(kvm, KVM_REQ_EVENT);
 }
 
 /**

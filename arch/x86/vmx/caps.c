@@ -15,16 +15,12 @@
 
 struct vmx_caps vmx_caps __ro_after_init;
 
-/*
- * A capability MSR tells in its low half which bits must be one and in its high
- * half which may be. What is wanted and may not be is dropped.
- */
-static u32 choose(u32 msr, u32 want)
+static u32 choose(u32 msr, u32 want, u32 hide)
 {
 	u64 val;
 
 	rdmsrq(msr, val);
-	return (want | (u32)val) & (u32)(val >> 32);
+	return vmx_choose(val, want & ~hide);
 }
 
 static bool has_all(u32 value, u32 bits)
@@ -33,20 +29,22 @@ static bool has_all(u32 value, u32 bits)
 }
 
 /* Nothing works without what is NEEDED; the rest of what is WANTED is used where it is. */
-#define PIN_NEEDED	(PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING | PIN_BASED_VIRTUAL_NMIS)
-#define PIN_WANTED	(PIN_NEEDED | PIN_BASED_POSTED_INTR)
+#define PIN_NEEDED	(PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING)
+#define PIN_WANTED	(PIN_NEEDED | PIN_BASED_VIRTUAL_NMIS | PIN_BASED_VMX_PREEMPTION_TIMER | \
+			 PIN_BASED_POSTED_INTR)
 #define CPU_NEEDED	(CPU_BASED_HLT_EXITING | CPU_BASED_INVLPG_EXITING |		\
 			 CPU_BASED_USE_TSC_OFFSETTING | CPU_BASED_MWAIT_EXITING |	\
 			 CPU_BASED_RDPMC_EXITING | CPU_BASED_MOV_DR_EXITING |		\
 			 CPU_BASED_UNCOND_IO_EXITING | CPU_BASED_USE_MSR_BITMAPS |	\
 			 CPU_BASED_MONITOR_EXITING | CPU_BASED_CR8_LOAD_EXITING |	\
 			 CPU_BASED_CR8_STORE_EXITING | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
-#define CPU2_NEEDED	(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST)
-#define CPU2_WANTED	(CPU2_NEEDED | SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_ENABLE_VPID | \
+#define CPU2_NEEDED	SECONDARY_EXEC_ENABLE_EPT
+#define CPU2_WANTED	(CPU2_NEEDED | SECONDARY_EXEC_UNRESTRICTED_GUEST |	\
+			 SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_ENABLE_VPID | \
 			 SECONDARY_EXEC_WBINVD_EXITING | SECONDARY_EXEC_PAUSE_LOOP_EXITING | \
 			 SECONDARY_EXEC_ENABLE_INVPCID | VMX_CPU2_XSAVES |	\
 			 SECONDARY_EXEC_ENCLS_EXITING | SECONDARY_EXEC_TSC_SCALING |	\
-			 VMX_APIC_CPU2)
+			 SECONDARY_EXEC_ENABLE_PML | VMX_APIC_CPU2)
 #define EXIT_NEEDED	(VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_SAVE_DEBUG_CONTROLS | \
 			 VM_EXIT_ACK_INTR_ON_EXIT)
 #define EXIT_WANTED	(EXIT_NEEDED | VM_EXIT_LOAD_IA32_PAT | VM_EXIT_LOAD_IA32_EFER)
@@ -62,6 +60,7 @@ static bool has_all(u32 value, u32 bits)
 int vmx_read_caps(struct vmx_caps *caps)
 {
 	u64 basic, ept = 0;
+	const unsigned int *hide = vmx_hide_controls;
 	bool true_ctls;
 
 	memset(caps, 0, sizeof(*caps));
@@ -73,27 +72,29 @@ int vmx_read_caps(struct vmx_caps *caps)
 	true_ctls = basic & BIT_ULL(55);
 
 	caps->pin = choose(true_ctls ? MSR_IA32_VMX_TRUE_PINBASED_CTLS :
-				       MSR_IA32_VMX_PINBASED_CTLS, PIN_WANTED);
+				       MSR_IA32_VMX_PINBASED_CTLS, PIN_WANTED, hide[0]);
 	caps->cpu = choose(true_ctls ? MSR_IA32_VMX_TRUE_PROCBASED_CTLS :
 				       MSR_IA32_VMX_PROCBASED_CTLS,
-			   CPU_NEEDED | CPU_BASED_TPR_SHADOW);
+			   CPU_NEEDED | CPU_BASED_TPR_SHADOW, hide[1]);
 	if (!has_all(caps->pin, PIN_NEEDED) || !has_all(caps->cpu, CPU_NEEDED))
 		return -EIO;
 	/* with nested paging CR3 is the guest's own; old CPUs insist on the exits */
 	if (caps->cpu & (CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING))
 		return -EIO;
-	caps->cpu2 = choose(MSR_IA32_VMX_PROCBASED_CTLS2, CPU2_WANTED);
+	caps->cpu2 = choose(MSR_IA32_VMX_PROCBASED_CTLS2, CPU2_WANTED, hide[2]);
 	if (!has_all(caps->cpu2, CPU2_NEEDED))
 		return -EIO;
 	caps->exit = choose(true_ctls ? MSR_IA32_VMX_TRUE_EXIT_CTLS : MSR_IA32_VMX_EXIT_CTLS,
-			    EXIT_WANTED);
+			    EXIT_WANTED, hide[3]);
 	caps->entry = choose(true_ctls ? MSR_IA32_VMX_TRUE_ENTRY_CTLS : MSR_IA32_VMX_ENTRY_CTLS,
-			     ENTRY_WANTED);
+			     ENTRY_WANTED, hide[4]);
 	if (!has_all(caps->exit, EXIT_NEEDED) || !has_all(caps->entry, ENTRY_NEEDED))
 		return -EIO;
 	/* both ways or not at all: there are CPUs with one half of it */
-	if (!(caps->exit & VM_EXIT_LOAD_IA32_EFER) || !(caps->entry & VM_ENTRY_LOAD_IA32_EFER))
-		return -EIO;
+	if (!(caps->exit & VM_EXIT_LOAD_IA32_EFER) || !(caps->entry & VM_ENTRY_LOAD_IA32_EFER)) {
+		caps->exit &= ~VM_EXIT_LOAD_IA32_EFER;
+		caps->entry &= ~VM_ENTRY_LOAD_IA32_EFER;
+	}
 	if (!(caps->exit & VM_EXIT_LOAD_IA32_PAT) || !(caps->entry & VM_ENTRY_LOAD_IA32_PAT)) {
 		caps->exit &= ~VM_EXIT_LOAD_IA32_PAT;
 		caps->entry &= ~VM_ENTRY_LOAD_IA32_PAT;
@@ -158,10 +159,6 @@ int vmx_check_support(void)
 	cpu2 >>= 32;
 	if (!(cpu2 & SECONDARY_EXEC_ENABLE_EPT)) {
 		pr_err(pr_prefix "this CPU has no EPT, and shadow paging is not implemented\n");
-		return -EOPNOTSUPP;
-	}
-	if (!(cpu2 & SECONDARY_EXEC_UNRESTRICTED_GUEST)) {
-		pr_err(pr_prefix "this CPU has no unrestricted guest mode, and doing without is not implemented\n");
 		return -EOPNOTSUPP;
 	}
 	if (vmx_read_caps(&vmx_caps)) {

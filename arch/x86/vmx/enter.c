@@ -64,6 +64,15 @@ static noinstr void vmx_run_guest(struct vmx_vcpu *v)
 	kvm_guest_state_exit_irqoff();
 }
 
+static void write_rflags(struct vmx_vcpu *v, unsigned long rflags)
+{
+	if (unlikely(v->vm86)) {
+		v->rm_iopl = rflags & X86_EFLAGS_IOPL;
+		rflags = (rflags & ~X86_EFLAGS_IOPL) | X86_EFLAGS_VM;
+	}
+	vmcs_write(GUEST_RFLAGS, rflags);
+}
+
 /* What may have changed since the last entry, from vcpu->arch to the VMCS. */
 static void load_state(struct vmx_vcpu *v)
 {
@@ -76,9 +85,10 @@ static void load_state(struct vmx_vcpu *v)
 	if (dirty & BIT(VCPU_REG_RIP))
 		vmcs_write(GUEST_RIP, r[VCPU_REG_RIP]);
 	if (dirty & BIT(VCPU_REG_RFLAGS))
-		vmcs_write(GUEST_RFLAGS, r[VCPU_REG_RFLAGS]);
+		write_rflags(v, r[VCPU_REG_RFLAGS]);
 	if (dirty & BIT(VCPU_REG_CR3))
-		vmcs_write(GUEST_CR3, r[VCPU_REG_CR3]);
+		vmcs_write(GUEST_CR3, unlikely(vmx_cr3_is_ours(v)) ?
+			   vcpu->kvm->arch.identity_map_addr : r[VCPU_REG_CR3]);
 	vcpu->arch.regs_dirty = 0;
 
 	if (unlikely(vcpu->arch.pdptrs_dirty)) {
@@ -153,6 +163,10 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 	bool dr_direct = vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT;
 	u16 ldt;
 
+	if (unlikely(!vmx_feat.unrestricted) && vmx_rmode_prepare(v)) {
+		vmx_decode_must_emulate(v, exit);
+		return;
+	}
 	if (unlikely(!v->host_saved))
 		vmx_prepare_switch(v);
 	load_state(v);
@@ -160,6 +174,10 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 	check_tpr(v);
 	if (vmx_apicv_active(v))
 		vmx_load_intr_status(v);
+	if (unlikely(vcpu->arch.timer_tsc | v->timer_on))
+		vmx_load_timer(v);
+	if (vmx_feat.pml && unlikely(v->pml_on != !!READ_ONCE(vcpu->kvm->arch.nr_logged_slots)))
+		vmx_pml_switch(v, !v->pml_on);
 	if (unlikely(v->flush_all | v->flush_guest))
 		vmx_flush_now(v);
 	if (unlikely(dr_direct))
@@ -196,6 +214,8 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 				vcpu->arch.eff_dr7 = vcpu->arch.dr7;
 				v->hw_dr7 = vcpu->arch.dr7;
 			}
+			if (unlikely(v->pml_on))
+				vmx_pml_flush(v);
 		}
 	}
 	vmx_decode_exit(v, exit);

@@ -5,7 +5,12 @@
  * Intel SDM vol. 3, 27.6 (event injection), 25.9.3 (IDT vectoring), 26.2 and
  * 27.7 (virtual NMIs, windows). The CPU masks NMIs from the delivery of one to
  * the IRET, and says when that IRET faulted.
+ *
+ * A CPU without virtual NMIs (or vnmi=0) gives no sign of the guest's IRET. NMI handlers
+ * run with interrupts off, so the mask ends when the guest has interrupts on, at an IRET
+ * that the emulator carries out, or after a second at the latest, if one waits.
  */
+#include <linux/ktime.h>
 #include <asm/trapnr.h>
 
 #include "arch/x86/vmx/vmx.h"
@@ -21,6 +26,10 @@ void vmx_inject(struct kvm_vcpu *vcpu, const struct kvm_event *ev)
 	u32 info = INTR_INFO_VALID_MASK | ev->vector;
 	u8 len = ev->insn_len;
 
+	if (unlikely(vmx_is_fake_real_mode(v))) {
+		vmx_rmode_inject(v, ev);
+		return;
+	}
 	switch (ev->type) {
 	case KVM_EVENT_INTR:
 		info |= INTR_TYPE_EXT_INTR;
@@ -47,6 +56,8 @@ void vmx_inject(struct kvm_vcpu *vcpu, const struct kvm_event *ev)
 	default:
 		return;
 	}
+	if (unlikely(ev->type == KVM_EVENT_NMI && !vmx_feat.vnmi))
+		vmx_set_blocking(vcpu, KVM_BLOCKED_NMI, KVM_BLOCKED_NMI);
 	v->injected = *ev;
 	v->injecting = true;
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, info);
@@ -70,14 +81,55 @@ void vmx_cancel_injection(struct kvm_vcpu *vcpu, struct kvm_event *ev)
 	}
 	*ev = v->injected;
 	v->injecting = false;
+	if (ev->type == KVM_EVENT_NMI)
+		v->nmi_masked = false;
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
+}
+
+/*
+ * The emulator is on its way through a state of protected mode that no entry takes, and
+ * cannot deliver anything there. A guest that halts on the way is woken.
+ */
+static bool must_wait(struct kvm_vcpu *vcpu)
+{
+	struct vmx_vcpu *v = to_vmx(vcpu);
+
+	if (likely(!(v->must_emulate | v->check_state)))
+		return false;
+	if (v->check_state)
+		vmx_check_state(v);
+	return v->must_emulate && is_protmode(vcpu) &&
+	       READ_ONCE(vcpu->arch.mp_state) == KVM_MP_STATE_RUNNABLE;
+}
+
+#define NMI_MASK_LIMIT	NSEC_PER_SEC
+
+/* The mask that a CPU without virtual NMIs does not keep. */
+static bool soft_nmi_mask(struct vmx_vcpu *v, u32 shadow)
+{
+	struct kvm_vcpu *vcpu = v->vcpu;
+
+	if (likely(!v->nmi_masked))
+		return false;
+	/* one that is still on its way finds them on, and turns them off */
+	if (v->injecting)
+		return true;
+	if (!shadow && (kvm_rflags_read(vcpu) & X86_EFLAGS_IF)) {
+		v->nmi_masked = false;
+	} else if (vcpu->arch.nmi_pending &&
+		   ktime_get_ns() - v->nmi_masked_at > NMI_MASK_LIMIT) {
+		pr_warn_ratelimited("kvm_intel: vCPU %d has NMIs masked for more than a second: no longer\n",
+				    vcpu->vcpu_id);
+		v->nmi_masked = false;
+	}
+	return v->nmi_masked;
 }
 
 /**
  * vmx_get_blocking() - what keeps events from the guest
  * @vcpu: the vCPU, loaded
  *
- * Return: KVM_X86_SHADOW_INT_* and KVM_BLOCKED_NMI in force.
+ * Return: KVM_X86_SHADOW_INT_* and KVM_BLOCKED_* in force.
  */
 u32 vmx_get_blocking(struct kvm_vcpu *vcpu)
 {
@@ -87,8 +139,10 @@ u32 vmx_get_blocking(struct kvm_vcpu *vcpu)
 		blocked |= KVM_X86_SHADOW_INT_STI;
 	if (info & GUEST_INTR_STATE_MOV_SS)
 		blocked |= KVM_X86_SHADOW_INT_MOV_SS;
-	if (info & GUEST_INTR_STATE_NMI)
+	if ((info & GUEST_INTR_STATE_NMI) || soft_nmi_mask(to_vmx(vcpu), blocked))
 		blocked |= KVM_BLOCKED_NMI;
+	if (must_wait(vcpu))
+		blocked |= KVM_BLOCKED_STATE;
 	return blocked;
 }
 
@@ -102,6 +156,13 @@ void vmx_set_blocking(struct kvm_vcpu *vcpu, u32 which, u32 blocked)
 {
 	u32 old = vmcs_read(GUEST_INTERRUPTIBILITY_INFO), new = old;
 
+	if (!vmx_feat.vnmi && (which & KVM_BLOCKED_NMI)) {
+		struct vmx_vcpu *v = to_vmx(vcpu);
+
+		v->nmi_masked = blocked & KVM_BLOCKED_NMI;
+		v->nmi_masked_at = ktime_get_ns();
+		which &= ~KVM_BLOCKED_NMI;
+	}
 	if (which & KVM_BLOCKED_SHADOW) {
 		new &= ~(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS);
 		/* one of them at a time */
@@ -122,7 +183,9 @@ void vmx_set_blocking(struct kvm_vcpu *vcpu, u32 which, u32 blocked)
 /* An IRET that faulted has opened NMIs, though the handler goes on. */
 static void mask_nmis_again(struct vmx_vcpu *v)
 {
-	vmx_set_blocking(v->vcpu, KVM_BLOCKED_NMI, KVM_BLOCKED_NMI);
+	/* without virtual NMIs this is of the host's */
+	if (vmx_feat.vnmi)
+		vmx_set_blocking(v->vcpu, KVM_BLOCKED_NMI, KVM_BLOCKED_NMI);
 }
 
 /**
@@ -177,8 +240,11 @@ void vmx_decode_vectoring(struct vmx_vcpu *v, struct kvm_event *ev, bool iret_fa
  */
 void vmx_request_window(struct kvm_vcpu *vcpu, enum kvm_event_type type)
 {
-	/* behind STI no CPU needs to give an NMI window: the other one comes as soon */
-	if (type == KVM_EVENT_INTR ||
+	/*
+	 * Behind STI no CPU needs to give an NMI window: the other one comes as soon. One
+	 * without virtual NMIs has no NMI window.
+	 */
+	if (type == KVM_EVENT_INTR || !vmx_feat.vnmi ||
 	    (vmcs_read(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_STI))
 		vmx_set_cpu_ctl(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING, true);
 	else

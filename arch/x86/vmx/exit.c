@@ -72,6 +72,11 @@ static void decode_exception(struct vmx_vcpu *v, struct kvm_exit *exit)
 		exit->kind = KVM_XK_HANDLED;
 		return;
 	}
+	/* what real mode may do and virtual-8086 mode may not; else the emulator faults, too */
+	if (unlikely(v->vm86) && (vector == GP_VECTOR || vector == SS_VECTOR)) {
+		exit->kind = KVM_XK_EMULATE;
+		return;
+	}
 	exit->kind = KVM_XK_EXCEPTION;
 	exit->exc.vector = vector;
 	if (v->intr_info & INTR_INFO_DELIVER_CODE_MASK) {
@@ -198,7 +203,7 @@ static void dump_vmcs(struct vmx_vcpu *v)
 	dump("idtr", 0, GUEST_IDTR_BASE, GUEST_IDTR_LIMIT, 0);
 	pr_err(pr_prefix "cr0 %016lx (%016lx) cr3 %016lx cr4 %016lx (%016lx) efer %016lx\n",
 	       vmcs_read(GUEST_CR0), vmcs_read(CR0_READ_SHADOW), vmcs_read(GUEST_CR3),
-	       vmcs_read(GUEST_CR4), vmcs_read(CR4_READ_SHADOW), vmcs_read(GUEST_IA32_EFER));
+	       vmcs_read(GUEST_CR4), vmcs_read(CR4_READ_SHADOW), (unsigned long)v->vcpu->arch.efer);
 	pr_err(pr_prefix "rip %016lx rsp %016lx rflags %016lx dr7 %016lx\n",
 	       vmcs_read(GUEST_RIP), vmcs_read(GUEST_RSP), vmcs_read(GUEST_RFLAGS),
 	       vmcs_read(GUEST_DR7));
@@ -280,6 +285,29 @@ static void decode_instruction(struct vmx_vcpu *v, struct kvm_exit *exit)
 }
 
 /**
+ * vmx_decode_must_emulate() - the CPU would refuse the state: the emulator's turn
+ * @v: the vCPU, not entered; interrupts off
+ * @exit: filled
+ *
+ * An interrupt or an NMI that was to be delivered waits. Without its exception the guest
+ * cannot go on, and the emulator knows no delivery in protected mode.
+ */
+void vmx_decode_must_emulate(struct vmx_vcpu *v, struct kvm_exit *exit)
+{
+	memset(exit, 0, sizeof(*exit));
+	exit->hw_reason = EXIT_REASON_INVALID_STATE | VMX_EXIT_ENTRY_FAILED;
+	exit->kind = KVM_XK_EMULATE;
+	vmx_cancel_injection(v->vcpu, &exit->vectoring);
+	if (v->vcpu->arch.timer_tsc && rdtsc() >= v->vcpu->arch.timer_tsc) {
+		exit->kind = KVM_XK_TIMER;
+		return;
+	}
+	if (exit->vectoring.type == KVM_EVENT_EXCEPTION ||
+	    exit->vectoring.type == KVM_EVENT_SOFT_EXC)
+		exit->kind = KVM_XK_CANNOT_EMULATE;
+}
+
+/**
  * vmx_decode_exit() - say in common terms what made the guest stop
  * @v: the vCPU, just after the exit; interrupts off
  * @exit: filled
@@ -316,6 +344,9 @@ void vmx_decode_exit(struct vmx_vcpu *v, struct kvm_exit *exit)
 		v->intr_info = vmcs_read(VM_EXIT_INTR_INFO);
 		if (v->intr_info & INTR_INFO_VALID_MASK)
 			exit->host_vector = v->intr_info & INTR_INFO_VECTOR_MASK;
+		/* the tick: has an NMI been waited for long enough */
+		if (unlikely(v->nmi_masked && v->vcpu->arch.nmi_pending))
+			kvm_make_request(KVM_REQ_EVENT, v->vcpu);
 		break;
 	case EXIT_REASON_TRIPLE_FAULT:
 		exit->kind = KVM_XK_TRIPLE_FAULT;
@@ -353,6 +384,14 @@ void vmx_decode_exit(struct vmx_vcpu *v, struct kvm_exit *exit)
 	case EXIT_REASON_EPT_VIOLATION:
 		vmx_decode_vectoring(v, &exit->vectoring, qualification(exit) & QUAL_IRET_NMI);
 		decode_ept_violation(exit);
+		break;
+	case EXIT_REASON_PML_FULL:
+		/* it was emptied by now */
+		vmx_decode_vectoring(v, &exit->vectoring, qualification(exit) & QUAL_IRET_NMI);
+		exit->kind = KVM_XK_HANDLED;
+		break;
+	case EXIT_REASON_PREEMPTION_TIMER:
+		exit->kind = KVM_XK_TIMER;
 		break;
 	case EXIT_REASON_INIT_SIGNAL:
 	case EXIT_REASON_SIPI_SIGNAL:

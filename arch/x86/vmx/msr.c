@@ -146,6 +146,16 @@ int vmx_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	struct vmx_vcpu *v = to_vmx(vcpu);
 	unsigned int field = field_of(msr->index);
 
+	/* virtual-8086 mode has the bases that belong to the selectors */
+	if (unlikely(v->vm86) && (field == GUEST_FS_BASE || field == GUEST_GS_BASE)) {
+		enum kvm_seg seg = field == GUEST_FS_BASE ? VCPU_SEG_FS : VCPU_SEG_GS;
+		struct kvm_segment s;
+
+		vmx_get_segment(vcpu, seg, &s);
+		s.base = msr->data;
+		vmx_set_segment(vcpu, seg, &s);
+		return 0;
+	}
 	if (field) {
 		vmcs_write(field, msr->index == MSR_IA32_SYSENTER_CS ? (u32)msr->data : msr->data);
 		return 0;

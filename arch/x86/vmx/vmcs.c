@@ -25,9 +25,7 @@
 #define SEGMENT(f)	{ GUEST_##f##_SELECTOR, GUEST_##f##_BASE, GUEST_##f##_LIMIT, \
 			  GUEST_##f##_AR_BYTES }
 
-static const struct {
-	unsigned int selector, base, limit, ar;
-} fields[VCPU_NR_SEGS] = {
+const struct vmx_seg_fields vmx_seg_fields[VCPU_NR_SEGS] = {
 	[VCPU_SEG_ES] = SEGMENT(ES), [VCPU_SEG_CS] = SEGMENT(CS),
 	[VCPU_SEG_SS] = SEGMENT(SS), [VCPU_SEG_DS] = SEGMENT(DS),
 	[VCPU_SEG_FS] = SEGMENT(FS), [VCPU_SEG_GS] = SEGMENT(GS),
@@ -43,6 +41,9 @@ void vmx_update_intercepts(struct kvm_vcpu *vcpu)
 	struct vmx_vcpu *v = to_vmx(vcpu);
 	u32 bitmap = kvm_exceptions_to_intercept(vcpu);
 
+	/* none may go through the guest's IDT, which is that of real mode */
+	if (unlikely(v->vm86))
+		bitmap = ~0u;
 	if (bitmap != v->exc_bitmap) {
 		v->exc_bitmap = bitmap;
 		vmcs_write(EXCEPTION_BITMAP, bitmap);
@@ -56,8 +57,12 @@ static u32 cpu2_controls(struct vmx_vcpu *v)
 	struct kvm_vcpu *vcpu = v->vcpu;
 	u32 ctl = (vmx_caps.cpu2 & ~VMX_APIC_CPU2) | vmx_apic_cpu2(v);
 
+	if (!vmx_feat.unrestricted)
+		ctl &= ~SECONDARY_EXEC_UNRESTRICTED_GUEST;
 	if (!v->vpid)
 		ctl &= ~SECONDARY_EXEC_ENABLE_VPID;
+	if (!v->pml_on)
+		ctl &= ~SECONDARY_EXEC_ENABLE_PML;
 	/* an instruction that the guest's CPUID does not have is #UD */
 	if (!guest_has(vcpu, X86_FEATURE_RDTSCP) && !guest_has(vcpu, X86_FEATURE_RDPID))
 		ctl &= ~SECONDARY_EXEC_ENABLE_RDTSCP;
@@ -84,7 +89,7 @@ void vmx_update_config(struct kvm_vcpu *vcpu)
 	v->cpu2_ctl = cpu2_controls(v);
 	vmcs_write(SECONDARY_VM_EXEC_CONTROL, v->cpu2_ctl);
 	v->cr4_owned = VMX_CR4_GUEST_OWNED & ~vcpu->arch.cpuid.cr4_reserved_bits;
-	vmcs_write(CR4_GUEST_HOST_MASK, ~v->cr4_owned);
+	vmcs_write(CR4_GUEST_HOST_MASK, ~vmx_cr4_owned(v));
 	vmx_set_cr4(vcpu, cr4);
 	vmx_update_msr_map(vcpu);
 }
@@ -122,7 +127,8 @@ static void write_host_state(void)
 	vmcs_write(HOST_IA32_SYSENTER_CS, val);
 	rdmsrq(MSR_IA32_SYSENTER_EIP, val);
 	vmcs_write(HOST_IA32_SYSENTER_EIP, val);
-	vmcs_write(HOST_IA32_EFER, vmx_feat.host_efer);
+	if (vmx_feat.efer_switch)
+		vmcs_write(HOST_IA32_EFER, vmx_feat.host_efer);
 	if (vmx_feat.pat_switch)
 		vmcs_write(HOST_IA32_PAT, vmx_feat.host_pat);
 }
@@ -132,8 +138,13 @@ static void init_vmcs(struct vmx_vcpu *v)
 {
 	write_host_state();
 
-	v->pin_ctl = (vmx_caps.pin & ~PIN_BASED_POSTED_INTR) | vmx_apic_pin(v);
+	v->pin_ctl = (vmx_caps.pin & ~(PIN_BASED_VMX_PREEMPTION_TIMER | PIN_BASED_POSTED_INTR)) |
+		     vmx_apic_pin(v);
+	if (!vmx_feat.vnmi)
+		v->pin_ctl &= ~PIN_BASED_VIRTUAL_NMIS;
 	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, v->pin_ctl);
+	v->timer_on = false;
+	vmx_pml_reset(v);
 	v->cpu_ctl = cpu_controls(v);
 	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, v->cpu_ctl);
 	v->cpu2_ctl = cpu2_controls(v);
@@ -145,6 +156,11 @@ static void init_vmcs(struct vmx_vcpu *v)
 	vmcs_write(VM_EXIT_MSR_STORE_COUNT, 0);
 	vmcs_write(VM_EXIT_MSR_LOAD_COUNT, 0);
 	vmcs_write(VM_ENTRY_MSR_LOAD_COUNT, 0);
+	v->efer_listed = false;
+	if (v->efer_lists) {
+		vmcs_write(VM_ENTRY_MSR_LOAD_ADDR, __pa(&v->efer_lists[0]));
+		vmcs_write(VM_EXIT_MSR_LOAD_ADDR, __pa(&v->efer_lists[1]));
+	}
 	vmcs_write(CR3_TARGET_COUNT, 0);
 	vmcs_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmcs_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
@@ -165,9 +181,9 @@ static void init_vmcs(struct vmx_vcpu *v)
 		vmcs_write(PLE_WINDOW, v->ple_window);
 	}
 
-	vmcs_write(CR0_GUEST_HOST_MASK, ~VMX_CR0_GUEST_OWNED);
+	vmcs_write(CR0_GUEST_HOST_MASK, ~vmx_cr0_owned(v));
 	v->cr4_owned = VMX_CR4_GUEST_OWNED & ~v->vcpu->arch.cpuid.cr4_reserved_bits;
-	vmcs_write(CR4_GUEST_HOST_MASK, ~v->cr4_owned);
+	vmcs_write(CR4_GUEST_HOST_MASK, ~vmx_cr4_owned(v));
 	vmcs_write(GUEST_IA32_DEBUGCTL, 0);
 	if (vmx_feat.pat_switch) {
 		vmcs_write(GUEST_IA32_PAT, v->vcpu->arch.pat);
@@ -182,17 +198,33 @@ static void init_vmcs(struct vmx_vcpu *v)
  * vmx_vcpu_create() - allocate what a vCPU needs
  * @vcpu: the vCPU
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0, -ENOMEM, or what kvm_alloc_identity_map() says.
  */
 int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 {
-	struct vmx_vcpu *v = kzalloc(sizeof(*v), GFP_KERNEL_ACCOUNT);
+	struct vmx_vcpu *v;
 
+	if (!vmx_feat.unrestricted) {
+		int r = kvm_alloc_identity_map(vcpu->kvm);
+
+		if (r)
+			return r;
+	}
+	v = kzalloc(sizeof(*v), GFP_KERNEL_ACCOUNT);
 	if (!v)
 		return -ENOMEM;
 	v->vmcs = vmx_alloc_region(NUMA_NO_NODE);
 	v->msr_bitmap = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
-	if (!v->vmcs || !v->msr_bitmap) {
+	if (!vmx_feat.efer_switch) {
+		/* the two entries are aligned to their size, which is a power of two */
+		v->efer_lists = kcalloc(2, sizeof(*v->efer_lists), GFP_KERNEL_ACCOUNT);
+	}
+	if (vmx_feat.pml)
+		v->pml_log = (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!v->vmcs || !v->msr_bitmap || (!v->efer_lists && !vmx_feat.efer_switch) ||
+	    (!v->pml_log && vmx_feat.pml)) {
+		free_page((unsigned long)v->pml_log);
+		kfree(v->efer_lists);
 		free_page((unsigned long)v->msr_bitmap);
 		vmx_free_region(v->vmcs);
 		kfree(v);
@@ -221,6 +253,8 @@ void vmx_vcpu_free(struct kvm_vcpu *vcpu)
 		return;
 	vmx_release_vmcs(v);
 	vmx_free_vpid(v->vpid);
+	kfree(v->efer_lists);
+	free_page((unsigned long)v->pml_log);
 	free_page((unsigned long)v->msr_bitmap);
 	vmx_free_region(v->vmcs);
 	vcpu->arch.backend = NULL;
@@ -245,6 +279,7 @@ void vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	}
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
 	v->injecting = false;
+	v->nmi_masked = false;
 	vmcs_write(GUEST_INTERRUPTIBILITY_INFO, 0);
 	vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
@@ -276,17 +311,19 @@ void vmx_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg)
 		break;
 	case VCPU_REG_RFLAGS:
 		r[reg] = vmcs_read(GUEST_RFLAGS);
+		if (unlikely(v->vm86))
+			r[reg] = (r[reg] & ~(X86_EFLAGS_VM | X86_EFLAGS_IOPL)) | v->rm_iopl;
 		break;
 	case VCPU_REG_CR0:
 		/* the array still has what set_cr0() was given */
-		r[reg] = (r[reg] & ~VMX_CR0_GUEST_OWNED) |
-			 (vmcs_read(GUEST_CR0) & VMX_CR0_GUEST_OWNED);
+		r[reg] = (r[reg] & ~vmx_cr0_owned(v)) | (vmcs_read(GUEST_CR0) & vmx_cr0_owned(v));
 		break;
 	case VCPU_REG_CR3:
-		r[reg] = vmcs_read(GUEST_CR3);
+		if (likely(!vmx_cr3_is_ours(v)))
+			r[reg] = vmcs_read(GUEST_CR3);
 		break;
 	case VCPU_REG_CR4:
-		r[reg] = (r[reg] & ~v->cr4_owned) | (vmcs_read(GUEST_CR4) & v->cr4_owned);
+		r[reg] = (r[reg] & ~vmx_cr4_owned(v)) | (vmcs_read(GUEST_CR4) & vmx_cr4_owned(v));
 		break;
 	default:
 		/* the rest is brought at each exit */
@@ -302,29 +339,18 @@ void vmx_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg)
  */
 void vmx_get_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg, struct kvm_segment *var)
 {
-	u32 ar;
+	struct vmx_vcpu *v = to_vmx(vcpu);
+	struct vmx_seg s;
 
 	if (seg >= VCPU_NR_SEGS) {
 		var->base = vmcs_read(seg == VCPU_SEG_GDTR ? GUEST_GDTR_BASE : GUEST_IDTR_BASE);
 		var->limit = vmcs_read(seg == VCPU_SEG_GDTR ? GUEST_GDTR_LIMIT : GUEST_IDTR_LIMIT);
 		return;
 	}
-	ar = vmcs_read(fields[seg].ar);
-	*var = (struct kvm_segment) {
-		.base = vmcs_read(fields[seg].base),
-		.limit = vmcs_read(fields[seg].limit),
-		.selector = vmcs_read(fields[seg].selector),
-		.type = ar & VMX_AR_TYPE_MASK,
-		.s = !!(ar & VMX_AR_S_MASK),
-		.dpl = VMX_AR_DPL(ar),
-		/* what is not usable has no other attribute that counts */
-		.present = !(ar & VMX_AR_UNUSABLE_MASK),
-		.avl = !!(ar & BIT(12)),
-		.l = !!(ar & VMX_AR_L_MASK),
-		.db = !!(ar & VMX_AR_DB_MASK),
-		.g = !!(ar & VMX_AR_G_MASK),
-		.unusable = !!(ar & VMX_AR_UNUSABLE_MASK),
-	};
+	vmx_read_seg(seg, &s);
+	if (unlikely(v->vm86))
+		vmx_rmode_get_seg(v, seg, &s);
+	*var = vmx_seg_to_abi(&s);
 }
 
 /**
@@ -335,33 +361,17 @@ void vmx_get_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg, struct kvm_segment
  */
 void vmx_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg, const struct kvm_segment *var)
 {
-	u32 ar;
+	struct vmx_seg s;
 
 	if (seg >= VCPU_NR_SEGS) {
 		vmcs_write(seg == VCPU_SEG_GDTR ? GUEST_GDTR_BASE : GUEST_IDTR_BASE, var->base);
 		vmcs_write(seg == VCPU_SEG_GDTR ? GUEST_GDTR_LIMIT : GUEST_IDTR_LIMIT, var->limit);
 		return;
 	}
-	if (var->unusable || !(var->present & 1)) {
-		/* CPL is SS.DPL, usable or not */
-		ar = VMX_AR_UNUSABLE_MASK | (var->dpl & 3) << VMX_AR_DPL_SHIFT;
-	} else {
-		ar = (var->type & VMX_AR_TYPE_MASK) | (var->s & 1) << 4 |
-		     (var->dpl & 3) << VMX_AR_DPL_SHIFT | VMX_AR_P_MASK |
-		     (var->avl & 1) << 12 | (var->l & 1) << 13 | (var->db & 1) << 14;
-		/* the limit is in bytes and decides, where it can be of one kind only */
-		if (var->limit > 0xfffff || ((var->g & 1) && (var->limit & 0xfff) == 0xfff))
-			ar |= VMX_AR_G_MASK;
-		/* what is loaded has been accessed, and a task register is busy */
-		if (seg == VCPU_SEG_TR)
-			ar |= 2;
-		else if (seg != VCPU_SEG_LDTR)
-			ar |= VMX_AR_TYPE_ACCESSES_MASK;
-	}
-	vmcs_write(fields[seg].selector, var->selector);
-	vmcs_write(fields[seg].base, var->base);
-	vmcs_write(fields[seg].limit, var->limit);
-	vmcs_write(fields[seg].ar, ar);
+	s = vmx_seg_from_abi(seg, var);
+	if (!vmx_feat.unrestricted && vmx_rmode_set_seg(to_vmx(vcpu), seg, &s))
+		return;
+	vmx_write_seg(seg, &s);
 }
 
 /**
@@ -370,6 +380,8 @@ void vmx_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg, const struct kvm_s
  */
 int vmx_get_cpl(struct kvm_vcpu *vcpu)
 {
+	if (unlikely(vmx_is_fake_real_mode(to_vmx(vcpu))))
+		return 0;
 	return VMX_AR_DPL(vmcs_read(GUEST_SS_AR_BYTES));
 }
 
@@ -391,10 +403,16 @@ void vmx_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 {
 	unsigned long hw = cr0;
 
+	if (!vmx_feat.unrestricted)
+		vmx_rmode_set_cr0(to_vmx(vcpu), cr0);
 	/* a guest that runs uncached, as firmware does, would be far too slow */
 	if (kvm_quirk(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED))
 		hw &= ~(X86_CR0_CD | X86_CR0_NW);
-	hw |= vmx_caps.cr0_fixed0 & ~(X86_CR0_PE | X86_CR0_PG);
+	hw |= vmx_caps.cr0_fixed0;
+	if (vmx_feat.unrestricted)
+		hw = (hw & ~(X86_CR0_PE | X86_CR0_PG)) | (cr0 & (X86_CR0_PE | X86_CR0_PG));
+	else if (!(cr0 & X86_CR0_PE))
+		hw &= ~X86_CR0_AM;	/* real mode, being of CPL 0, checks no alignment */
 	vmcs_write(GUEST_CR0, hw);
 	vmcs_write(CR0_READ_SHADOW, cr0);
 }
@@ -406,9 +424,32 @@ void vmx_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
  */
 void vmx_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 {
+	unsigned long hw = cr4;
+
+	if (!vmx_feat.unrestricted)
+		hw = vmx_rmode_hw_cr4(to_vmx(vcpu), cr4);
 	/* a machine check must reach the host, not shut the CPU down */
-	vmcs_write(GUEST_CR4, cr4 | vmx_caps.cr4_fixed0 | (__read_cr4() & X86_CR4_MCE));
+	vmcs_write(GUEST_CR4, hw | vmx_caps.cr4_fixed0 | (__read_cr4() & X86_CR4_MCE));
 	vmcs_write(CR4_READ_SHADOW, cr4);
+}
+
+/*
+ * Without a control that switches EFER (SDM vol. 3, 27.4, 28.6): an entry of the list that
+ * VM entry loads and one of the list that VM exit loads, unless the two are equal. Entry
+ * and exit themselves set LMA and LME, by what the guest and the host are.
+ */
+static void list_efer(struct vmx_vcpu *v, u64 efer)
+{
+	bool differs = efer != vmx_feat.host_efer;
+
+	v->efer_lists[0] = (struct vmx_msr_entry) { .index = MSR_EFER, .value = efer };
+	v->efer_lists[1] = (struct vmx_msr_entry) { .index = MSR_EFER,
+						    .value = vmx_feat.host_efer };
+	if (differs == v->efer_listed)
+		return;
+	v->efer_listed = differs;
+	vmcs_write(VM_ENTRY_MSR_LOAD_COUNT, differs);
+	vmcs_write(VM_EXIT_MSR_LOAD_COUNT, differs);
 }
 
 /**
@@ -427,7 +468,16 @@ void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer)
 		v->entry_ctl = ctl;
 		vmcs_write(VM_ENTRY_CONTROLS, ctl);
 	}
-	vmcs_write(GUEST_IA32_EFER, efer);
+	/* where the CPU always pages, LMA and LME are one */
+	if (!vmx_feat.unrestricted) {
+		v->check_state = true;
+		if (!(efer & EFER_LMA))
+			efer &= ~(u64)EFER_LME;
+	}
+	if (vmx_feat.efer_switch)
+		vmcs_write(GUEST_IA32_EFER, efer);
+	else
+		list_efer(v, efer);
 	preempt_disable();
 	if (v->host_saved)
 		vmx_load_syscall_msrs(v);

@@ -3,8 +3,7 @@
  * kvm-intel.ko: what the administrator wants, and the table of operations that
  * common code calls.
  *
- * EPT and unrestricted guest are required (Nehalem has the one, Westmere both):
- * shadow paging is not there yet, so ept=0 and unrestricted_guest=0 are refused
+ * EPT is required (Nehalem has it): shadow paging is not there yet, so ept=0 is refused
  * rather than ignored.
  */
 #include <linux/cc_platform.h>
@@ -26,11 +25,23 @@ MODULE_PARM_DESC(ept, "Extended page tables (default: on; shadow paging is not i
 
 static bool unrestricted_guest = true;
 module_param(unrestricted_guest, bool, 0444);
-MODULE_PARM_DESC(unrestricted_guest, "Real mode on the CPU (default: on; doing without is not implemented, off is refused)");
+MODULE_PARM_DESC(unrestricted_guest, "Real mode on the CPU (default: on; off or without: virtual-8086 mode and emulation)");
+
+bool vmx_emulate_invalid = true;
+module_param_named(emulate_invalid_guest_state, vmx_emulate_invalid, bool, 0444);
+MODULE_PARM_DESC(emulate_invalid_guest_state, "Without unrestricted guest: emulate what the CPU does not run (default: on; off: segments of real mode are forced into what it runs)");
 
 static bool eptad = true;
 module_param(eptad, bool, 0444);
 MODULE_PARM_DESC(eptad, "Accessed and dirty bits of EPT entries (default: on)");
+
+static bool pml = true;
+module_param(pml, bool, 0444);
+MODULE_PARM_DESC(pml, "The CPU logs which pages it writes, for the dirty log (default: on)");
+
+static bool preemption_timer = true;
+module_param(preemption_timer, bool, 0444);
+MODULE_PARM_DESC(preemption_timer, "The guest's APIC timer ends the guest by itself (default: on; off: by the host's timer)");
 
 static bool vpid = true;
 module_param(vpid, bool, 0444);
@@ -63,6 +74,14 @@ MODULE_PARM_DESC(ple_window_shrink, "Divisor of the window when the vCPU was sch
 unsigned int vmx_ple_window_max = UINT_MAX;
 module_param_named(ple_window_max, vmx_ple_window_max, uint, 0444);
 MODULE_PARM_DESC(ple_window_max, "Largest window");
+
+static bool vnmi = true;
+module_param(vnmi, bool, 0444);
+MODULE_PARM_DESC(vnmi, "NMIs masked by the CPU (default: on; off or without: an NMI counts as handled when interrupts open)");
+
+unsigned int vmx_hide_controls[VMX_NR_CONTROLS];
+module_param_array_named(hide_controls, vmx_hide_controls, uint, NULL, 0444);
+MODULE_PARM_DESC(hide_controls, "For tests: controls to do without: pin-based, processor-based, secondary, exit, entry");
 
 bool vmx_dump_invalid_vmcs;
 module_param_named(dump_invalid_vmcs, vmx_dump_invalid_vmcs, bool, 0644);
@@ -117,8 +136,14 @@ static void __init detect_features(void)
 {
 	int i;
 
+	vmx_feat.unrestricted = unrestricted_guest &&
+				(vmx_caps.cpu2 & SECONDARY_EXEC_UNRESTRICTED_GUEST);
+	vmx_feat.vnmi = vnmi && (vmx_caps.pin & PIN_BASED_VIRTUAL_NMIS);
+	vmx_feat.efer_switch = vmx_caps.entry & VM_ENTRY_LOAD_IA32_EFER;
 	vmx_feat.vpid = vpid && (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_VPID);
 	vmx_feat.ept_ad = eptad && vmx_caps.ept_ad;
+	vmx_feat.pml = pml && vmx_feat.ept_ad && (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_PML);
+	vmx_feat.preemption_timer = preemption_timer && vmx_preemption_timer_usable();
 	vmx_feat.tpr_shadow = vmx_caps.cpu & CPU_BASED_TPR_SHADOW;
 	/* what the parameters then say is what is used */
 	flexpriority = flexpriority && vmx_feat.tpr_shadow &&
@@ -126,7 +151,8 @@ static void __init detect_features(void)
 	vmx_feat.apic_page = flexpriority;
 	vmx_feat.x2apic_mode = vmx_feat.tpr_shadow &&
 			       (vmx_caps.cpu2 & SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE);
-	enable_apicv = enable_apicv && vmx_feat.tpr_shadow &&
+	/* what the CPU delivers by itself in virtual-8086 mode goes to the wrong table */
+	enable_apicv = enable_apicv && vmx_feat.tpr_shadow && vmx_feat.unrestricted &&
 		       (vmx_caps.cpu2 & SECONDARY_EXEC_APIC_REGISTER_VIRT) &&
 		       (vmx_caps.cpu2 & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY) &&
 		       (vmx_caps.pin & PIN_BASED_POSTED_INTR);
@@ -159,6 +185,7 @@ static int __init configure_mmu(void)
 	struct kvm_tdp_format format = {
 		.accessed = vmx_feat.ept_ad ? VMX_EPT_ACCESS_BIT : 0,
 		.dirty = vmx_feat.ept_ad ? VMX_EPT_DIRTY_BIT : 0,
+		.cpu_logs_dirty = vmx_feat.pml,
 		.exec = VMX_EPT_EXECUTABLE_MASK,
 		/* write-back whatever the guest's PAT says: no device of it snoops less */
 		.ram = (u64)MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT,
@@ -182,10 +209,6 @@ static int __init vmx_init(void)
 		pr_err(pr_prefix "ept=0 needs shadow paging, which is not implemented\n");
 		return -EOPNOTSUPP;
 	}
-	if (!unrestricted_guest) {
-		pr_err(pr_prefix "unrestricted_guest=0 is not implemented\n");
-		return -EOPNOTSUPP;
-	}
 	if (kvm_vmx_unsupported_host()) {
 		pr_err(pr_prefix "this host takes interrupts by FRED, for which there is no NMI path here\n");
 		return -EOPNOTSUPP;
@@ -204,6 +227,8 @@ static int __init vmx_init(void)
 		goto out;
 
 	vmx_ops.tdp = true;
+	vmx_ops.guest_timer = vmx_feat.preemption_timer;
+	vmx_ops.real_mode_pages = !vmx_feat.unrestricted;
 	vmx_ops.has_tsc_aux = (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&
 			      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
 	vmx_ops.apic_page = vmx_feat.apic_page;
@@ -215,8 +240,10 @@ static int __init vmx_init(void)
 	}
 	kvm_vmx_emergency_register(vmx_emergency_disable);
 	r = kvm_x86_backend_init(&vmx_ops);
-	if (!r)
+	if (!r) {
+		vmx_debug_init();
 		return 0;
+	}
 	kvm_vmx_emergency_unregister(vmx_emergency_disable);
 out:
 	vmx_cpu_free_all();
@@ -227,6 +254,7 @@ module_init(vmx_init);
 
 static void __exit vmx_exit(void)
 {
+	vmx_debug_exit();
 	kvm_x86_backend_exit();
 	kvm_vmx_emergency_unregister(vmx_emergency_disable);
 	vmx_cpu_free_all();

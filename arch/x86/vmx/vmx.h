@@ -24,6 +24,8 @@
 #include <asm/asm.h>
 #include <asm/vmx.h>
 
+#include "arch/x86/vmx/state.h"
+
 #define VMX_EXIT_ENTRY_FAILED	BIT(31)		/* in the exit reason */
 /* no exit: VMLAUNCH or VMRESUME failed, or VMX was taken away (reboot) */
 #define VMX_REASON_VMFAIL	0xfffffffful
@@ -122,6 +124,28 @@ struct vmx_vcpu {
 	u32 exit_reason;
 	u32 intr_info;			/* of EXCEPTION_NMI exits */
 
+	u64 *pml_log;			/* pml.c; NULL: none */
+	bool pml_on;
+
+	bool timer_on;			/* the preemption timer counts */
+
+	/* without virtual NMIs: what the CPU would do, event.c */
+	bool nmi_masked;
+	u64 nmi_masked_at;		/* ns */
+
+	/* without a control that switches EFER: one MSR for entry, one for exit; or NULL */
+	struct vmx_msr_entry *efer_lists;
+	bool efer_listed;
+
+	/* without unrestricted guest: rmode.c */
+	bool vm86;			/* the VMCS has virtual-8086 mode for the guest's real mode */
+	bool check_state;		/* see before the next entry whether it takes the state */
+	bool must_emulate;		/* it does not */
+	unsigned long guest_cr0;	/* PE and PG as the guest has them */
+	u32 rm_ar[VCPU_SEG_GS + 1];	/* with @vm86: what the guest has */
+	struct vmx_seg rm_tr;
+	unsigned long rm_iopl;
+
 	unsigned int ple_window;
 	u64 feature_control;
 };
@@ -154,8 +178,18 @@ struct vmx_caps {
 };
 
 extern struct vmx_caps vmx_caps;
+
+/* pin-based, primary and secondary processor-based, exit, entry */
+#define VMX_NR_CONTROLS	5
+
 /* further: what was found or chosen */
 struct vmx_features {
+	bool unrestricted;
+	bool vnmi;
+	bool pml;
+	bool preemption_timer;
+	u8 preemption_timer_shift;	/* it counts the TSC's bit of this number */
+	bool efer_switch;		/* by controls of the VMCS, else by lists of MSRs */
 	bool vpid;
 	bool ept_ad;
 	bool tpr_shadow;
@@ -173,9 +207,26 @@ extern struct vmx_features vmx_feat;
 extern const u32 vmx_syscall_msrs[VMX_NR_SYSCALL_MSRS];
 extern unsigned int vmx_ple_gap, vmx_ple_window, vmx_ple_window_grow, vmx_ple_window_shrink,
 	vmx_ple_window_max;
-extern bool vmx_dump_invalid_vmcs;
+extern bool vmx_dump_invalid_vmcs, vmx_emulate_invalid;
+extern unsigned int vmx_hide_controls[VMX_NR_CONTROLS];
 
 /* ---- VMCS access: the vCPU is loaded, its VMCS the CPU's current one --------- */
+
+/* With KVM_OOT_DEBUG accesses to the VMCS are counted: see debug.c. */
+#ifdef KVM_OOT_DEBUG
+struct vmx_accesses {
+	u64 reads, writes;
+};
+
+DECLARE_PER_CPU(struct vmx_accesses, vmx_accesses);
+#define vmx_count_access(what)	this_cpu_inc(vmx_accesses.what)
+void vmx_debug_init(void);
+void vmx_debug_exit(void);
+#else
+#define vmx_count_access(what)	do { } while (0)
+static inline void vmx_debug_init(void) { }
+static inline void vmx_debug_exit(void) { }
+#endif
 
 /*
  * When the host reboots, VMX may be gone at any moment: then the instruction
@@ -185,6 +236,7 @@ static __always_inline unsigned long vmcs_read(unsigned long field)
 {
 	unsigned long value = 0;
 
+	vmx_count_access(reads);
 	asm volatile("1: vmread %1, %0\n2:\n\t"
 		     _ASM_EXTABLE(1b, 2b)
 		     : "+r" (value) : "r" (field) : "cc");
@@ -195,6 +247,7 @@ void vmcs_write_error(unsigned long field, unsigned long value);
 
 static __always_inline void vmcs_write(unsigned long field, unsigned long value)
 {
+	vmx_count_access(writes);
 	asm goto("1: vmwrite %1, %0\n\t"
 		 "jna %l[error]\n\t"
 		 _ASM_EXTABLE(1b, %l[gone])
@@ -214,6 +267,51 @@ static inline void vmx_set_cpu_ctl(struct vmx_vcpu *v, u32 bits, bool on)
 		v->cpu_ctl = new;
 		vmcs_write(CPU_BASED_VM_EXEC_CONTROL, new);
 	}
+}
+
+/* bits of CR0 and CR4 that are the guest's alone: none in real mode that is not one */
+static inline bool vmx_is_fake_real_mode(struct vmx_vcpu *v)
+{
+	return !vmx_feat.unrestricted && !(v->guest_cr0 & X86_CR0_PE);
+}
+
+static inline unsigned long vmx_cr0_owned(struct vmx_vcpu *v)
+{
+	return vmx_is_fake_real_mode(v) ? 0 : VMX_CR0_GUEST_OWNED;
+}
+
+static inline unsigned long vmx_cr4_owned(struct vmx_vcpu *v)
+{
+	return vmx_is_fake_real_mode(v) ? 0 : v->cr4_owned;
+}
+
+/* CR3 of the VMCS is the identity map's */
+static inline bool vmx_cr3_is_ours(struct vmx_vcpu *v)
+{
+	return !vmx_feat.unrestricted && !(v->guest_cr0 & X86_CR0_PG);
+}
+
+/* where the VMCS has a segment register */
+struct vmx_seg_fields {
+	unsigned int selector, base, limit, ar;
+};
+
+extern const struct vmx_seg_fields vmx_seg_fields[VCPU_NR_SEGS];
+
+static inline void vmx_read_seg(enum kvm_seg seg, struct vmx_seg *s)
+{
+	s->selector = vmcs_read(vmx_seg_fields[seg].selector);
+	s->base = vmcs_read(vmx_seg_fields[seg].base);
+	s->limit = vmcs_read(vmx_seg_fields[seg].limit);
+	s->ar = vmcs_read(vmx_seg_fields[seg].ar);
+}
+
+static inline void vmx_write_seg(enum kvm_seg seg, const struct vmx_seg *s)
+{
+	vmcs_write(vmx_seg_fields[seg].selector, s->selector);
+	vmcs_write(vmx_seg_fields[seg].base, s->base);
+	vmcs_write(vmx_seg_fields[seg].limit, s->limit);
+	vmcs_write(vmx_seg_fields[seg].ar, s->ar);
 }
 
 /* caps.c */
@@ -287,12 +385,31 @@ static inline bool vmx_apicv_active(const struct vmx_vcpu *v)
 
 /* exit.c */
 void vmx_decode_exit(struct vmx_vcpu *v, struct kvm_exit *exit);
+void vmx_decode_must_emulate(struct vmx_vcpu *v, struct kvm_exit *exit);
 
 /* l1d.c */
 int vmx_l1d_setup(void);
 void vmx_l1d_teardown(void);
 void vmx_l1d_flush(struct kvm_vcpu *vcpu);
 extern struct static_key_false vmx_l1d_should_flush;
+
+/* pml.c */
+void vmx_pml_reset(struct vmx_vcpu *v);
+void vmx_pml_switch(struct vmx_vcpu *v, bool on);
+void vmx_pml_flush(struct vmx_vcpu *v);
+
+/* preempt.c */
+bool vmx_preemption_timer_usable(void);
+void vmx_load_timer(struct vmx_vcpu *v);
+
+/* rmode.c */
+void vmx_check_state(struct vmx_vcpu *v);
+bool vmx_rmode_prepare(struct vmx_vcpu *v);
+void vmx_rmode_get_seg(struct vmx_vcpu *v, enum kvm_seg seg, struct vmx_seg *s);
+bool vmx_rmode_set_seg(struct vmx_vcpu *v, enum kvm_seg seg, const struct vmx_seg *s);
+void vmx_rmode_set_cr0(struct vmx_vcpu *v, unsigned long cr0);
+unsigned long vmx_rmode_hw_cr4(struct vmx_vcpu *v, unsigned long cr4);
+void vmx_rmode_inject(struct vmx_vcpu *v, const struct kvm_event *ev);
 
 /* msr.c */
 void vmx_open_msr(struct kvm_vcpu *vcpu, u32 index, bool write);

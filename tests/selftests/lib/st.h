@@ -99,6 +99,8 @@ struct vm {
 int kvm_open(void);
 int kvm_cap(int fd, long cap);
 bool kvm_is_oot(void);	/* ours, not the kernel's own */
+/* does a parameter of a loaded module begin with this character */
+bool st_param_is(const char *module, const char *name, char first);
 bool st_on_tcg(void);	/* the host's CPU is QEMU's emulation */
 
 #define VM_IRQCHIP	1	/* in-kernel PIC, IOAPIC, LAPIC */

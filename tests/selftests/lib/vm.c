@@ -32,6 +32,21 @@ bool kvm_is_oot(void)
 	return oot;
 }
 
+bool st_param_is(const char *module, const char *name, char first)
+{
+	char path[200];
+	FILE *f;
+	int c;
+
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", module, name);
+	f = fopen(path, "r");
+	if (!f)
+		return false;
+	c = fgetc(f);
+	fclose(f);
+	return c == first;
+}
+
 void vm_set_slot(struct vm *vm, int slot, uint64_t gpa, uint64_t size, void *mem,
 		 unsigned int flags)
 {

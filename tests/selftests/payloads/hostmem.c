@@ -5,6 +5,9 @@
  * HM_PATTERN: page n belongs to vCPU n % vcpus, which checks every word of it and
  * writes every word anew, round after round; the others see to it that its pages
  * never go back in time. A page that comes back old, wrong or as zeroes ends it.
+ *
+ * HM_DIRTY: all pages are read in each round that the host begins, those that it names
+ * are written. After its round the guest touches none until the next.
  */
 #include "guest.h"
 #include "hostmem.h"
@@ -127,6 +130,26 @@ static void readonly(void)
 	SYNC2(3, READ_ONCE(*page_of(0)), READ_ONCE(*page_of(1)));
 }
 
+static void dirty(u64 id)
+{
+	u64 pages = READ_ONCE(sh->pages), vcpus = READ_ONCE(sh->vcpus);
+	u64 round, page;
+
+	for (round = 1; ; round++) {
+		while (READ_ONCE(sh->hold) != round) {
+			if (READ_ONCE(sh->stop))
+				return;
+			cpu_pause();
+		}
+		for (page = 0; page < pages; page++) {
+			READ_ONCE(*page_of(page));
+			if (page % vcpus == id && READ_ONCE(sh->to_write[page / 64]) >> page % 64 & 1)
+				WRITE_ONCE(page_of(page)[round % 512], round);
+		}
+		WRITE_ONCE(sh->held[id], round);
+	}
+}
+
 void guest_main(u64 test, u64 id, u64 b)
 {
 	switch (test) {
@@ -141,6 +164,9 @@ void guest_main(u64 test, u64 id, u64 b)
 		break;
 	case HM_READONLY:
 		readonly();
+		break;
+	case HM_DIRTY:
+		dirty(id);
 		break;
 	}
 }

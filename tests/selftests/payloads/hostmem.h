@@ -6,11 +6,12 @@
 #include "layout.h"
 
 enum {
-	HM_PATTERN, HM_TOUCH, HM_EPOCH, HM_READONLY,
+	HM_PATTERN, HM_TOUCH, HM_EPOCH, HM_READONLY, HM_DIRTY,
 };
 
 #define HM_MAX_VCPUS	8
 #define HM_MAX_PAGES	8192
+#define HM_MAX_DIRTY	2048	/* pages of HM_DIRTY */
 #define HM_TWIN_ROUNDS	16	/* twins are written anew each so many rounds */
 
 /* at GUEST_SHARED */
@@ -25,6 +26,7 @@ struct hm_shared {
 	unsigned long zeros[HM_MAX_VCPUS]; /* guest: the zeroes of that hold were seen */
 	unsigned long rounds[HM_MAX_VCPUS]; /* guest: how many are done */
 	unsigned long arrived;		/* guest: barrier */
+	unsigned long to_write[HM_MAX_DIRTY / 64]; /* host: pages to write in this round */
 };
 
 /* What stands in word @j of page @page since round @round; twins are all alike. */
