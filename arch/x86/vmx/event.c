@@ -198,6 +198,10 @@ void vmx_decode_vectoring(struct vmx_vcpu *v, struct kvm_event *ev, bool iret_fa
 {
 	u32 info = vmcs_read(IDT_VECTORING_INFO_FIELD);
 
+	/* nothing is injected there: it is the INT n that faulted, to be emulated */
+	if (unlikely(v->vm86))
+		return;
+
 	if (likely(!(info & VECTORING_INFO_VALID_MASK))) {
 		if (unlikely(iret_faulted))
 			mask_nmis_again(v);
