@@ -4,6 +4,7 @@
 # make install    to /lib/modules/RELEASE/updates/ of that kernel (as root)
 # make demo       boot a guest with QEMU on our modules, in an emulated host
 # make check      all tests, in emulated hosts
+# make bench      instructions of a round trip, ours beside the kernel's own modules, on both vendors
 # make check-upstream   the kernel's own selftests: docs/selftests-6.1.md; CPU=amd or intel: one of the two
 # make sparse checkpatch kernel-doc   the checkers alone
 # make clean
@@ -49,6 +50,9 @@ demo: setup
 check: setup
 	@tests/check
 
+bench: setup
+	@tests/bench/run
+
 check-upstream: setup
 	@tests/kselftests/run $(if $(CPU),--cpu $(CPU))
 
@@ -64,4 +68,4 @@ clean:
 		-o -name '*.o.d' -o -name '*.symvers' -o -name modules.order \) -type f -exec rm -f {} +
 	@if [ -d tests/selftests ]; then $(MAKE) -s -C tests/selftests clean; fi
 
-.PHONY: all modules kdir install setup demo check check-upstream sparse checkpatch kernel-doc clean
+.PHONY: all modules kdir install setup demo check bench check-upstream sparse checkpatch kernel-doc clean

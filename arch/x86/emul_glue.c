@@ -424,11 +424,6 @@ static int op_fix_hypercall(struct x86_emul *e)
 	return X86_EMUL_RESTART;
 }
 
-static int op_intercept(struct x86_emul *e, enum x86_emul_stage stage)
-{
-	return X86_EMUL_CONTINUE;	/* no nested guests */
-}
-
 static void op_get_fpu(struct x86_emul *e)
 {
 	/* during KVM_RUN the guest's registers are the task's */
@@ -725,7 +720,6 @@ static const struct x86_emul_ops emul_ops = {
 	.invlpg = op_invlpg,
 	.invpcid = op_invpcid,
 	.fix_hypercall = op_fix_hypercall,
-	.intercept = op_intercept,
 	.get_fpu = op_get_fpu,
 	.put_fpu = op_put_fpu,
 	.read_vec = op_read_vec,

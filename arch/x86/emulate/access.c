@@ -171,13 +171,13 @@ static int seg_fault(struct x86_emul *e, enum x86_emul_seg seg)
 int emul_address(struct x86_emul *e, enum x86_emul_seg seg, u64 ea,
 		 unsigned int bytes, bool write, u64 *linear)
 {
-	const struct kvm_segment *s = emul_seg(e, seg);
+	const struct kvm_segment *s;
 	u64 last, low, high;
 
 	if (e->mode == X86_MODE_PROT64) {
 		*linear = ea;
 		if (seg == X86_SEG_FS || seg == X86_SEG_GS)
-			*linear += s->base;
+			*linear += emul_seg(e, seg)->base;
 		/* the ends of a page are alike */
 		if (!emul_canonical(e, *linear) ||
 		    ((*linear & 4095) + bytes > 4096 &&
@@ -186,6 +186,7 @@ int emul_address(struct x86_emul *e, enum x86_emul_seg seg, u64 ea,
 		return X86_EMUL_CONTINUE;
 	}
 
+	s = emul_seg(e, seg);
 	ea = (u32)ea;
 	*linear = (u32)(s->base + ea);
 	if (!emul_real(e)) {
@@ -394,6 +395,11 @@ static int write_operand(struct x86_emul *e, struct x86_operand *op, bool lock)
 	return X86_EMUL_CONTINUE;
 }
 
+static int intercept(struct x86_emul *e, enum x86_emul_stage stage)
+{
+	return e->ops->intercept ? e->ops->intercept(e, stage) : X86_EMUL_CONTINUE;
+}
+
 static int carry_out(struct x86_emul *e)
 {
 	struct x86_emul_insn *d = &e->d;
@@ -403,7 +409,7 @@ static int carry_out(struct x86_emul *e)
 
 	if ((flags & F_PRIV) && e->ops->get_cpl(e))
 		return emul_gp(e, 0);
-	r = e->ops->intercept(e, X86_EMUL_STAGE_CHECKED);
+	r = intercept(e, X86_EMUL_STAGE_CHECKED);
 	/* a device must not be read for an instruction that then faults */
 	if (r == X86_EMUL_CONTINUE && (flags & F_VEC))
 		r = emul_check_vec(e);
@@ -451,7 +457,7 @@ int x86_emul_execute(struct x86_emul *e)
 	e->seg_valid = 0;
 	e->next_rip = (e->rip + e->d.len) & (e->mode == X86_MODE_PROT64 ? ~0ull : 0xffffffff);
 
-	r = e->ops->intercept(e, X86_EMUL_STAGE_DECODED);
+	r = intercept(e, X86_EMUL_STAGE_DECODED);
 	if (r == X86_EMUL_CONTINUE)
 		r = carry_out(e);
 

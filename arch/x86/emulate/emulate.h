@@ -195,7 +195,7 @@ struct x86_opcode;
  *	#GP(0)
  * @fix_hypercall: VMCALL or VMMCALL. CONTINUE: done, step over. RESTART: it was
  *	patched, run it again
- * @intercept: nested hypervisors; called at each enum x86_emul_stage. CONTINUE
+ * @intercept: nested hypervisors; may be NULL; called at each enum x86_emul_stage. CONTINUE
  *	or INTERCEPTED
  * @get_fpu: the guest's FPU registers are about to be used
  * @put_fpu: they are not any more

@@ -240,8 +240,10 @@ static int __init vmx_init(void)
 	}
 	kvm_vmx_emergency_register(vmx_emergency_disable);
 	r = kvm_x86_backend_init(&vmx_ops);
-	if (!r)
+	if (!r) {
+		vmx_debug_init();
 		return 0;
+	}
 	kvm_vmx_emergency_unregister(vmx_emergency_disable);
 out:
 	vmx_cpu_free_all();
@@ -252,6 +254,7 @@ module_init(vmx_init);
 
 static void __exit vmx_exit(void)
 {
+	vmx_debug_exit();
 	kvm_x86_backend_exit();
 	kvm_vmx_emergency_unregister(vmx_emergency_disable);
 	vmx_cpu_free_all();

@@ -212,6 +212,22 @@ extern unsigned int vmx_hide_controls[VMX_NR_CONTROLS];
 
 /* ---- VMCS access: the vCPU is loaded, its VMCS the CPU's current one --------- */
 
+/* With KVM_OOT_DEBUG accesses to the VMCS are counted: see debug.c. */
+#ifdef KVM_OOT_DEBUG
+struct vmx_accesses {
+	u64 reads, writes;
+};
+
+DECLARE_PER_CPU(struct vmx_accesses, vmx_accesses);
+#define vmx_count_access(what)	this_cpu_inc(vmx_accesses.what)
+void vmx_debug_init(void);
+void vmx_debug_exit(void);
+#else
+#define vmx_count_access(what)	do { } while (0)
+static inline void vmx_debug_init(void) { }
+static inline void vmx_debug_exit(void) { }
+#endif
+
 /*
  * When the host reboots, VMX may be gone at any moment: then the instruction
  * faults, and the value is 0.
@@ -220,6 +236,7 @@ static __always_inline unsigned long vmcs_read(unsigned long field)
 {
 	unsigned long value = 0;
 
+	vmx_count_access(reads);
 	asm volatile("1: vmread %1, %0\n2:\n\t"
 		     _ASM_EXTABLE(1b, 2b)
 		     : "+r" (value) : "r" (field) : "cc");
@@ -230,6 +247,7 @@ void vmcs_write_error(unsigned long field, unsigned long value);
 
 static __always_inline void vmcs_write(unsigned long field, unsigned long value)
 {
+	vmx_count_access(writes);
 	asm goto("1: vmwrite %1, %0\n\t"
 		 "jna %l[error]\n\t"
 		 _ASM_EXTABLE(1b, %l[gone])

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How often the VMCS is read and written, for the test that limits it: built with
+ * KVM_OOT_DEBUG only. debugfs has kvm_intel/vmreads and kvm_intel/vmwrites, the sums
+ * over all CPUs. entry.S writes HOST_RSP by itself when the stack has moved, which is
+ * not counted.
+ */
+#include <linux/debugfs.h>
+#include <linux/percpu.h>
+
+#include "arch/x86/vmx/vmx.h"
+
+DEFINE_PER_CPU(struct vmx_accesses, vmx_accesses);
+static struct dentry *dir;
+
+static int reads_get(void *unused, u64 *val)
+{
+	int cpu;
+
+	*val = 0;
+	for_each_possible_cpu(cpu)
+		*val += per_cpu(vmx_accesses.reads, cpu);
+	return 0;
+}
+
+static int writes_get(void *unused, u64 *val)
+{
+	int cpu;
+
+	*val = 0;
+	for_each_possible_cpu(cpu)
+		*val += per_cpu(vmx_accesses.writes, cpu);
+	return 0;
+}
+
+DEFINE_DEBUGFS_ATTRIBUTE(reads_fops, reads_get, NULL, "%llu\n");
+DEFINE_DEBUGFS_ATTRIBUTE(writes_fops, writes_get, NULL, "%llu\n");
+
+/**
+ * vmx_debug_init() - make the files
+ */
+void vmx_debug_init(void)
+{
+	dir = debugfs_create_dir("kvm_intel", NULL);
+	debugfs_create_file_unsafe("vmreads", 0444, dir, NULL, &reads_fops);
+	debugfs_create_file_unsafe("vmwrites", 0444, dir, NULL, &writes_fops);
+}
+
+/**
+ * vmx_debug_exit() - remove them
+ */
+void vmx_debug_exit(void)
+{
+	debugfs_remove(dir);
+}
