@@ -421,8 +421,9 @@ static int carry_out(struct x86_emul *e)
 	for (i = 0; i < 3; i++) {
 		if (d->op[i].type == X86_OP_MEM && (flags & F_NOACCESS))
 			continue;
-		/* a register may keep a part of what it has */
-		if (!i && (flags & F_NOREAD) && d->op[0].type == X86_OP_MEM)
+		/* a vector register may keep a part of what it has */
+		if (!i && (flags & F_NOREAD) &&
+		    (!(flags & F_VEC) || d->op[0].type == X86_OP_MEM))
 			continue;
 		r = read_operand(e, &d->op[i]);
 		if (r != X86_EMUL_CONTINUE)
