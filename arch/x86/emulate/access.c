@@ -147,9 +147,9 @@ void emul_set_gpr_high(struct x86_emul *e, unsigned int reg, u8 val)
  */
 bool emul_canonical(struct x86_emul *e, u64 linear)
 {
-	unsigned int bits = e->ops->get_cr(e, 4) & X86_CR4_LA57 ? 57 : 48;
-
-	return (u64)((s64)(linear << (64 - bits)) >> (64 - bits)) == linear;
+	return sign_extend(linear, 6) == linear ||
+	       ((e->ops->get_cr(e, 4) & X86_CR4_LA57) &&
+		(u64)((s64)(linear << 7) >> 7) == linear);
 }
 
 static int seg_fault(struct x86_emul *e, enum x86_emul_seg seg)
