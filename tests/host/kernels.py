@@ -8,10 +8,13 @@ small  built here from the same source and kconfig.small: for an emulator that t
 7.2    for building only: from Debian sid, with the compiler that it is built with, see debs.py.
 """
 import glob
+import lzma
 import os
 import re
 import shutil
+import struct
 import subprocess
+import zlib
 
 import cache
 import cpio
@@ -45,6 +48,27 @@ def debian_61():
         raise BuildError("no Debian 6.1 kernel with headers here: run tests/host/setup")
     r = found[-1]
     return Kernel("6.1", r, f"/lib/modules/{r}/build", f"/boot/vmlinuz-{r}", f"/lib/modules/{r}")
+
+
+def unpacked(kernel):
+    """The ELF file in a kernel's image (Documentation/x86/boot.rst: payload_offset, payload_length), for who loads it himself."""
+    image = cache.read(kernel.image)
+    start, size = struct.unpack_from("<II", image, 0x248)
+    start += (image[0x1f1] + 1) * 512
+    packed = image[start:start + size]
+
+    def make(tmp, _final):
+        if packed[:6] == b"\xfd7zXZ\0":
+            data = lzma.LZMADecompressor().decompress(packed)
+        elif packed[:2] == b"\x1f\x8b":
+            data = zlib.decompressobj(31).decompress(packed)
+        else:
+            raise BuildError(f"{kernel.image} is compressed in a way that is not known here")
+        if data[:4] != b"\x7fELF":
+            raise BuildError(f"{kernel.image} has no ELF file in it")
+        with open(f"{tmp}/vmlinux", "wb") as f:
+            f.write(data)
+    return cache.entry("kernel/unpacked-" + cache.key(packed), make) + "/vmlinux"
 
 
 def package_version(package):

@@ -52,7 +52,7 @@ static u32 next_lvt(u32 reg)
 	return reg == APIC_LVTCMCI ? APIC_LVTT : reg + 0x10;
 }
 
-#define for_each_lvt(reg, apic) \
+#define lapic_for_each_lvt(reg, apic) \
 	for ((reg) = first_lvt(apic); (reg) <= APIC_LVTERR; (reg) = next_lvt(reg))
 
 /* LVT bits that exist, by register */
@@ -651,7 +651,7 @@ static void set_spiv(struct kvm_lapic *apic, u32 val)
 		return;
 	if (!apic->sw_enabled) {
 		/* SDM 11.4.7.2: all LVTs are masked and stay so */
-		for_each_lvt(reg, apic)
+		lapic_for_each_lvt(reg, apic)
 			kvm_lapic_set_reg(apic, reg, kvm_lapic_reg(apic, reg) | LVT_MASKED);
 	}
 	atomic_set(&apic->vcpu->kvm->arch.apic_map_dirty, 1);
@@ -1130,7 +1130,7 @@ void kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init)
 		kvm_lapic_set_reg(apic, APIC_ID, vcpu->vcpu_id << 24);
 	}
 	kvm_lapic_cpuid_changed(vcpu);
-	for_each_lvt(reg, apic)
+	lapic_for_each_lvt(reg, apic)
 		kvm_lapic_set_reg(apic, reg, LVT_MASKED);
 	if (kvm_vcpu_is_bsp(vcpu) && kvm_quirk(vcpu->kvm, KVM_X86_QUIRK_LINT0_REENABLED))
 		kvm_lapic_set_reg(apic, APIC_LVT0, APIC_DM_EXTINT);
@@ -1264,7 +1264,7 @@ int kvm_lapic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 
 	/* nothing that the guest could not have written itself */
 	kvm_lapic_cpuid_changed(vcpu);
-	for_each_lvt(reg, apic)
+	lapic_for_each_lvt(reg, apic)
 		kvm_lapic_set_reg(apic, reg, kvm_lapic_reg(apic, reg) & lvt_bits(reg));
 	if (!has_cmci(apic))
 		kvm_lapic_set_reg(apic, APIC_LVTCMCI, 0);

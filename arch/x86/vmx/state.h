@@ -14,7 +14,7 @@
 #include <linux/kvm.h>
 #include <asm/vmx.h>
 
-#include "arch/x86/kvm_x86_types.h"
+#include "arch/x86/kvm_x86.h"
 
 #define VMX_AR_AVL		BIT(12)
 #define VMX_AR_RESERVED		(~0u << 17 | 0xf00)
