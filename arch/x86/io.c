@@ -371,10 +371,10 @@ int kvm_mmio_exit(struct kvm_vcpu *vcpu)
 static int complete_mmio(struct kvm_vcpu *vcpu)
 {
 	struct kvm_mmio_fragment *f = &vcpu->mmio_fragments[vcpu->mmio_cur_fragment];
-	unsigned int i;
 
 	if (!vcpu->mmio_is_write)
-		memcpy(vcpu->mmio_data + f->offset, vcpu->run->mmio.data, f->len);
+		memcpy(vcpu->arch.mmio_reads[vcpu->arch.nr_mmio_reads].data + f->offset,
+		       vcpu->run->mmio.data, f->len);
 
 	if (++vcpu->mmio_cur_fragment < vcpu->mmio_nr_fragments)
 		return kvm_mmio_exit(vcpu);
@@ -383,8 +383,6 @@ static int complete_mmio(struct kvm_vcpu *vcpu)
 	if (vcpu->mmio_is_write)
 		return 1;	/* a string instruction that is not done faults again */
 
-	i = vcpu->arch.nr_mmio_reads++;
-	memcpy(vcpu->arch.mmio_reads[i].data, vcpu->mmio_data,
-	       vcpu->arch.mmio_reads[i].len);
+	vcpu->arch.nr_mmio_reads++;
 	return kvm_emulate_insn(vcpu, 0, KVM_EMUL_NO_DECODE, NULL, 0);
 }

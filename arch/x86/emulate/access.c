@@ -147,9 +147,9 @@ void emul_set_gpr_high(struct x86_emul *e, unsigned int reg, u8 val)
  */
 bool emul_canonical(struct x86_emul *e, u64 linear)
 {
-	unsigned int bits = e->ops->get_cr(e, 4) & X86_CR4_LA57 ? 57 : 48;
-
-	return (u64)((s64)(linear << (64 - bits)) >> (64 - bits)) == linear;
+	return sign_extend(linear, 6) == linear ||
+	       ((e->ops->get_cr(e, 4) & X86_CR4_LA57) &&
+		(u64)((s64)(linear << 7) >> 7) == linear);
 }
 
 static int seg_fault(struct x86_emul *e, enum x86_emul_seg seg)
@@ -421,8 +421,9 @@ static int carry_out(struct x86_emul *e)
 	for (i = 0; i < 3; i++) {
 		if (d->op[i].type == X86_OP_MEM && (flags & F_NOACCESS))
 			continue;
-		/* a register may keep a part of what it has */
-		if (!i && (flags & F_NOREAD) && d->op[0].type == X86_OP_MEM)
+		/* a vector register may keep a part of what it has */
+		if (!i && (flags & F_NOREAD) &&
+		    (!(flags & F_VEC) || d->op[0].type == X86_OP_MEM))
 			continue;
 		r = read_operand(e, &d->op[i]);
 		if (r != X86_EMUL_CONTINUE)

@@ -38,7 +38,7 @@ static void describe(struct kvm_vcpu *vcpu, struct guest_walk *w)
 		.smap = cr4 & X86_CR4_SMAP,
 		.wp = kvm_cr0_bit(vcpu, X86_CR0_WP),
 		.pke = is_long_mode(vcpu) && (cr4 & X86_CR4_PKE),
-		.ac = kvm_get_rflags(vcpu) & X86_EFLAGS_AC,
+		.ac = kvm_rflags_read(vcpu) & X86_EFLAGS_AC,
 		.gbpages = vcpu->arch.cpuid.gbpages,
 		.pkru = vcpu->arch.pkru,
 		.reserved_gpa_bits = vcpu->arch.cpuid.reserved_gpa_bits,
