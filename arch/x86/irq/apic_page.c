@@ -39,6 +39,7 @@ int kvm_apic_page_create(struct kvm *kvm)
 	mutex_lock(&kvm->arch.apic_map_lock);
 	if (!kvm->arch.apic_page) {
 		kvm_mmu_place_apic_page(kvm, KVM_NO_APIC_PAGE);
+		/* the place before the page: who sees the one reads the other */
 		smp_store_release(&kvm->arch.apic_page, page);
 		page = NULL;
 	}

@@ -156,7 +156,7 @@ void vmx_open_apic_msrs(struct vmx_vcpu *v)
 	if (!vmx_apicv_active(v))
 		return;
 	for (reg = APIC_ISR; reg < APIC_ISR + 3 * 0x80; reg += 0x10)
-		kvm_open_msr(v->vcpu, X2APIC_MSR(reg), true, false, vmx_open_msr);	/* ISR, TMR, IRR */
+		kvm_open_msr(v->vcpu, X2APIC_MSR(reg), true, false, vmx_open_msr);
 	kvm_open_msr(v->vcpu, X2APIC_MSR(APIC_PROCPRI), true, false, vmx_open_msr);
 	kvm_open_msr(v->vcpu, X2APIC_MSR(APIC_LVR), true, false, vmx_open_msr);
 	kvm_open_msr(v->vcpu, X2APIC_MSR(APIC_LDR), true, false, vmx_open_msr);

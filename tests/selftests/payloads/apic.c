@@ -6,8 +6,8 @@
 #include "apic.h"
 #include "guest.h"
 
-#define FIXED_SELF	(1 << 18)
-#define ASSERT		(1 << 14)
+#define FIXED_SELF	BIT(18)
+#define ASSERT		BIT(14)
 #define MODE_ENABLE	BIT(11)
 #define MODE_X2		BIT(10)
 
@@ -109,7 +109,7 @@ static void registers(u64 arg)
 	GUEST_EQ(READ_ONCE(counts[0x62]), 1);
 	GUEST_EQ(READ_ONCE(total), 3);
 
-	/* held back by the TPR, let go by the register and by CR8; AMD's CPUs keep its class only */
+	/* held back by the TPR, let go by the register and by CR8; AMD keeps its class only */
 	reg_write(APIC_TPR, 0x50);
 	GUEST_EQ(reg_read(APIC_TPR), 0x50);
 	GUEST_EQ(reg_read(APIC_PPR), 0x50);
