@@ -55,7 +55,7 @@ static uint64_t nothing(void)
 	return run(v, 100, 0);
 }
 
-static void bench(const char *name, int op, uint32_t reason)
+static void measure(const char *name, int op, uint32_t reason)
 {
 	struct vcpu *v = start(op, BENCH_MAX, 4 << 20);
 
@@ -66,17 +66,17 @@ static void bench(const char *name, int op, uint32_t reason)
 
 static void cpuid(void)
 {
-	bench("cpuid", BENCH_CPUID, 0);
+	measure("cpuid", BENCH_CPUID, 0);
 }
 
 static void rdmsr(void)
 {
-	bench("rdmsr", BENCH_RDMSR, 0);
+	measure("rdmsr", BENCH_RDMSR, 0);
 }
 
 static void wrmsr(void)
 {
-	bench("wrmsr", BENCH_WRMSR, 0);
+	measure("wrmsr", BENCH_WRMSR, 0);
 }
 
 static bool is_intel(void)
@@ -92,27 +92,27 @@ static bool is_intel(void)
 
 static void hypercall(void)
 {
-	bench("hypercall", is_intel() ? BENCH_VMCALL : BENCH_VMMCALL, 0);
+	measure("hypercall", is_intel() ? BENCH_VMCALL : BENCH_VMMCALL, 0);
 }
 
 static void port_out(void)
 {
-	bench("port_out", BENCH_OUT, KVM_EXIT_IO);
+	measure("port_out", BENCH_OUT, KVM_EXIT_IO);
 }
 
 static void port_in(void)
 {
-	bench("port_in", BENCH_IN, KVM_EXIT_IO);
+	measure("port_in", BENCH_IN, KVM_EXIT_IO);
 }
 
 static void mmio_write(void)
 {
-	bench("mmio_write", BENCH_MMIO_WRITE, KVM_EXIT_MMIO);
+	measure("mmio_write", BENCH_MMIO_WRITE, KVM_EXIT_MMIO);
 }
 
 static void mmio_read(void)
 {
-	bench("mmio_read", BENCH_MMIO_READ, KVM_EXIT_MMIO);
+	measure("mmio_read", BENCH_MMIO_READ, KVM_EXIT_MMIO);
 }
 
 /* First touch of guest memory whose host memory is there already, or is not. */

@@ -15,21 +15,23 @@ static struct dentry *dir;
 
 static int reads_get(void *unused, u64 *val)
 {
+	u64 sum = 0;
 	int cpu;
 
-	*val = 0;
 	for_each_possible_cpu(cpu)
-		*val += per_cpu(vmx_accesses.reads, cpu);
+		sum += per_cpu(vmx_accesses.reads, cpu);
+	*val = sum;
 	return 0;
 }
 
 static int writes_get(void *unused, u64 *val)
 {
+	u64 sum = 0;
 	int cpu;
 
-	*val = 0;
 	for_each_possible_cpu(cpu)
-		*val += per_cpu(vmx_accesses.writes, cpu);
+		sum += per_cpu(vmx_accesses.writes, cpu);
+	*val = sum;
 	return 0;
 }
 
