@@ -127,7 +127,7 @@ struct kvm_exit {
 			u16 offset;
 			u8 vector;
 			bool write;
-			bool done;		/* the register page has the value, RIP is past it */
+			bool done;	/* the page has the value, RIP is past it */
 		} apic;
 		u8 host_vector;
 	};

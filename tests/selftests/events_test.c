@@ -449,10 +449,10 @@ static void ins_to_a_clean_page(void)
 }
 
 /* MCi_STATUS, MCi_CTL2 and the LAPIC's registers that a corrected error concerns */
-#define MCI_VALID		(1ull << 63)
-#define MCI_UNCORRECTED		(1ull << 61)
-#define MCG_CMCI_P		(1ull << 10)
-#define CTL2_CMCI_EN		(1ull << 30)
+#define MCI_VALID		BIT(63)
+#define MCI_UNCORRECTED		BIT(61)
+#define MCG_CMCI_P		BIT(10)
+#define CTL2_CMCI_EN		BIT(30)
 #define MSR_MC0_CTL2		0x280
 #define MSR_MC0_STATUS		0x401
 #define CMCI_VECTOR		0x55

@@ -799,7 +799,8 @@ static void log_is(const uint64_t *log, const uint64_t *expect, size_t words, un
 
 	for (i = 0; i < words; i++)
 		if (log[i] != expect[i])
-			st_fail(__FILE__, __LINE__, "round %u, pages from %zu: log %016lx, written %016lx",
+			st_fail(__FILE__, __LINE__,
+				"round %u, pages from %zu: log %016lx, written %016lx",
 				round, i * 64, log[i], expect[i]);
 }
 

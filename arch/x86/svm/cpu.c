@@ -294,5 +294,4 @@ void svm_vcpu_put(struct kvm_vcpu *vcpu)
 		return;
 	svm->host_saved = false;
 	vcpu->stat.host_state_reload++;
-
 }

@@ -19,6 +19,7 @@
 #include <asm/nospec-branch.h>
 
 #include "svm.h"
+#include "arch/x86/switch_macros.S"
 
 .section .noinstr.text, "ax"
 

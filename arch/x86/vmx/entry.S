@@ -17,6 +17,7 @@
 #include <asm/unwind_hints.h>
 
 #include "vmx.h"
+#include "arch/x86/switch_macros.S"
 
 .section .noinstr.text, "ax"
 

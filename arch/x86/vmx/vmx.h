@@ -138,7 +138,7 @@ struct vmx_vcpu {
 	bool efer_listed;
 
 	/* without unrestricted guest: rmode.c */
-	bool vm86;			/* the VMCS has virtual-8086 mode for the guest's real mode */
+	bool vm86;			/* virtual-8086 mode stands for real mode */
 	bool check_state;		/* see before the next entry whether it takes the state */
 	bool must_emulate;		/* it does not */
 	unsigned long guest_cr0;	/* PE and PG as the guest has them */

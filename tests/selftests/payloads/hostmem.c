@@ -143,7 +143,8 @@ static void dirty(u64 id)
 		}
 		for (page = 0; page < pages; page++) {
 			READ_ONCE(*page_of(page));
-			if (page % vcpus == id && READ_ONCE(sh->to_write[page / 64]) >> page % 64 & 1)
+			if (page % vcpus == id &&
+			    READ_ONCE(sh->to_write[page / 64]) >> page % 64 & 1)
 				WRITE_ONCE(page_of(page)[round % 512], round);
 		}
 		WRITE_ONCE(sh->held[id], round);
