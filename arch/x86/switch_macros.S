@@ -77,7 +77,7 @@
 	xor	%r15d, %r15d
 .endm
 
-/* The guest's SPEC_CTRL, unless it is equal or the CPU does it. Argument in RDI; RAX, RCX, RDX go. */
+/* The guest's, unless it is equal or the CPU does it. Argument in RDI; RAX, RCX, RDX go. */
 .macro GUEST_SPEC_CTRL
 	testl	$KVM_SWITCH_SPEC, KVM_SWITCH_FLAGS(%rdi)
 	jz	.Lguest_spec_done_\@
