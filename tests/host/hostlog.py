@@ -10,7 +10,9 @@ DIRTY_LINE = re.compile(
     r"|cut here|slab corruption|soft lockup|lock held when returning|rcu_preempt detected stalls|detected stalls on")
 # Said by the kernel itself without anything being wrong.
 CLEAN_LINE = re.compile(r"BUG: KASAN is|KASAN is|kmemleak: Kernel memory leak detector|debug: unmapping init"
-                        r"|kasan: KernelAddressSanitizer|lockdep is turned on|ODEBUG: selftest")
+                        r"|kasan: KernelAddressSanitizer|lockdep is turned on|ODEBUG: selftest"
+                        # of the CPU, not of what the kernel does
+                        r"|(RETBleed|Spectre V2 ?|SRSO|MDS|TAA|MMIO Stale Data): WARNING: ")
 
 
 def is_dirty(line):
