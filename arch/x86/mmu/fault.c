@@ -102,11 +102,18 @@ out:
 	return done;
 }
 
-/* A larger page is in the way of small ones: dirty logging began, or it is executed from. */
-static void split_by_zap(struct kvm *kvm, gfn_t gfn)
+/*
+ * A larger page is in the way of small ones: dirty logging began, or it is executed from.
+ * The small page comes in the same step (@spte, 0: none): if it were left to the next
+ * fault, an access to another page of the large one, such as a page table on the way to
+ * the instruction, would bring the large one back, without end.
+ */
+static int split_by_zap(struct kvm_vcpu *vcpu, gfn_t gfn, int nx_level, u64 spte,
+			unsigned long seq, unsigned long hva)
 {
+	struct kvm *kvm = vcpu->kvm;
 	struct tdp_page *garbage = NULL;
-	int level;
+	int level, r = 1;
 
 	write_lock(&kvm->mmu_lock);
 	if (tdp_find_leaf(kvm, gfn, &level) && level > 1) {
@@ -116,8 +123,11 @@ static void split_by_zap(struct kvm *kvm, gfn_t gfn)
 				  &garbage))
 			kvm_flush_remote_tlbs(kvm);
 	}
+	if (spte && !stale(kvm, seq, hva))
+		r = tdp_map(vcpu, gfn, 1, nx_level, spte);
 	write_unlock(&kvm->mmu_lock);
 	tdp_free_garbage(garbage);
+	return r;
 }
 
 /*
@@ -143,7 +153,7 @@ static int map_apic_page(struct kvm_vcpu *vcpu, gfn_t gfn)
 		r = tdp_map(vcpu, gfn, 1, 1, spte);
 	read_unlock(&kvm->mmu_lock);
 	if (r == -EAGAIN)
-		split_by_zap(kvm, gfn);
+		split_by_zap(vcpu, gfn, 1, 0, 0, 0);
 	return 1;
 }
 
@@ -204,6 +214,11 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	}
 	spte = make_leaf(kvm, slot, gfn, &hp, level, write);
 	r = tdp_map(vcpu, gfn, level, nx_level, spte);
+	if (r == -EAGAIN) {
+		read_unlock(&kvm->mmu_lock);
+		r = split_by_zap(vcpu, gfn, nx_level, level == 1 ? spte : 0, seq, hp.hva);
+		read_lock(&kvm->mmu_lock);
+	}
 	if (!r) {
 		vcpu->stat.pf_fixed++;
 		if ((spte & SPTE_WRITABLE) && (write || !tdp_format.cpu_logs_dirty))
@@ -212,7 +227,5 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 out:
 	read_unlock(&kvm->mmu_lock);
 	host_page_put(&hp, !r && (spte & SPTE_MMU_WRITABLE));
-	if (r == -EAGAIN)
-		split_by_zap(kvm, gfn);
 	return KVM_PF_RETRY;
 }
