@@ -515,6 +515,60 @@ static void thp(void)
 	CHECK(large);
 }
 
+#define NX_HUGE_PAGES	"/sys/module/kvm/parameters/nx_huge_pages"
+
+static void set_nx_huge_pages(const char *value)
+{
+	int fd = open(NX_HUGE_PAGES, O_WRONLY);
+
+	CHECK(fd >= 0);
+	CHECK_EQ(write(fd, value, strlen(value)), strlen(value));
+	close(fd);
+}
+
+/*
+ * Guest page tables and code in one huge page that must not be executed from: the
+ * code is mapped in small pages, and the next look at the tables does not undo that.
+ */
+static void executed_huge_page(void)
+{
+	char before[16] = "";
+	struct vcpu *v;
+	struct vm *vm;
+	uint8_t *mem;
+	ssize_t n;
+	int fd;
+
+	fd = open(NX_HUGE_PAGES, O_RDONLY);
+	if (fd < 0)
+		st_skip("no parameter nx_huge_pages");
+	n = read(fd, before, sizeof(before) - 1);
+	close(fd);
+	CHECK(n > 0);
+	set_nx_huge_pages("force");
+
+	vm = vm_new(4 * MIB, 0);
+	mem = aligned_memory(4 * MIB);
+	OK(madvise(mem, 4 * MIB, MADV_HUGEPAGE));
+	memcpy(mem, vm->mem, 4 * MIB);
+	vm_set_slot(vm, 0, 0, 0, NULL, 0);
+	munmap(vm->mem, vm->size);
+	vm->mem = mem;
+	vm_set_slot(vm, 0, 0, vm->size, mem, 0);
+	PAYLOAD(vm, basic);
+	v = vm_add_vcpu(vm, 0);
+	vcpu_start(v, BASIC_READ, GUEST_DATA, 0);
+	memcpy(mem + GUEST_DATA, "\x2a\0\0\0\0\0\0", 8);
+	alarm(20);		/* it did not end */
+	CHECK_EQ(vcpu_run_to_report(v).b, 0x2a);
+	alarm(0);
+	n = vm_stat(vm, "nx_lpage_splits");
+	set_nx_huge_pages(before);
+	if (!n)
+		st_skip("the host gave no huge page");
+	vm_free(vm);
+}
+
 static void hugetlb_size(size_t page, int shift, const char *counter)
 {
 	size_t size = page > LARGE ? page : 8 * MIB;
@@ -1021,6 +1075,7 @@ static const struct st_test tests[] = {
 	{ "migrate", migrate, 200 },
 	{ "compact", compact, 200 },
 	{ "thp", thp, 200 },
+	{ "executed_huge_page", executed_huge_page },
 	{ "pages_4k", pages_4k, 100 },
 	{ "hugetlb_2m", hugetlb_2m, 100 },
 	{ "hugetlb_1g", hugetlb_1g, 200 },
