@@ -356,12 +356,7 @@ static void begin_logging(struct kvm *kvm, const struct kvm_memory_slot *slot)
 			flush = true;
 		}
 		gfn = next;
-		if (rwlock_needbreak(&kvm->mmu_lock) || need_resched()) {
-			if (flush)
-				kvm_flush_remote_tlbs(kvm);
-			flush = false;
-			cond_resched_rwlock_write(&kvm->mmu_lock);
-		}
+		tdp_yield(kvm, &flush);
 	}
 	if (flush)
 		kvm_flush_remote_tlbs(kvm);

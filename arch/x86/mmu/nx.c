@@ -121,12 +121,7 @@ static void recover(struct kvm *kvm, unsigned long n)
 		flush |= tdp_zap_range(kvm, page->gfn,
 				       page->gfn + level_pages(page->level + 1),
 				       false, &garbage);
-		if (rwlock_needbreak(&kvm->mmu_lock) || need_resched()) {
-			if (flush)
-				kvm_flush_remote_tlbs(kvm);
-			flush = false;
-			cond_resched_rwlock_write(&kvm->mmu_lock);
-		}
+		tdp_yield(kvm, &flush);
 	}
 	if (flush)
 		kvm_flush_remote_tlbs(kvm);

@@ -249,6 +249,21 @@ static bool zap_in_table(struct kvm *kvm, struct tdp_page *page, gfn_t start,
 }
 
 /**
+ * tdp_yield() - let others have the lock or the CPU, if they want it
+ * @kvm: the VM; mmu_lock held for writing, which may be dropped meanwhile
+ * @flush: whether mappings that are gone need a flush; done before the lock is dropped
+ */
+void tdp_yield(struct kvm *kvm, bool *flush)
+{
+	if (!rwlock_needbreak(&kvm->mmu_lock) && !need_resched())
+		return;
+	if (*flush)
+		kvm_flush_remote_tlbs(kvm);
+	*flush = false;
+	cond_resched_rwlock_write(&kvm->mmu_lock);
+}
+
+/**
  * tdp_zap_range() - drop the mappings of a range of frames
  * @kvm: the VM; mmu_lock held for writing
  * @start: first frame
@@ -280,12 +295,8 @@ bool tdp_zap_range(struct kvm *kvm, gfn_t start, gfn_t end, bool may_resched,
 			flush |= zap_in_table(kvm, root, gfn, next, garbage);
 		}
 		gfn = next;
-		if (may_resched && (rwlock_needbreak(&kvm->mmu_lock) || need_resched())) {
-			if (flush)
-				kvm_flush_remote_tlbs(kvm);
-			flush = false;
-			cond_resched_rwlock_write(&kvm->mmu_lock);
-		}
+		if (may_resched)
+			tdp_yield(kvm, &flush);
 	}
 	return flush || *garbage;
 }
