@@ -112,6 +112,14 @@ static int internal_error(struct kvm_vcpu *vcpu, u32 suberror, u64 d0, u64 d1,
 	return 0;
 }
 
+/* An event cannot be delivered, nor emulated: the IDT or the stack is not memory. */
+static int delivery_error(struct kvm_vcpu *vcpu, const struct kvm_exit *exit, gpa_t gpa)
+{
+	return internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV,
+			      exit->vectoring.vector | (u64)exit->vectoring.type << 8,
+			      exit->hw_reason, gpa);
+}
+
 /* ---- exceptions ------------------------------------------------------------------ */
 
 static int handle_db(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
@@ -186,12 +194,8 @@ static int handle_tdp_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	if (r == KVM_PF_RETRY)
 		return 1;
 
-	/* nothing that can be emulated: the IDT or the stack is not memory */
 	if (exit->vectoring.type != KVM_EVENT_NONE)
-		return internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV,
-				      exit->vectoring.vector |
-				      (u64)exit->vectoring.type << 8,
-				      exit->hw_reason, gpa);
+		return delivery_error(vcpu, exit, gpa);
 
 	if (r == KVM_PF_MMIO) {
 		/* a doorbell that needs neither the value nor the length */
@@ -649,12 +653,8 @@ static int handle_apic_access(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 		kvm_lapic_hw_wrote(apic, exit->apic.offset);
 		return 1;
 	}
-	/* as in handle_tdp_fault(): the IDT or the stack is not memory */
 	if (exit->vectoring.type != KVM_EVENT_NONE)
-		return internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV,
-				      exit->vectoring.vector |
-				      (u64)exit->vectoring.type << 8,
-				      exit->hw_reason, gpa);
+		return delivery_error(vcpu, exit, gpa);
 	/* the one register for which the value does not count */
 	if (exit->apic.write && exit->apic.offset == APIC_EOI) {
 		kvm_lapic_eoi(apic);
