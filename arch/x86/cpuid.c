@@ -20,6 +20,7 @@
 
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/run.h"
+#include "arch/x86/switch.h"
 
 #define MAX_ENTRIES	256
 #define B(name)		BIT(X86_FEATURE_##name & 31)
@@ -819,8 +820,7 @@ static int install(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, int 
 	kvfree(old.entries);
 	update_cache(vcpu);
 	kvm_lapic_cpuid_changed(vcpu);
-	vcpu->arch.tsc_aux_used = kvm_be.has_tsc_aux && (guest_has(vcpu, X86_FEATURE_RDTSCP) ||
-							 guest_has(vcpu, X86_FEATURE_RDPID));
+	kvm_switch_cpuid_changed(vcpu);
 	kvm_be_call(update_config)(vcpu);
 	kvm_mmu_reset_context(vcpu);
 	return 0;

@@ -73,6 +73,15 @@ static bool has_tsc_aux(struct kvm_vcpu *vcpu, bool host)
 }
 
 /**
+ * kvm_switch_cpuid_changed() - the guest's CPUID was set
+ * @vcpu: the vCPU
+ */
+void kvm_switch_cpuid_changed(struct kvm_vcpu *vcpu)
+{
+	vcpu->arch.tsc_aux_used = kvm_be.has_tsc_aux && has_tsc_aux(vcpu, false);
+}
+
+/**
  * kvm_switch_get_msr() - RDMSR of one of them
  * @vcpu: the vCPU, loaded
  * @msr: index; value is filled

@@ -41,6 +41,7 @@ DECLARE_PER_CPU(u32, kvm_host_tsc_aux);
 extern u64 kvm_spec_ctrl_bits;
 
 void kvm_switch_backend_init(void);
+void kvm_switch_cpuid_changed(struct kvm_vcpu *vcpu);
 int kvm_switch_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr);
 int kvm_switch_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
 void kvm_open_msr(struct kvm_vcpu *vcpu, u32 index, bool read, bool write,
