@@ -13,30 +13,22 @@
 DEFINE_PER_CPU(struct vmx_accesses, vmx_accesses);
 static struct dentry *dir;
 
-static int reads_get(void *unused, u64 *val)
+/* @offset: of the counter in struct vmx_accesses */
+static int sum_get(void *offset, u64 *val)
 {
 	u64 sum = 0;
 	int cpu;
 
-	for_each_possible_cpu(cpu)
-		sum += per_cpu(vmx_accesses.reads, cpu);
+	for_each_possible_cpu(cpu) {
+		void *counters = per_cpu_ptr(&vmx_accesses, cpu);
+
+		sum += *(u64 *)(counters + (unsigned long)offset);
+	}
 	*val = sum;
 	return 0;
 }
 
-static int writes_get(void *unused, u64 *val)
-{
-	u64 sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		sum += per_cpu(vmx_accesses.writes, cpu);
-	*val = sum;
-	return 0;
-}
-
-DEFINE_DEBUGFS_ATTRIBUTE(reads_fops, reads_get, NULL, "%llu\n");
-DEFINE_DEBUGFS_ATTRIBUTE(writes_fops, writes_get, NULL, "%llu\n");
+DEFINE_DEBUGFS_ATTRIBUTE(sum_fops, sum_get, NULL, "%llu\n");
 
 /**
  * vmx_debug_init() - make the files
@@ -44,8 +36,10 @@ DEFINE_DEBUGFS_ATTRIBUTE(writes_fops, writes_get, NULL, "%llu\n");
 void vmx_debug_init(void)
 {
 	dir = debugfs_create_dir("kvm_intel", NULL);
-	debugfs_create_file_unsafe("vmreads", 0444, dir, NULL, &reads_fops);
-	debugfs_create_file_unsafe("vmwrites", 0444, dir, NULL, &writes_fops);
+	debugfs_create_file_unsafe("vmreads", 0444, dir,
+				   (void *)offsetof(struct vmx_accesses, reads), &sum_fops);
+	debugfs_create_file_unsafe("vmwrites", 0444, dir,
+				   (void *)offsetof(struct vmx_accesses, writes), &sum_fops);
 }
 
 /**
