@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Builds our modules for one kernel, in a copy of the sources outside the checkout.
+"""Builds our modules for one kernel, and the helpers of tests, in a copy of the sources outside the checkout.
 
 The kernel's build puts its objects beside the sources, so two kernels need two copies. A copy keeps the time of every
 file, so a second build after a small change is as quick as in the checkout.
@@ -77,3 +77,17 @@ def build(kernel, kunit=False, extra=()):
         if not kos:
             raise BuildError(f"the build for {kernel.name} made no module; see {log}")
         return to, {f[:-3]: cache.read(os.path.join(to, f)) for f in kos}
+
+
+def helper(kernel, source):
+    """Build a module that is one file, a helper of tests; returns its path, NAME.ko."""
+    name = os.path.basename(source)[:-2]
+
+    def compile_in(tmp, _final):
+        shutil.copy(source, tmp)
+        with open(os.path.join(tmp, "Kbuild"), "w", encoding="utf-8") as f:
+            f.write(f"obj-m := {name}.o\n")
+        cache.run(["make", "-C", kernel.kdir, f"M={tmp}", "modules"], what=f"building {name}.ko")
+
+    key = cache.key(kernel.kdir, kernel.release, cache.read(source))
+    return os.path.join(cache.entry(f"oot/helper-{name}-{key}", compile_in), name + ".ko")

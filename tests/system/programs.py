@@ -4,6 +4,7 @@ import os
 import shutil
 
 import cache
+import oot
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -18,11 +19,6 @@ def selftest(name, to):
         shutil.copy2(os.path.join(out, name), to)
 
 
-def module(kernel, name, to):
-    """Build a module of this folder for a kernel, in a folder of its own; returns its path."""
-    os.makedirs(to)
-    shutil.copy(os.path.join(TESTS, "system", name + ".c"), to)
-    with open(os.path.join(to, "Kbuild"), "w", encoding="utf-8") as f:
-        f.write(f"obj-m := {name}.o\n")
-    cache.run(["make", "-C", kernel.kdir, f"M={to}", "modules"], what=f"building {name}.ko")
-    return os.path.join(to, name + ".ko")
+def module(kernel, name):
+    """Build a module of this folder for a kernel; returns its path."""
+    return oot.helper(kernel, os.path.join(TESTS, "system", name + ".c"))
