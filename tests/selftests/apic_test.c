@@ -284,22 +284,16 @@ static void *run_to_done(void *arg)
 	return NULL;
 }
 
-static void ipis(uint64_t arg, bool move)
+/* Put it on another CPU, again and again, until it is through. */
+static void keep_moving(struct runner *r)
 {
-	uint64_t n = move ? 4 * NR_IPIS : NR_IPIS;
-	struct runner r[2] = {};
-	unsigned int moves = 0, cpus = 0, i;
+	unsigned int moves = 0;
 	cpu_set_t all, one;
 	int cpu = 0;
 
-	r[0].vcpu = start(APIC_IPI, arg, n);
-	r[1].vcpu = start_second(r[0].vcpu, APIC_IPI, arg | APIC_TARGET, n);
-	for (i = 0; i < 2; i++)
-		CHECK(!pthread_create(&r[i].thread, NULL, run_to_done, &r[i]));
 	OK(sched_getaffinity(0, sizeof(all), &all));
-	cpus = CPU_COUNT(&all);
-	while (move && !READ_ONCE(r[1].done)) {
-		if (!READ_ONCE(r[1].tid))
+	while (!READ_ONCE(r->done)) {
+		if (!READ_ONCE(r->tid))
 			continue;
 		do {
 			cpu = (cpu + 1) % CPU_SETSIZE;
@@ -307,17 +301,29 @@ static void ipis(uint64_t arg, bool move)
 		CPU_ZERO(&one);
 		CPU_SET(cpu, &one);
 		/* it may have ended meanwhile */
-		if (sched_setaffinity(r[1].tid, sizeof(one), &one))
+		if (sched_setaffinity(r->tid, sizeof(one), &one))
 			break;
 		moves++;
 		usleep(500);
 	}
+	CHECK(moves > 0);
+	st_note("%u times put on one of %u CPUs", moves, (unsigned int)CPU_COUNT(&all));
+}
+
+static void ipis(uint64_t arg, bool move)
+{
+	uint64_t n = move ? 4 * NR_IPIS : NR_IPIS;
+	struct runner r[2] = {};
+	unsigned int i;
+
+	r[0].vcpu = start(APIC_IPI, arg, n);
+	r[1].vcpu = start_second(r[0].vcpu, APIC_IPI, arg | APIC_TARGET, n);
+	for (i = 0; i < 2; i++)
+		CHECK(!pthread_create(&r[i].thread, NULL, run_to_done, &r[i]));
+	if (move)
+		keep_moving(&r[1]);
 	for (i = 0; i < 2; i++)
 		pthread_join(r[i].thread, NULL);
-	if (move) {
-		CHECK(moves > 0);
-		st_note("%u times put on one of %u CPUs", moves, cpus);
-	}
 }
 
 static void ipi_running_xapic(void)
@@ -362,6 +368,56 @@ static void base_differs(void)
 	pthread_join(r.thread, NULL);
 }
 
+/* ---- the timer ------------------------------------------------------------------- */
+
+static struct vcpu *start_timer(uint64_t test, uint64_t arg)
+{
+	struct vcpu *v = start(test, arg, 0);
+	struct kvm_cpuid2 *c = kvm_supported_cpuid(v->vm->dev);
+	struct kvm_regs regs;
+	unsigned int i;
+
+	for (i = 0; i < c->nent; i++)
+		if (c->entries[i].function == 1)
+			c->entries[i].ecx |= BIT(24);	/* TSC-deadline */
+	OK(ioctl(v->fd, KVM_SET_CPUID2, c));
+	free(c);
+	/* the payload's third argument */
+	vcpu_regs(v, &regs);
+	regs.rdx = OK(ioctl(v->fd, KVM_GET_TSC_KHZ, 0));
+	vcpu_set_regs(v, &regs);
+	return v;
+}
+
+static void deadlines(void)
+{
+	vcpu_expect_done(start_timer(APIC_DEADLINES, 0));
+}
+
+static void deadlines_halted(void)
+{
+	vcpu_expect_done(start_timer(APIC_DEADLINES, APIC_HALTED));
+}
+
+static void deadlines_moving(void)
+{
+	struct runner r = { .vcpu = start_timer(APIC_DEADLINES, APIC_X2) };
+
+	CHECK(!pthread_create(&r.thread, NULL, run_to_done, &r));
+	keep_moving(&r);
+	pthread_join(r.thread, NULL);
+}
+
+static void periods(void)
+{
+	vcpu_expect_done(start_timer(APIC_PERIODS, 0));
+}
+
+static void periods_halted(void)
+{
+	vcpu_expect_done(start_timer(APIC_PERIODS, APIC_X2 | APIC_HALTED));
+}
+
 static const struct st_test tests[] = {
 	{ "registers_xapic", registers_xapic },
 	{ "registers_x2apic", registers_x2apic },
@@ -381,6 +437,11 @@ static const struct st_test tests[] = {
 	{ "ipi_halted_x2apic", ipi_halted_x2apic },
 	{ "ipi_to_a_moving_vcpu", ipi_to_a_moving_vcpu, 120 },
 	{ "ipi_to_a_moving_halted_vcpu", ipi_to_a_moving_halted_vcpu, 120 },
+	{ "deadlines", deadlines },
+	{ "deadlines_halted", deadlines_halted },
+	{ "deadlines_moving", deadlines_moving },
+	{ "periods", periods },
+	{ "periods_halted", periods_halted },
 	{}
 };
 

@@ -387,6 +387,112 @@ static void blocked(u64 arg)
 	once_more(0x45);
 }
 
+/* ---- its timer ------------------------------------------------------------------ */
+
+#define TIMER_VECTOR	0x71
+#define TIMER_PERIODIC	BIT(17)
+#define TIMER_DEADLINE	BIT(18)
+#define PERIOD		1000000		/* ns: a tick of KVM's is one, if not divided */
+
+static u64 came_at;
+
+static void on_timer(struct frame *f)
+{
+	WRITE_ONCE(came_at, rdtsc());
+	on_received(f);
+}
+
+static void wait_for(u64 n, u64 arg)
+{
+	while (READ_ONCE(received) < n) {
+		if (arg & APIC_HALTED) {
+			sti_hlt_cli();
+		} else {
+			sti_nop_cli();
+			cpu_pause();
+		}
+	}
+}
+
+static void none_within(u64 cycles)
+{
+	u64 n = READ_ONCE(received), from = rdtsc();
+
+	while (rdtsc() - from < cycles)
+		sti_nop_cli();
+	GUEST_EQ(READ_ONCE(received), n);
+}
+
+/* @khz: of the TSC */
+static void deadlines(u64 arg, u64 khz)
+{
+	static const u32 us[] = { 0, 1, 20, 100, 500, 3000 };
+	unsigned int i, n = 0;
+	u64 at, v;
+
+	set_handler(TIMER_VECTOR, on_timer);
+	enable(arg);
+	reg_write(APIC_LVTT, TIMER_DEADLINE | TIMER_VECTOR);
+	GUEST_EQ(rdmsr(MSR_TSCDEADLINE), 0);
+	while (n < 20 * ARRAY_SIZE(us)) {
+		at = rdtsc() + us[n % ARRAY_SIZE(us)] * khz / 1000;
+		wrmsr(MSR_TSCDEADLINE, at);
+		v = rdmsr(MSR_TSCDEADLINE);
+		if (v)				/* else it has come already */
+			GUEST_EQ(v, at);
+		wait_for(++n, arg);
+		GUEST_EQ(READ_ONCE(received), n);
+		GUEST_EQ(READ_ONCE(came_at) >= at, 1);
+		GUEST_EQ(rdmsr(MSR_TSCDEADLINE), 0);
+	}
+	/* put off, called off, and gone with the mode */
+	for (i = 0; i < 3; i++) {
+		wrmsr(MSR_TSCDEADLINE, rdtsc() + 50 * khz);
+		at = rdtsc() + 70 * khz;
+		if (i < 2)
+			wrmsr(MSR_TSCDEADLINE, i ? 0 : at);
+		else
+			reg_write(APIC_LVTT, TIMER_VECTOR);
+		if (i == 0) {
+			wait_for(++n, arg);
+			GUEST_EQ(READ_ONCE(came_at) >= at, 1);
+		} else {
+			none_within(70 * khz);
+		}
+	}
+}
+
+static void periods(u64 arg, u64 khz)
+{
+	u64 from;
+
+	set_handler(TIMER_VECTOR, on_timer);
+	enable(arg);
+	reg_write(APIC_TDCR, 0xb);
+	reg_write(APIC_LVTT, TIMER_PERIODIC | TIMER_VECTOR);
+	from = rdtsc();
+	reg_write(APIC_TMICT, PERIOD);
+	/* periods that were missed come one right after the other */
+	while (READ_ONCE(received) < 20) {
+		GUEST_EQ(reg_read(APIC_TMCCT) <= PERIOD, 1);
+		wait_for(READ_ONCE(received) + 1, arg);
+	}
+	/* the host's clocks differ a little */
+	GUEST_EQ(READ_ONCE(came_at) - from >= 19 * khz, 1);
+	reg_write(APIC_TMICT, 0);
+	sti_nop_cli();
+	none_within(5 * khz);
+	GUEST_EQ(reg_read(APIC_TMCCT), 0);
+
+	reg_write(APIC_LVTT, TIMER_VECTOR);
+	from = rdtsc();
+	reg_write(APIC_TMICT, PERIOD);
+	wait_for(READ_ONCE(received) + 1, arg);
+	GUEST_EQ(READ_ONCE(came_at) - from >= khz * 9 / 10, 1);
+	GUEST_EQ(reg_read(APIC_TMCCT), 0);
+	none_within(5 * khz);
+}
+
 void guest_main(u64 test, u64 arg, u64 n)
 {
 	switch (test) {
@@ -416,6 +522,12 @@ void guest_main(u64 test, u64 arg, u64 n)
 		break;
 	case APIC_BLOCKED:
 		blocked(arg);
+		break;
+	case APIC_DEADLINES:
+		deadlines(arg, n);
+		break;
+	case APIC_PERIODS:
+		periods(arg, n);
 		break;
 	default:
 		GUEST_ASSERT(0);

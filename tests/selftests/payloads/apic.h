@@ -5,12 +5,12 @@
 
 enum {
 	APIC_REGISTERS, APIC_IPI, APIC_LEVEL, APIC_HALT, APIC_BASE_MOVES, APIC_BASE_DIFFERS,
-	APIC_MODES, APIC_STATE, APIC_BLOCKED,
+	APIC_MODES, APIC_STATE, APIC_BLOCKED, APIC_DEADLINES, APIC_PERIODS,
 };
 
 /* first argument of those tests that run in both modes: bits */
 #define APIC_X2			1
-#define APIC_HALTED		2	/* the target of IPIs sleeps in between */
+#define APIC_HALTED		2	/* who waits for an interrupt sleeps meanwhile */
 #define APIC_TARGET		4	/* this vCPU is it */
 
 #define APIC_OTHER_BASE		0xfe000000ULL
