@@ -62,6 +62,7 @@
 #define KVM_PIO_PAGE_OFFSET		1
 #define KVM_COALESCED_MMIO_PAGE_OFFSET	2
 #define KVM_VCPU_MMAP_PAGES		3
+#define KVM_DIRTY_RING_PAGE_OFFSET	64
 
 #define KVM_HVA_ERR_BAD		((unsigned long)-1)
 #define KVM_HVA_ERR_RO_BAD	((unsigned long)-2)
@@ -86,6 +87,7 @@ static inline bool kvm_is_error_hva(unsigned long hva)
  * @as_id: (c) address space
  * @dirty_bitmap: (a) one bit per frame; two copies back to back (the second is
  *	the scratch copy for KVM_GET_DIRTY_LOG); NULL when logging is off
+ * @ring_bitmap: (a) frames that are in a dirty ring; NULL unless logged in a VM with rings
  * @arch: owned by arch/x86/mmu
  *
  * A slot is immutable once published; changes replace the slot. There are
@@ -103,6 +105,7 @@ struct kvm_memory_slot {
 	u16 id;
 	u16 as_id;
 	unsigned long *dirty_bitmap;
+	unsigned long *ring_bitmap;
 	void *arch;
 };
 
@@ -305,6 +308,7 @@ enum kvm_request {
 	KVM_REQ_TLB_FLUSH_GUEST,	/* guest-visible (non-global included) flush */
 	KVM_REQ_APF_READY,
 	KVM_REQ_MSR_FILTER_CHANGED,
+	KVM_REQ_DIRTY_RING,		/* it is full, or there is something to put into it */
 	KVM_REQ_COUNT
 };
 
@@ -312,6 +316,20 @@ enum kvm_vcpu_mode {
 	KVM_OUTSIDE_GUEST,
 	KVM_IN_GUEST,
 	KVM_EXITING_GUEST,
+};
+
+/**
+ * struct kvm_dirty_ring - the pages that a vCPU dirtied (module/dirty_ring.c)
+ * @gfns: (c) shared with user space; NULL: the VM has no rings
+ * @size: (c) entries, a power of two
+ * @pushed: entries that were ever put in; changed by the vCPU's thread
+ * @reset: (s) how many of them user space has given back
+ */
+struct kvm_dirty_ring {
+	struct kvm_dirty_gfn *gfns;
+	u32 size;
+	u32 pushed;
+	u32 reset;
 };
 
 struct kvm_vcpu_arch;
@@ -332,6 +350,7 @@ struct kvm_vcpu {
 	struct mutex mutex;
 	struct pid __rcu *pid;		/* (a) thread that runs it */
 	struct kvm_run *run;		/* (c) shared page: read once, check, use */
+	struct kvm_dirty_ring dirty_ring;
 	struct rcuwait wait;
 	bool wants_to_run;		/* (v) inside KVM_RUN */
 	bool scheduled_out;		/* (v) preempted while loaded */
@@ -386,6 +405,9 @@ struct kvm {
 	unsigned long mmu_invalidate_start;	/* (m) */
 	unsigned long mmu_invalidate_end;	/* (m) */
 	u64 manual_dirty_log_protect;		/* (l) KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 flags */
+	u32 dirty_ring_bytes;			/* (l) of each vCPU's ring; 0: none */
+	bool dirty_ring_with_bitmap;		/* (s) user space reads the bitmaps, too */
+	bool dirty_untold;			/* (a) there may be bits for a ring in bitmaps */
 
 	struct xarray vcpu_array;		/* (l) for writing; by vcpu_idx */
 	atomic_t online_vcpus;			/* (a) */
@@ -553,6 +575,17 @@ int kvm_set_private_slot(struct kvm *kvm, int id, gpa_t gpa, u64 size);
 int kvm_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log);
 int kvm_clear_dirty_log(struct kvm *kvm, struct kvm_clear_dirty_log *log);
 
+/* the dirty ring (module/dirty_ring.c) */
+u32 kvm_dirty_ring_max_bytes(void);
+int kvm_enable_dirty_ring(struct kvm *kvm, const struct kvm_enable_cap *cap);
+int kvm_enable_dirty_ring_bitmap(struct kvm *kvm, const struct kvm_enable_cap *cap);
+int kvm_dirty_ring_create(struct kvm_vcpu *vcpu);
+void kvm_dirty_ring_free(struct kvm_vcpu *vcpu);
+struct page *kvm_dirty_ring_page(struct kvm_vcpu *vcpu, unsigned long offset);
+void kvm_dirty_ring_mark(struct kvm *kvm, struct kvm_memory_slot *slot, u64 offset);
+bool kvm_dirty_ring_has_room(struct kvm_vcpu *vcpu);
+int kvm_reset_dirty_rings(struct kvm *kvm);
+
 /* ---- what arch/ provides --------------------------------------------------- */
 
 int kvm_x86_module_init(void);	/* kvm.ko is loaded; before any backend */
@@ -618,6 +651,8 @@ void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen);
 void kvm_arch_flush_shadow_slot(struct kvm *kvm, struct kvm_memory_slot *slot);
 void kvm_arch_flush_shadow_all(struct kvm *kvm);
 void kvm_arch_sync_dirty_log(struct kvm *kvm);
+/* pages that the CPU may have logged and that are marked at once */
+u32 kvm_arch_dirty_log_entries(void);
 /* clear write access (or dirty bits) of @mask's pages from @offset; mmu_lock held for write */
 void kvm_arch_dirty_log_protect(struct kvm *kvm, struct kvm_memory_slot *slot,
 				gfn_t offset, unsigned long mask);

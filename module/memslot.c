@@ -283,7 +283,9 @@ static void publish(struct kvm *kvm, struct kvm_memslots *set)
 static void free_dirty_bitmap(struct kvm_memory_slot *slot)
 {
 	kvfree(slot->dirty_bitmap);
+	kvfree(slot->ring_bitmap);
 	slot->dirty_bitmap = NULL;
+	slot->ring_bitmap = NULL;
 }
 
 static void free_slot(struct kvm_memory_slot *slot)
@@ -295,6 +297,18 @@ static void free_slot(struct kvm_memory_slot *slot)
 	kfree(slot);
 }
 
+/**
+ * kvm_alloc_ring_bitmap() - give a logged slot what it needs in a VM with dirty rings
+ * @slot: the slot
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int kvm_alloc_ring_bitmap(struct kvm_memory_slot *slot)
+{
+	slot->ring_bitmap = __vcalloc(1, kvm_dirty_bitmap_bytes(slot), GFP_KERNEL_ACCOUNT);
+	return slot->ring_bitmap ? 0 : -ENOMEM;
+}
+
 static int alloc_dirty_bitmap(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
 	unsigned long bytes = kvm_dirty_bitmap_bytes(slot);
@@ -302,7 +316,12 @@ static int alloc_dirty_bitmap(struct kvm *kvm, struct kvm_memory_slot *slot)
 	slot->dirty_bitmap = __vcalloc(2, bytes, GFP_KERNEL_ACCOUNT);
 	if (!slot->dirty_bitmap)
 		return -ENOMEM;
-	if (kvm->manual_dirty_log_protect & KVM_DIRTY_LOG_INITIALLY_SET)
+	if (kvm->dirty_ring_bytes && kvm_alloc_ring_bitmap(slot)) {
+		free_dirty_bitmap(slot);
+		return -ENOMEM;
+	}
+	/* rings begin empty */
+	if (!kvm->dirty_ring_bytes && kvm->manual_dirty_log_protect & KVM_DIRTY_LOG_INITIALLY_SET)
 		bitmap_set(slot->dirty_bitmap, 0, slot->npages);
 	return 0;
 }
@@ -348,6 +367,7 @@ static int change_slot(struct kvm *kvm, struct kvm_memory_slot *old,
 	if (new && (new->flags & KVM_MEM_LOG_DIRTY_PAGES)) {
 		if (was_logged && change == KVM_SLOT_FLAGS) {
 			new->dirty_bitmap = old->dirty_bitmap;
+			new->ring_bitmap = old->ring_bitmap;
 		} else {
 			r = alloc_dirty_bitmap(kvm, new);
 			if (r)
@@ -384,8 +404,10 @@ static int change_slot(struct kvm *kvm, struct kvm_memory_slot *old,
 	if (change == KVM_SLOT_FLAGS) {
 		/* these live on in the new slot */
 		old->arch = NULL;
-		if (new->dirty_bitmap == old->dirty_bitmap)
+		if (new->dirty_bitmap == old->dirty_bitmap) {
 			old->dirty_bitmap = NULL;
+			old->ring_bitmap = NULL;
+		}
 	}
 	free_slot(old);
 	return 0;
@@ -560,7 +582,12 @@ int kvm_set_private_slot(struct kvm *kvm, int id, gpa_t gpa, u64 size)
 void kvm_mark_page_dirty_in_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
 				 gfn_t gfn)
 {
-	if (slot && slot->dirty_bitmap)
+	if (!slot || !slot->dirty_bitmap)
+		return;
+	/* pairs with kvm_enable_dirty_ring() */
+	if (smp_load_acquire(&kvm->dirty_ring_bytes))
+		kvm_dirty_ring_mark(kvm, slot, gfn - slot->base_gfn);
+	else
 		set_bit_le(gfn - slot->base_gfn, slot->dirty_bitmap);
 }
 
@@ -575,7 +602,15 @@ void kvm_mark_page_dirty(struct kvm *kvm, gfn_t gfn)
 }
 EXPORT_SYMBOL_GPL(kvm_mark_page_dirty);
 
-static int logged_slot(struct kvm *kvm, u32 slot_id, struct kvm_memory_slot **slot)
+/**
+ * kvm_logged_slot() - find a slot that has a dirty log
+ * @kvm: the VM; slots_lock is held
+ * @slot_id: user space's number: address space << 16 | slot
+ * @slot: filled
+ *
+ * Return: 0; -EINVAL for a number that no slot can have; -ENOENT.
+ */
+int kvm_logged_slot(struct kvm *kvm, u32 slot_id, struct kvm_memory_slot **slot)
 {
 	int as_id = slot_id >> 16, id = (u16)slot_id;
 
@@ -583,6 +618,12 @@ static int logged_slot(struct kvm *kvm, u32 slot_id, struct kvm_memory_slot **sl
 		return -EINVAL;
 	*slot = kvm_set_find_id(kvm_memslots(kvm, as_id), id);
 	return *slot && (*slot)->dirty_bitmap ? 0 : -ENOENT;
+}
+
+/* The log is told in rings, and nowhere else. */
+static bool rings_only(struct kvm *kvm)
+{
+	return READ_ONCE(kvm->dirty_ring_bytes) && !READ_ONCE(kvm->dirty_ring_with_bitmap);
 }
 
 /* Harvest @slot's bitmap into @buffer and protect the pages again. */
@@ -615,7 +656,7 @@ static bool harvest(struct kvm *kvm, struct kvm_memory_slot *slot,
  * With KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 the log is only read.
  *
  * Return: 0; -EINVAL for a bad slot number; -ENOENT for a slot that is not
- * there or not logged; -EFAULT.
+ * there or not logged; -EFAULT; -ENXIO when the log is in dirty rings only.
  */
 int kvm_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log)
 {
@@ -623,8 +664,10 @@ int kvm_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log)
 	unsigned long *from, bytes, i;
 	int r;
 
+	if (rings_only(kvm))
+		return -ENXIO;
 	mutex_lock(&kvm->slots_lock);
-	r = logged_slot(kvm, log->slot, &slot);
+	r = kvm_logged_slot(kvm, log->slot, &slot);
 	if (r)
 		goto out;
 	kvm_arch_sync_dirty_log(kvm);
@@ -656,7 +699,7 @@ out:
  * @log: slot, range and user's bitmap, a kernel copy
  *
  * Return: 0; -EINVAL for a bad slot number or range; -ENOENT for a slot that is
- * not there or not logged; -EFAULT.
+ * not there or not logged; -EFAULT; -ENXIO when the log is in dirty rings only.
  */
 int kvm_clear_dirty_log(struct kvm *kvm, struct kvm_clear_dirty_log *log)
 {
@@ -668,8 +711,10 @@ int kvm_clear_dirty_log(struct kvm *kvm, struct kvm_clear_dirty_log *log)
 	if (log->first_page & (BITS_PER_LONG - 1))
 		return -EINVAL;
 
+	if (rings_only(kvm))
+		return -ENXIO;
 	mutex_lock(&kvm->slots_lock);
-	r = logged_slot(kvm, log->slot, &slot);
+	r = kvm_logged_slot(kvm, log->slot, &slot);
 	if (r)
 		goto out;
 	r = -EINVAL;

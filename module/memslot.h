@@ -73,4 +73,7 @@ static inline unsigned long kvm_dirty_bitmap_bytes(const struct kvm_memory_slot 
 	return ALIGN(slot->npages, BITS_PER_LONG) / 8;
 }
 
+int kvm_alloc_ring_bitmap(struct kvm_memory_slot *slot);
+int kvm_logged_slot(struct kvm *kvm, u32 slot_id, struct kvm_memory_slot **slot);
+
 #endif /* KVM_OOT_MEMSLOT_H */

@@ -609,7 +609,7 @@ static long vcpu_compat_ioctl(struct file *filp, unsigned int ioctl,
 }
 #endif
 
-/* The pages of the descriptor: kvm_run, port I/O data, the coalesced ring. */
+/* The pages of the descriptor: kvm_run, port I/O data, the coalesced ring, the dirty ring. */
 static vm_fault_t vcpu_fault(struct vm_fault *vmf)
 {
 	struct kvm_vcpu *vcpu = vmf->vma->vm_file->private_data;
@@ -626,7 +626,11 @@ static vm_fault_t vcpu_fault(struct vm_fault *vmf)
 		page = virt_to_page(vcpu->kvm->coalesced_ring);
 		break;
 	default:
-		return VM_FAULT_SIGBUS;
+		page = vmf->pgoff < KVM_DIRTY_RING_PAGE_OFFSET ? NULL :
+		       kvm_dirty_ring_page(vcpu, vmf->pgoff - KVM_DIRTY_RING_PAGE_OFFSET);
+		if (!page)
+			return VM_FAULT_SIGBUS;
+		break;
 	}
 	get_page(page);
 	vmf->page = page;
@@ -639,6 +643,14 @@ static const struct vm_operations_struct vcpu_vm_ops = {
 
 static int vcpu_mmap(struct file *filp, struct vm_area_struct *vma)
 {
+	struct kvm_vcpu *vcpu = filp->private_data;
+	unsigned long ring = vcpu->kvm->dirty_ring_bytes >> PAGE_SHIFT;
+
+	/* a copy of the ring would be of no use */
+	if (ring && vma->vm_pgoff < KVM_DIRTY_RING_PAGE_OFFSET + ring &&
+	    vma->vm_pgoff + vma_pages(vma) > KVM_DIRTY_RING_PAGE_OFFSET &&
+	    (vma->vm_flags & VM_EXEC || !(vma->vm_flags & VM_SHARED)))
+		return -EINVAL;
 	vma->vm_ops = &vcpu_vm_ops;
 	return 0;
 }
@@ -669,6 +681,7 @@ static void free_vcpu(struct kvm_vcpu *vcpu)
 {
 	put_pid(rcu_access_pointer(vcpu->pid));
 	free_page((unsigned long)vcpu->run);
+	kvm_dirty_ring_free(vcpu);
 	kmem_cache_free(vcpu_cache, vcpu);
 }
 
@@ -690,6 +703,10 @@ static struct kvm_vcpu *alloc_vcpu(struct kvm *kvm, int id)
 	vcpu->vcpu_id = id;
 	vcpu->cpu = -1;
 	vcpu->mode = KVM_OUTSIDE_GUEST;
+	if (kvm_dirty_ring_create(vcpu)) {
+		free_vcpu(vcpu);
+		return NULL;
+	}
 	return vcpu;
 }
 

@@ -322,6 +322,11 @@ static long enable_cap(struct kvm *kvm, void __user *argp)
 	switch (cap.cap) {
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
 		return enable_manual_protect(kvm, &cap);
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		return kvm_enable_dirty_ring(kvm, &cap);
+	case KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP:
+		return kvm_enable_dirty_ring_bitmap(kvm, &cap);
 	case KVM_CAP_HALT_POLL:
 		if (cap.flags || cap.args[0] != (unsigned int)cap.args[0])
 			return -EINVAL;
@@ -385,6 +390,8 @@ static long vm_ioctl(struct file *filp, unsigned int ioctl, unsigned long arg)
 		return get_dirty_log(kvm, argp);
 	case KVM_CLEAR_DIRTY_LOG:
 		return clear_dirty_log(kvm, argp);
+	case KVM_RESET_DIRTY_RINGS:
+		return kvm_reset_dirty_rings(kvm);
 	case KVM_REGISTER_COALESCED_MMIO:
 		return coalesced_zone(kvm, argp, true);
 	case KVM_UNREGISTER_COALESCED_MMIO:

@@ -174,6 +174,10 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 		vcpu->mmio_needed = false;
 		return 0;
 	}
+	if (kvm_check_request(KVM_REQ_DIRTY_RING, vcpu) && !kvm_dirty_ring_has_room(vcpu)) {
+		vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+		return 0;
+	}
 	if (kvm_check_request(KVM_REQ_NMI, vcpu))
 		kvm_process_nmi(vcpu);
 	if (kvm_check_request(KVM_REQ_SCAN_IOAPIC, vcpu))

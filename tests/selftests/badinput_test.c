@@ -950,6 +950,65 @@ static void dirty_log(void)
 	OK(get_log(vm, 1));
 }
 
+static int enable_cap(struct vm *vm, uint32_t number, uint32_t flags, uint64_t arg)
+{
+	struct kvm_enable_cap cap = { .cap = number, .flags = flags, .args = { arg } };
+
+	return ioctl(vm->fd, KVM_ENABLE_CAP, &cap);
+}
+
+static void *map_ring(struct vcpu *v, size_t size, int prot, int flags)
+{
+	return mmap(NULL, size, prot, flags, v->fd, 64 * PAGE);
+}
+
+static void dirty_ring(void)
+{
+	struct vm *vm = vm_new(4 << 20, 0);
+	long max = kvm_cap(vm->fd, KVM_CAP_DIRTY_LOG_RING);
+	struct vcpu *v;
+
+	if (!max)
+		st_skip("there is no dirty ring");
+	CHECK_EQ(kvm_cap(vm->fd, KVM_CAP_DIRTY_LOG_RING_ACQ_REL), max);
+	vm_set_slot(vm, 1, 16 << 20, 100 * PAGE, vm->mem, KVM_MEM_LOG_DIRTY_PAGES);
+	OK(get_log(vm, 1));
+	FAILS(ioctl(vm->fd, KVM_RESET_DIRTY_RINGS, 0), EINVAL);
+	FAILS(enable_cap(vm, KVM_CAP_DIRTY_LOG_RING, 0, 0), EINVAL);
+	FAILS(enable_cap(vm, KVM_CAP_DIRTY_LOG_RING, 0, max - 16), EINVAL);
+	FAILS(enable_cap(vm, KVM_CAP_DIRTY_LOG_RING, 0, PAGE / 2), EINVAL);
+	FAILS(enable_cap(vm, KVM_CAP_DIRTY_LOG_RING, 0, 16), EINVAL);
+	FAILS(enable_cap(vm, KVM_CAP_DIRTY_LOG_RING, 0, 2 * max), E2BIG);
+	if (kvm_is_oot()) {
+		/* the kernel's own module looks at 32 bits, and not at the flags */
+		FAILS(enable_cap(vm, KVM_CAP_DIRTY_LOG_RING, 1, max), EINVAL);
+		FAILS(enable_cap(vm, KVM_CAP_DIRTY_LOG_RING, 0, 1ull << 32), E2BIG);
+		FAILS(enable_cap(vm, KVM_CAP_DIRTY_LOG_RING, 0, 1ull << 32 | max), EINVAL);
+		FAILS(enable_cap(vm, KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP, 0, 0), EINVAL);
+	}
+	OK(enable_cap(vm, KVM_CAP_DIRTY_LOG_RING_ACQ_REL, 0, max));
+	FAILS(enable_cap(vm, KVM_CAP_DIRTY_LOG_RING, 0, max), EINVAL);
+	/* there are slots; and the kernel's own module has it on another architecture only */
+	FAILS(enable_cap(vm, KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP, 0, 0), EINVAL);
+	FAILS(get_log(vm, 1), ENXIO);
+	FAILS(clear_log(vm, 1, 0, 64), ENXIO);
+	FAILS(get_log(vm, 7), ENXIO);
+	CHECK_EQ(OK(ioctl(vm->fd, KVM_RESET_DIRTY_RINGS, 0)), 0);
+
+	v = vm_add_vcpu(vm, 0);
+	CHECK(map_ring(v, max, PROT_READ, MAP_PRIVATE) == MAP_FAILED && errno == EINVAL);
+	CHECK(map_ring(v, max, PROT_READ | PROT_EXEC, MAP_SHARED) == MAP_FAILED &&
+	      errno == EINVAL);
+	CHECK(map_ring(v, max, PROT_READ | PROT_WRITE, MAP_SHARED) != MAP_FAILED);
+	CHECK_EQ(OK(ioctl(vm->fd, KVM_RESET_DIRTY_RINGS, 0)), 0);
+
+	/* too late */
+	vm = vm_new(4 << 20, 0);
+	v = vm_add_vcpu(vm, 0);
+	FAILS(enable_cap(vm, KVM_CAP_DIRTY_LOG_RING, 0, max), EINVAL);
+	FAILS(enable_cap(vm, KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP, 0, 0), EINVAL);
+}
+
 /* ---- interrupt controllers: order and state ---------------------------------- */
 
 static void chips_order(void)
@@ -1940,7 +1999,8 @@ static void unoffered(void)
 	static const unsigned int vm_more[] = {
 		KVM_CREATE_VCPU, KVM_CHECK_EXTENSION, KVM_SET_TSS_ADDR, KVM_SET_BOOT_CPU_ID,
 		KVM_CREATE_IRQCHIP, KVM_CREATE_PIT, KVM_GET_STATS_FD, KVM_SET_TSC_KHZ,
-		KVM_GET_TSC_KHZ, KVM_SET_NR_MMU_PAGES, KVM_GET_NR_MMU_PAGES, 0
+		KVM_GET_TSC_KHZ, KVM_SET_NR_MMU_PAGES, KVM_GET_NR_MMU_PAGES,
+		KVM_RESET_DIRTY_RINGS, 0
 	};
 	static const unsigned int vcpu_more[] = {
 		KVM_RUN, KVM_NMI, KVM_SET_SIGNAL_MASK, KVM_GET_STATS_FD, KVM_SET_TSC_KHZ,
@@ -2202,6 +2262,7 @@ static const struct st_test tests[] = {
 	{ "strange_memory", strange_memory },
 	{ "emulated_user_mode", emulated_user_mode },
 	{ "dirty_log", dirty_log },
+	{ "dirty_ring", dirty_ring },
 	{ "chips_order", chips_order },
 	{ "no_irqchip", no_irqchip },
 	{ "split_irqchip", split_irqchip },

@@ -136,6 +136,10 @@ struct guest {
 	unsigned long faults;		/* how often it did */
 	unsigned long mmio;		/* reads where no slot is */
 	struct report last[HM_MAX_VCPUS];
+	size_t ring_bytes;		/* of each vCPU's dirty ring; 0: none */
+	bool with_bitmap;		/* and bitmaps beside them */
+	struct kvm_dirty_gfn *rings[HM_MAX_VCPUS];
+	unsigned int collected[HM_MAX_VCPUS];	/* entries, since the beginning */
 };
 
 static struct guest g;
@@ -150,11 +154,37 @@ static uint8_t *aligned_memory(size_t size)
 	return (uint8_t *)(((uintptr_t)p + LARGE - 1) & -LARGE);
 }
 
+/* The smallest rings of at least g.ring_bytes. */
+static void enable_ring(void)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_DIRTY_LOG_RING };
+
+	if (!kvm_cap(g.vm->fd, cap.cap))
+		st_skip("there is no dirty ring");
+	for (;; g.ring_bytes *= 2) {
+		cap.args[0] = g.ring_bytes;
+		if (!ioctl(g.vm->fd, KVM_ENABLE_CAP, &cap))
+			break;
+		if (errno != EINVAL)
+			st_fail(__FILE__, __LINE__, "no ring of %zu bytes: %s", g.ring_bytes,
+				strerror(errno));
+	}
+	if (!g.with_bitmap)
+		return;
+	/* before any slot */
+	cap.cap = KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP;
+	vm_set_slot(g.vm, 0, 0, 0, NULL, 0);
+	OK(ioctl(g.vm->fd, KVM_ENABLE_CAP, &cap));
+	vm_set_slot(g.vm, 0, 0, g.vm->size, g.vm->mem, 0);
+}
+
 static void new_guest(unsigned int vcpus, uint8_t *mem, size_t size, unsigned int flags)
 {
 	unsigned int i;
 
 	g.vm = vm_new(2 * MIB, 0);
+	if (g.ring_bytes)
+		enable_ring();
 	g.mem = mem;
 	g.size = size;
 	g.n = vcpus;
@@ -165,8 +195,15 @@ static void new_guest(unsigned int vcpus, uint8_t *mem, size_t size, unsigned in
 	g.sh->pages = size / PAGE;
 	g.sh->vcpus = vcpus;
 	CHECK(g.sh->pages <= HM_MAX_PAGES);
-	for (i = 0; i < vcpus; i++)
-		vm_add_vcpu(g.vm, i);
+	for (i = 0; i < vcpus; i++) {
+		struct vcpu *v = vm_add_vcpu(g.vm, i);
+
+		if (!g.ring_bytes)
+			continue;
+		g.rings[i] = mmap(NULL, g.ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd,
+				  64 * PAGE);
+		CHECK(g.rings[i] != MAP_FAILED);
+	}
 }
 
 static void *vcpu_thread(void *arg)
@@ -762,6 +799,12 @@ static void forked(void)
 	end_pattern();
 }
 
+static void add_bits(uint64_t *to, const uint64_t *log, size_t words)
+{
+	while (words--)
+		*to++ |= *log++;
+}
+
 /* ---- slots ---------------------------------------------------------------------------- */
 
 /* A page that differs from the last look is in the log of the time between. */
@@ -795,13 +838,11 @@ static void dirty_log_while_paging(void)
 			OK(madvise(g.mem, size, MADV_PAGEOUT));
 			usleep(times % 5 * 3000);
 			OK(ioctl(g.vm->fd, KVM_GET_DIRTY_LOG, &d));
-			for (i = 0; i < n / 64; i++)
-				sum[i] |= log[i];
+			add_bits(sum, log, n / 64);
 		}
 		hold();
 		OK(ioctl(g.vm->fd, KVM_GET_DIRTY_LOG, &d));
-		for (i = 0; i < n / 64; i++)
-			sum[i] |= log[i];
+		add_bits(sum, log, n / 64);
 		for (i = 0; i < n; i++) {
 			bool dirty = sum[i / 64] >> i % 64 & 1;
 
@@ -919,6 +960,230 @@ static void dirty_log_exact(void)
 static void dirty_log_cleared_by_halves(void)
 {
 	dirty_log(true);
+}
+
+/* ---- the dirty ring ------------------------------------------------------------------- */
+
+/*
+ * What vCPU @id's ring tells that has not been collected, at most @max entries; into a bitmap. Each
+ * page comes once before it is reset; in-tree what the CPU logs may come twice.
+ */
+static unsigned int collect(unsigned int id, uint64_t *log, unsigned int max)
+{
+	unsigned int n, entries = g.ring_bytes / sizeof(struct kvm_dirty_gfn);
+
+	for (n = 0; n < max; n++, g.collected[id]++) {
+		struct kvm_dirty_gfn *e = &g.rings[id][g.collected[id] % entries];
+
+		if (__atomic_load_n(&e->flags, __ATOMIC_ACQUIRE) != KVM_DIRTY_GFN_F_DIRTY)
+			break;
+		CHECK_EQ(e->slot, TESTED_SLOT);
+		CHECK(e->offset < g.size / PAGE);
+		if (kvm_is_oot() && log[e->offset / 64] >> e->offset % 64 & 1)
+			st_fail(__FILE__, __LINE__, "page %llu twice", e->offset);
+		log[e->offset / 64] |= 1ull << e->offset % 64;
+		__atomic_store_n(&e->flags, KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
+	}
+	return n;
+}
+
+static unsigned int collect_all(uint64_t *log)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < g.n; i++)
+		n += collect(i, log, ~0u);
+	return n;
+}
+
+static unsigned int count_bits(const uint64_t *log, size_t words)
+{
+	unsigned int n = 0;
+
+	while (words--)
+		n += __builtin_popcountll(*log++);
+	return n;
+}
+
+/* Each page that was written is told once, in the ring of the vCPU that wrote it. */
+static void ring_exact(void)
+{
+	size_t words = HM_MAX_DIRTY / 64, size = HM_MAX_DIRTY * PAGE, i;
+	uint64_t log[HM_MAX_DIRTY / 64], expect[HM_MAX_DIRTY / 64] = {};
+	unsigned int round, id, n;
+
+	g.ring_bytes = 4 * HM_MAX_DIRTY * sizeof(struct kvm_dirty_gfn);
+	new_guest(2, aligned_memory(size), size, 0);
+	start(HM_DIRTY);
+	write_pages(1, 4, expect, words);
+	vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem, KVM_MEM_LOG_DIRTY_PAGES);
+	for (round = 2; round < 14; round++) {
+		memset(expect, 0, sizeof(expect));
+		memset(log, 0, sizeof(log));
+		if (round == 8)
+			OK(madvise(g.mem, size / 2, MADV_DONTNEED));
+		write_pages(round, round % 3 ? round % 9 : 1, expect, words);
+		/* what the CPU logs comes when the guest is left for some reason */
+		n = 0;
+		UNTIL((n += collect_all(log)) == count_bits(expect, words), 20);
+		log_is(log, expect, words, round);
+		for (id = 0; id < 2; id++)
+			for (i = 0; i < g.ring_bytes / sizeof(**g.rings); i++)
+				if (g.rings[id][i].flags)
+					CHECK_EQ(g.rings[id][i].offset % 2, id);
+		CHECK_EQ(OK(ioctl(g.vm->fd, KVM_RESET_DIRTY_RINGS, 0)), n);
+		CHECK_EQ(OK(ioctl(g.vm->fd, KVM_RESET_DIRTY_RINGS, 0)), 0);
+	}
+	WRITE_ONCE(g.sh->stop, 1);
+	join();
+}
+
+/* One vCPU that will write all pages in one round, and end. */
+static struct vcpu *ring_writer(void)
+{
+	size_t size = HM_MAX_DIRTY * PAGE;
+	struct vcpu *v;
+
+	g.ring_bytes = PAGE;
+	new_guest(1, aligned_memory(size), size, KVM_MEM_LOG_DIRTY_PAGES);
+	v = &g.vm->vcpus[0];
+	vcpu_start(v, HM_DIRTY, 0, 0);
+	memset(g.sh->to_write, 0xff, sizeof(g.sh->to_write));
+	g.sh->hold = 1;
+	g.sh->stop = 1;
+	return v;
+}
+
+/* A vCPU whose ring is full does not go on before there is room. */
+static void ring_full(void)
+{
+	uint64_t log[HM_MAX_DIRTY / 64], all[HM_MAX_DIRTY / 64] = {};
+	unsigned int entries, full = 0, n;
+	struct vcpu *v = ring_writer();
+	struct kvm_regs regs, again;
+
+	entries = g.ring_bytes / sizeof(struct kvm_dirty_gfn);
+	while (vcpu_run(v) == KVM_EXIT_DIRTY_RING_FULL) {
+		vcpu_regs(v, &regs);
+		vcpu_expect_exit(v, KVM_EXIT_DIRTY_RING_FULL);
+		vcpu_regs(v, &again);
+		CHECK_EQ(again.rip, regs.rip);
+		CHECK_EQ(again.rcx, regs.rcx);
+		/* first what is not given back, then less than all */
+		CHECK_EQ(OK(ioctl(g.vm->fd, KVM_RESET_DIRTY_RINGS, 0)), 0);
+		vcpu_expect_exit(v, KVM_EXIT_DIRTY_RING_FULL);
+		memset(log, 0, sizeof(log));
+		n = collect(0, log, full++ % 2 ? entries / 2 : ~0u);
+		CHECK(n > 0 && n < entries);
+		CHECK_EQ(OK(ioctl(g.vm->fd, KVM_RESET_DIRTY_RINGS, 0)), n);
+		/* the last one may be told again: it is written only when the vCPU goes on */
+		add_bits(all, log, ARRAY_SIZE(all));
+	}
+	CHECK_EQ(v->run->exit_reason, KVM_EXIT_IO);
+	memset(log, 0, sizeof(log));
+	collect(0, log, ~0u);
+	add_bits(all, log, ARRAY_SIZE(all));
+	CHECK_EQ(count_bits(all, ARRAY_SIZE(all)), HM_MAX_DIRTY);
+	CHECK(full >= 2);
+	st_note("%u entries, full %u times", entries, full);
+}
+
+#define MSR_WALL_CLOCK	0x4b564d00
+
+/*
+ * Ioctls of a vCPU write more pages than its ring has room for, each twice. With @bitmap the rest
+ * is in the bitmap; without, the vCPU tells it as soon as there is room.
+ */
+static void ring_by_ioctls(bool bitmap)
+{
+	size_t words = HM_MAX_DIRTY / 64, i;
+	uint64_t log[HM_MAX_DIRTY / 64] = {}, rest[HM_MAX_DIRTY / 64] = {};
+	struct kvm_dirty_log d = { .slot = TESTED_SLOT, .dirty_bitmap = rest };
+	struct vcpu *v;
+	unsigned int n;
+
+	if (!kvm_is_oot())
+		st_skip("the kernel's own module warns, and loses them");
+	g.with_bitmap = bitmap;
+	v = ring_writer();
+	memset(g.sh->to_write, 0, sizeof(g.sh->to_write));
+	for (i = 0; i < 2 * HM_MAX_DIRTY; i++)
+		CHECK_EQ(vcpu_set_msr(v, MSR_WALL_CLOCK, TESTED_GPA + i / 2 * PAGE), 1);
+	n = collect(0, log, ~0u);
+	CHECK_EQ(n, g.ring_bytes / sizeof(struct kvm_dirty_gfn));
+	CHECK_EQ(OK(ioctl(g.vm->fd, KVM_RESET_DIRTY_RINGS, 0)), n);
+	if (bitmap) {
+		OK(ioctl(g.vm->fd, KVM_GET_DIRTY_LOG, &d));
+		for (i = 0; i < words; i++)
+			CHECK_EQ(rest[i], ~log[i]);
+		OK(ioctl(g.vm->fd, KVM_GET_DIRTY_LOG, &d));
+		CHECK_EQ(count_bits(rest, words), 0);
+	}
+	while (vcpu_run(v) == KVM_EXIT_DIRTY_RING_FULL) {
+		n += collect(0, log, ~0u);
+		OK(ioctl(g.vm->fd, KVM_RESET_DIRTY_RINGS, 0));
+	}
+	n += collect(0, log, ~0u);
+	CHECK_EQ(v->run->exit_reason, KVM_EXIT_IO);
+	if (!bitmap)
+		CHECK_EQ(n, HM_MAX_DIRTY);
+}
+
+static void ring_overrun(void)
+{
+	ring_by_ioctls(false);
+}
+
+static void ring_with_bitmap(void)
+{
+	ring_by_ioctls(true);
+}
+
+/* The entries are user space's: whatever is in them, only user space is the worse for it. */
+static void ring_of_rubbish(void)
+{
+	size_t words = HM_MAX_DIRTY / 64, size = HM_MAX_DIRTY * PAGE, i;
+	uint64_t expect[HM_MAX_DIRTY / 64] = {}, seed = 7;
+	unsigned int round, entries, j;
+
+	g.ring_bytes = 4 * HM_MAX_DIRTY * sizeof(struct kvm_dirty_gfn);
+	new_guest(2, aligned_memory(size), size, KVM_MEM_LOG_DIRTY_PAGES);
+	entries = g.ring_bytes / sizeof(struct kvm_dirty_gfn);
+	start(HM_DIRTY);
+	for (round = 1; round < 12; round++) {
+		write_pages(round, 3, expect, words);
+		for (i = 0; i < entries; i++) {
+			struct kvm_dirty_gfn *e = &g.rings[round & 1][i];
+
+			seed = seed * 6364136223846793005ul + 1442695040888963407ul;
+			switch (seed >> 60) {
+			case 0 ... 3:
+				e->flags = seed >> 8;
+				e->slot = seed >> 16 & 0x10003;
+				e->offset = seed >> 20 & (8 * HM_MAX_DIRTY - 1);
+				break;
+			case 4:
+				e->flags = KVM_DIRTY_GFN_F_RESET;
+				e->slot = seed;
+				e->offset = -(seed >> 50);
+				break;
+			default:
+				e->flags = KVM_DIRTY_GFN_F_RESET;
+			}
+		}
+		for (j = 0; j < 3; j++) {
+			int n = OK(ioctl(g.vm->fd, KVM_RESET_DIRTY_RINGS, 0));
+
+			CHECK(n <= 2 * entries);
+		}
+		if (round == 6)
+			vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem, 0);
+		if (round == 8)
+			vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem,
+				    KVM_MEM_LOG_DIRTY_PAGES);
+	}
+	WRITE_ONCE(g.sh->stop, 1);
+	join();
 }
 
 static void readonly_slot(void)
@@ -1086,6 +1351,11 @@ static const struct st_test tests[] = {
 	{ "dirty_log_while_paging", dirty_log_while_paging, 200 },
 	{ "dirty_log_exact", dirty_log_exact, 200 },
 	{ "dirty_log_cleared_by_halves", dirty_log_cleared_by_halves, 200 },
+	{ "ring_exact", ring_exact, 200 },
+	{ "ring_full", ring_full },
+	{ "ring_overrun", ring_overrun },
+	{ "ring_with_bitmap", ring_with_bitmap },
+	{ "ring_of_rubbish", ring_of_rubbish, 200 },
 	{ "readonly_slot", readonly_slot },
 	{ "slot_changes", slot_changes, 200 },
 	{ "parallel_faults", parallel_faults, 200 },

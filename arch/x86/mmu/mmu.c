@@ -467,6 +467,14 @@ void kvm_arch_sync_dirty_log(struct kvm *kvm)
 }
 
 /**
+ * kvm_arch_dirty_log_entries() - of the log that the CPU may keep, which is read at once
+ */
+u32 kvm_arch_dirty_log_entries(void)
+{
+	return tdp_format.cpu_logs_dirty;
+}
+
+/**
  * kvm_arch_unmap_gfn_range() - the host takes pages away
  * @kvm: the VM; mmu_lock is held for writing
  * @range: frames

@@ -25,7 +25,7 @@ void kvm_mmu_module_exit(void);
  * @ram: bits of every leaf that maps memory
  * @io: bits of every leaf that maps what is not memory
  * @cpu_logs_dirty: the backend marks pages dirty that the CPU sets @dirty of, as long as
- *	kvm->arch.nr_logged_slots is not 0
+ *	kvm->arch.nr_logged_slots is not 0; how many at once at most, 0: it does not
  * @exec: bits that a leaf must have to be executed from
  * @noexec: bits that it must have not to be
  */
@@ -34,7 +34,7 @@ struct kvm_tdp_format {
 	u64 dirty;
 	u64 ram;
 	u64 io;
-	bool cpu_logs_dirty;
+	u32 cpu_logs_dirty;
 	u64 exec;
 	u64 noexec;
 };

@@ -12,8 +12,7 @@
  */
 #include "arch/x86/vmx/vmx.h"
 
-#define LOG_ENTRIES	512
-#define LOG_EMPTY	(LOG_ENTRIES - 1)	/* the index counts down */
+#define LOG_EMPTY	(VMX_PML_ENTRIES - 1)	/* the index counts down */
 
 /**
  * vmx_pml_reset() - begin with an empty log; logging is off
@@ -56,7 +55,7 @@ void vmx_pml_flush(struct vmx_vcpu *v)
 		return;
 	srcu = srcu_read_lock(&kvm->srcu);
 	/* that of the next entry; it has wrapped when all are used */
-	for (index = index < LOG_ENTRIES ? index + 1 : 0; index < LOG_ENTRIES; index++)
+	for (index = index < VMX_PML_ENTRIES ? index + 1 : 0; index < VMX_PML_ENTRIES; index++)
 		kvm_mark_page_dirty(kvm, v->pml_log[index] >> PAGE_SHIFT);
 	srcu_read_unlock(&kvm->srcu, srcu);
 	vmcs_write(GUEST_PML_INDEX, LOG_EMPTY);

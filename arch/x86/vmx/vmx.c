@@ -185,7 +185,7 @@ static int __init configure_mmu(void)
 	struct kvm_tdp_format format = {
 		.accessed = vmx_feat.ept_ad ? VMX_EPT_ACCESS_BIT : 0,
 		.dirty = vmx_feat.ept_ad ? VMX_EPT_DIRTY_BIT : 0,
-		.cpu_logs_dirty = vmx_feat.pml,
+		.cpu_logs_dirty = vmx_feat.pml ? VMX_PML_ENTRIES : 0,
 		.exec = VMX_EPT_EXECUTABLE_MASK,
 		/* write-back whatever the guest's PAT says: no device of it snoops less */
 		.ram = (u64)MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT,

@@ -394,6 +394,7 @@ void vmx_l1d_flush(struct kvm_vcpu *vcpu);
 extern struct static_key_false vmx_l1d_should_flush;
 
 /* pml.c */
+#define VMX_PML_ENTRIES	512
 void vmx_pml_reset(struct vmx_vcpu *v);
 void vmx_pml_switch(struct vmx_vcpu *v, bool on);
 void vmx_pml_flush(struct vmx_vcpu *v);

@@ -77,6 +77,11 @@ extern const char known_list[];
 			__r, __r >= 0 ? "no error" : strerror(errno), #err); \
 } while (0)
 
+/* what an older kernel's header lacks */
+#ifndef KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP
+#define KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP 225
+#endif
+
 /* ---- VMs --------------------------------------------------------------------- */
 
 #define VM_MAX_VCPUS	16
