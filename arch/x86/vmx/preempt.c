@@ -5,8 +5,8 @@
  *
  * It counts down by one whenever bit N of the TSC changes, N from IA32_VMX_MISC, and ends
  * the guest at zero. It is written at each entry from the absolute time that common code
- * wants, so its value need not be saved at exits. A time that is too far for its 32 bits
- * comes in several rounds; common code looks at the TSC in any case.
+ * wants, so its value need not be saved at exits. A time that is too far for it comes in
+ * several rounds; common code looks at the TSC in any case.
  */
 #include <asm/msr.h>
 #include <asm/processor.h>
@@ -17,11 +17,14 @@
 /*
  * CPUs whose timer does not count at the rate that they claim, by the signature of CPUID
  * leaf 1, from Intel's specification updates (errata AAJ124, AAK139, AAM126, AAN92, AAO95,
- * AAP86, AAT81, AAU65, BA81, BC86, BD74 and others of the same title).
+ * AAP86, AAT59, AAU65, AAX65, BA86). The last one (Xeon E3-1220 V2) is known for it, too.
  */
 static const u32 broken[] = {
 	0x106a0, 0x106a1, 0x106a4, 0x106a5, 0x106e5, 0x20652, 0x20655, 0x206e6, 0x306a8,
 };
+
+/* Larger values may expire early: erratum EMR158, without the factor of its limit, above 1. */
+#define MAX_TICKS	BIT(25)
 
 /**
  * vmx_preemption_timer_usable() - does this host's CPU have one that can be relied on
@@ -30,7 +33,8 @@ static const u32 broken[] = {
  */
 bool vmx_preemption_timer_usable(void)
 {
-	u32 signature = cpuid_eax(1) & ~0xfu << 28;
+	/* without the reserved bits */
+	u32 signature = cpuid_eax(1) & (GENMASK(27, 16) | GENMASK(13, 0));
 	u64 misc;
 	int i;
 
@@ -66,5 +70,5 @@ void vmx_load_timer(struct vmx_vcpu *v)
 	/* the first tick is a part of one: one more, so as not to be early */
 	if (at > now)
 		ticks = ((at - now) >> vmx_feat.preemption_timer_shift) + 1;
-	vmcs_write(VMX_PREEMPTION_TIMER_VALUE, min_t(u64, ticks, U32_MAX));
+	vmcs_write(VMX_PREEMPTION_TIMER_VALUE, min_t(u64, ticks, MAX_TICKS));
 }
