@@ -633,6 +633,9 @@ int kvm_arch_set_irq_inatomic(struct kvm_route *e, struct kvm *kvm, int source,
 int kvm_set_msi(struct kvm_route *e, struct kvm *kvm, int source, int level,
 		bool line_status);
 
+/* map guest memory before it is touched: how many bytes were; -ENOENT: no slot; -EFAULT */
+long kvm_arch_vcpu_pre_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 size);
+
 /* memory slots: prepare may fail, commit may not */
 enum kvm_slot_change {
 	KVM_SLOT_CREATE,

@@ -542,6 +542,40 @@ static long ioctl_run(struct kvm_vcpu *vcpu)
 	return r;
 }
 
+/* What could not be mapped any more is left in the argument; nothing mapped is an error. */
+static long ioctl_pre_fault(struct kvm_vcpu *vcpu, void __user *argp)
+{
+	struct kvm_pre_fault_memory range;
+	u64 wanted;
+	long r;
+
+	if (copy_from_user(&range, argp, sizeof(range)))
+		return -EFAULT;
+	if (range.flags || !PAGE_ALIGNED(range.gpa) || !PAGE_ALIGNED(range.size) ||
+	    range.gpa + range.size <= range.gpa)
+		return -EINVAL;
+	wanted = range.size;
+	kvm_vcpu_load(vcpu);
+	do {
+		if (signal_pending(current)) {
+			r = -EINTR;
+			break;
+		}
+		kvm_vcpu_srcu_read_lock(vcpu);
+		r = kvm_arch_vcpu_pre_fault(vcpu, range.gpa, range.size);
+		kvm_vcpu_srcu_read_unlock(vcpu);
+		if (r < 0)
+			break;
+		range.gpa += r;
+		range.size -= r;
+		cond_resched();
+	} while (range.size);
+	kvm_vcpu_put(vcpu);
+	if (range.size != wanted)
+		r = 0;
+	return copy_to_user(argp, &range, sizeof(range)) ? -EFAULT : r;
+}
+
 static long vcpu_ioctl(struct file *filp, unsigned int ioctl, unsigned long arg)
 {
 	struct kvm_vcpu *vcpu = filp->private_data;
@@ -567,6 +601,9 @@ static long vcpu_ioctl(struct file *filp, unsigned int ioctl, unsigned long arg)
 		break;
 	case KVM_GET_STATS_FD:
 		r = kvm_vcpu_stats_fd(vcpu);
+		break;
+	case KVM_PRE_FAULT_MEMORY:
+		r = ioctl_pre_fault(vcpu, (void __user *)arg);
 		break;
 	default:
 		r = kvm_arch_vcpu_ioctl(vcpu, ioctl, arg);

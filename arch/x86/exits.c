@@ -181,6 +181,18 @@ static int handle_exception(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 
 /* ---- memory ------------------------------------------------------------------------ */
 
+/* Tell user space beside KVM_RUN's EFAULT which page it is that has no memory. */
+static void memory_fault(struct kvm_vcpu *vcpu, gpa_t gpa)
+{
+	/* older headers have no name for this place in the union */
+	struct kvm_oot_memory_fault *f = (void *)&vcpu->run->hw;
+
+	vcpu->run->exit_reason = KVM_EXIT_MEMORY_FAULT;
+	f->flags = 0;
+	f->gpa = gpa & PAGE_MASK;
+	f->size = PAGE_SIZE;
+}
+
 static int handle_tdp_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
 	unsigned int flags = KVM_EMUL_TDP_FAULT;
@@ -189,6 +201,8 @@ static int handle_tdp_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 
 	vcpu->stat.tdp_fault_exits++;
 	r = kvm_mmu_tdp_fault(vcpu, gpa, exit->pf.error_code);
+	if (r == -EFAULT)
+		memory_fault(vcpu, gpa);
 	if (r < 0)
 		return r;
 	if (r == KVM_PF_RETRY)

@@ -394,6 +394,8 @@ static int vcpu_run(struct kvm_vcpu *vcpu)
 {
 	int r;
 
+	/* what an error means is told by the reason, too: not by the last one's */
+	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	for (;;) {
 		r = vcpu_running(vcpu) ? vcpu_enter_guest(vcpu) : vcpu_block(vcpu);
 		if (r <= 0)

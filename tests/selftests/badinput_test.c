@@ -962,6 +962,51 @@ static void *map_ring(struct vcpu *v, size_t size, int prot, int flags)
 	return mmap(NULL, size, prot, flags, v->fd, 64 * PAGE);
 }
 
+static void pre_fault(void)
+{
+	struct vm *vm = vm_new(4 << 20, 0);
+	struct vcpu *v = vm_add_vcpu(vm, 0);
+	static const struct {
+		uint64_t gpa, size, flags;
+		int error;
+	} bad[] = {
+		{ 0, 0, 0, EINVAL },
+		{ 0, PAGE - 1, 0, EINVAL },
+		{ 1, PAGE, 0, EINVAL },
+		{ 0, PAGE, 1, EINVAL },
+		{ 0, PAGE, 1ull << 63, EINVAL },
+		{ -PAGE, PAGE, 0, EINVAL },
+		{ PAGE, -PAGE, 0, EINVAL },
+		{ 4 << 20, PAGE, 0, ENOENT },
+		{ 1ull << 40, PAGE, 0, ENOENT },
+		{ 1ull << 52, PAGE, 0, ENOENT },
+		{ 1ull << 63, PAGE, 0, ENOENT },
+	};
+	struct kvm_pre_fault_memory p;
+	unsigned int i;
+
+	if (!kvm_cap(vm->fd, KVM_CAP_PRE_FAULT_MEMORY))
+		st_skip("there is no KVM_PRE_FAULT_MEMORY");
+	FAILS(ioctl(v->fd, KVM_PRE_FAULT_MEMORY, NULL), EFAULT);
+	FAILS(ioctl(vm->fd, KVM_PRE_FAULT_MEMORY, NULL), ENOTTY);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		p = (struct kvm_pre_fault_memory) { bad[i].gpa, bad[i].size, bad[i].flags };
+		FAILS(ioctl(v->fd, KVM_PRE_FAULT_MEMORY, &p), bad[i].error);
+		CHECK_EQ(p.gpa, bad[i].gpa);
+		CHECK_EQ(p.size, bad[i].size);
+	}
+	/* a part of it is there; then none */
+	p = (struct kvm_pre_fault_memory) { 2 << 20, 8 << 20 };
+	OK(ioctl(v->fd, KVM_PRE_FAULT_MEMORY, &p));
+	CHECK_EQ(p.gpa, 4 << 20);
+	CHECK_EQ(p.size, 6 << 20);
+	FAILS(ioctl(v->fd, KVM_PRE_FAULT_MEMORY, &p), ENOENT);
+	/* a slot without memory behind it */
+	OK(munmap(vm->mem + (3 << 20), 1 << 20));
+	p = (struct kvm_pre_fault_memory) { 3 << 20, PAGE };
+	FAILS(ioctl(v->fd, KVM_PRE_FAULT_MEMORY, &p), EFAULT);
+}
+
 static void dirty_ring(void)
 {
 	struct vm *vm = vm_new(4 << 20, 0);
@@ -2004,7 +2049,7 @@ static void unoffered(void)
 	};
 	static const unsigned int vcpu_more[] = {
 		KVM_RUN, KVM_NMI, KVM_SET_SIGNAL_MASK, KVM_GET_STATS_FD, KVM_SET_TSC_KHZ,
-		KVM_GET_TSC_KHZ, KVM_KVMCLOCK_CTRL, 0
+		KVM_GET_TSC_KHZ, KVM_KVMCLOCK_CTRL, KVM_PRE_FAULT_MEMORY, 0
 	};
 	static const unsigned int sizes[] = {
 		0, 1, 4, 8, 12, 16, 24, 32, 40, 48, 56, 64, 72, 80, 104, 112, 128, 144, 160,
@@ -2263,6 +2308,7 @@ static const struct st_test tests[] = {
 	{ "emulated_user_mode", emulated_user_mode },
 	{ "dirty_log", dirty_log },
 	{ "dirty_ring", dirty_ring },
+	{ "pre_fault", pre_fault },
 	{ "chips_order", chips_order },
 	{ "no_irqchip", no_irqchip },
 	{ "split_irqchip", split_irqchip },

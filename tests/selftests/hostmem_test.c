@@ -78,10 +78,11 @@ static long vmstat(const char *name)
 	return named("/proc/vmstat", name);
 }
 
-static uint64_t vm_stat(struct vm *vm, const char *name)
+/* a counter of a VM or a vCPU */
+static uint64_t stat_of(int of, const char *name)
 {
 	struct kvm_stats_header h;
-	int fd = ioctl(vm->fd, KVM_GET_STATS_FD, 0UL);
+	int fd = ioctl(of, KVM_GET_STATS_FD, 0UL);
 	uint64_t value = 0;
 	uint32_t i;
 
@@ -104,6 +105,16 @@ static uint64_t vm_stat(struct vm *vm, const char *name)
 		}
 	}
 	st_fail(__FILE__, __LINE__, "no counter %s", name);
+}
+
+static uint64_t vm_stat(struct vm *vm, const char *name)
+{
+	return stat_of(vm->fd, name);
+}
+
+static uint64_t vcpu_stat(struct vcpu *v, const char *name)
+{
+	return stat_of(v->fd, name);
 }
 
 static double now(void)
@@ -206,6 +217,22 @@ static void new_guest(unsigned int vcpus, uint8_t *mem, size_t size, unsigned in
 	}
 }
 
+/* KVM_RUN said EFAULT: of which page? */
+static void check_memory_fault(struct vcpu *v)
+{
+	struct {
+		uint64_t flags, gpa, size;
+	} fault;
+
+	if (!kvm_cap(v->vm->fd, KVM_CAP_MEMORY_FAULT_INFO))
+		return;
+	memcpy(&fault, &v->run->hw, sizeof(fault));
+	CHECK_EQ(v->run->exit_reason, KVM_EXIT_MEMORY_FAULT);
+	CHECK_EQ(fault.flags, 0);
+	CHECK_EQ(fault.size, PAGE);
+	CHECK(fault.gpa >= TESTED_GPA && fault.gpa < TESTED_GPA + g.size && !(fault.gpa % PAGE));
+}
+
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *v = arg;
@@ -216,6 +243,7 @@ static void *vcpu_thread(void *arg)
 		if (r == -EINTR || r == -EAGAIN)
 			continue;
 		if (r == -EFAULT && READ_ONCE(g.may_fault)) {
+			check_memory_fault(v);
 			__atomic_add_fetch(&g.faults, 1, __ATOMIC_SEQ_CST);
 			usleep(1000);
 			continue;
@@ -1265,6 +1293,45 @@ static void slot_changes(void)
 
 /* ---- many at once ---------------------------------------------------------------------- */
 
+/* Mapped before it is touched, as large as it would be; the guest then takes no fault there. */
+static void pre_fault(void)
+{
+	struct kvm_pre_fault_memory p = { TESTED_GPA, 8 * MIB };
+	uint64_t small, large, taken;
+	struct vcpu *v;
+
+	new_guest(1, aligned_memory(8 * MIB), 8 * MIB, 0);
+	if (!kvm_cap(g.vm->fd, KVM_CAP_PRE_FAULT_MEMORY))
+		st_skip("there is no KVM_PRE_FAULT_MEMORY");
+	v = &g.vm->vcpus[0];
+	memset(g.mem, 1, g.size);
+	/* a page in the middle first: the rest of what it is in comes with it, or later */
+	p.gpa += 3 * MIB;
+	p.size = PAGE;
+	OK(ioctl(v->fd, KVM_PRE_FAULT_MEMORY, &p));
+	CHECK_EQ(p.gpa, TESTED_GPA + 3 * MIB + PAGE);
+	CHECK_EQ(p.size, 0);
+	p = (struct kvm_pre_fault_memory) { TESTED_GPA, 8 * MIB };
+	OK(ioctl(v->fd, KVM_PRE_FAULT_MEMORY, &p));
+	CHECK_EQ(p.gpa, TESTED_GPA + 8 * MIB);
+	CHECK_EQ(p.size, 0);
+	small = vm_stat(g.vm, "pages_4k");
+	large = vm_stat(g.vm, "pages_2m");
+	CHECK_EQ(small + 512 * large, 8 * MIB / PAGE);
+	taken = vcpu_stat(v, "pf_fixed");
+	CHECK(taken > 0);
+	g.sh->arrived = 0;
+	vcpu_start(v, HM_TOUCH, 0, 0);
+	CHECK_EQ(vcpu_run_to_report(v).kind, REPORT_SYNC);
+	CHECK_EQ(vm_stat(g.vm, "pages_2m"), large);
+	/* its own code and data are 2 MiB at most */
+	CHECK(vm_stat(g.vm, "pages_4k") <= small + 512);
+	taken = vcpu_stat(v, "pf_fixed") - taken;
+	st_note("%u pages of 4 KiB, %u of 2 MiB, then %u faults", (unsigned int)small,
+		(unsigned int)large, (unsigned int)taken);
+	CHECK(taken < 64);
+}
+
 static void parallel_faults(void)
 {
 	unsigned long rounds = 12, round, page, spent;
@@ -1358,6 +1425,7 @@ static const struct st_test tests[] = {
 	{ "ring_of_rubbish", ring_of_rubbish, 200 },
 	{ "readonly_slot", readonly_slot },
 	{ "slot_changes", slot_changes, 200 },
+	{ "pre_fault", pre_fault },
 	{ "parallel_faults", parallel_faults, 200 },
 	{ "come_and_go", come_and_go, 200 },
 	{}

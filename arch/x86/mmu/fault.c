@@ -229,3 +229,33 @@ out:
 	host_page_put(&hp, !r && (spte & SPTE_MMU_WRITABLE));
 	return KVM_PF_RETRY;
 }
+
+/**
+ * kvm_arch_vcpu_pre_fault() - map what is at an address, as a read would
+ * @vcpu: the vCPU, loaded
+ * @gpa: guest physical address of a page
+ * @size: bytes that are wanted
+ *
+ * Return: bytes that are mapped from @gpa on, at most @size; 0: try again; -ENOENT outside
+ * of user space's slots; -EFAULT, -ENOMEM.
+ */
+long kvm_arch_vcpu_pre_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 size)
+{
+	gfn_t gfn = gpa >> PAGE_SHIFT, pages = 0;
+	struct kvm *kvm = vcpu->kvm;
+	struct kvm_memory_slot *slot;
+	int level;
+	long r;
+
+	slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
+	if (!slot || slot->id >= KVM_OOT_MEM_SLOTS)
+		return -ENOENT;
+	r = kvm_mmu_tdp_fault(vcpu, gpa, 0);
+	if (r < 0)
+		return r;
+	read_lock(&kvm->mmu_lock);
+	if (tdp_find_leaf(kvm, gfn, &level))
+		pages = level_pages(level) - (gfn & (level_pages(level) - 1));
+	read_unlock(&kvm->mmu_lock);
+	return min(size, pages << PAGE_SHIFT);
+}

@@ -44,6 +44,26 @@ struct kvm_userspace_memory_region2 {
 #define KVM_EXIT_MEMORY_FAULT 39
 #endif
 
+/* kvm_run.memory_fault */
+struct kvm_oot_memory_fault {
+	__u64 flags;
+	__u64 gpa;
+	__u64 size;
+};
+
+#ifndef KVM_CAP_PRE_FAULT_MEMORY
+#define KVM_CAP_PRE_FAULT_MEMORY 236
+
+struct kvm_pre_fault_memory {
+	__u64 gpa;
+	__u64 size;
+	__u64 flags;
+	__u64 padding[5];
+};
+
+#define KVM_PRE_FAULT_MEMORY _IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
+#endif
+
 #ifndef KVM_CAP_X86_GUEST_MODE
 #define KVM_CAP_X86_GUEST_MODE 238
 #endif
