@@ -320,8 +320,7 @@ static int alloc_dirty_bitmap(struct kvm *kvm, struct kvm_memory_slot *slot)
 		free_dirty_bitmap(slot);
 		return -ENOMEM;
 	}
-	/* rings begin empty */
-	if (!kvm->dirty_ring_bytes && kvm->manual_dirty_log_protect & KVM_DIRTY_LOG_INITIALLY_SET)
+	if (kvm_log_begins_dirty(kvm))
 		bitmap_set(slot->dirty_bitmap, 0, slot->npages);
 	return 0;
 }

@@ -73,6 +73,13 @@ static inline unsigned long kvm_dirty_bitmap_bytes(const struct kvm_memory_slot 
 	return ALIGN(slot->npages, BITS_PER_LONG) / 8;
 }
 
+/* KVM_DIRTY_LOG_INITIALLY_SET; rings begin empty */
+static inline bool kvm_log_begins_dirty(struct kvm *kvm)
+{
+	return kvm->manual_dirty_log_protect & KVM_DIRTY_LOG_INITIALLY_SET &&
+	       !kvm->dirty_ring_bytes;
+}
+
 int kvm_alloc_ring_bitmap(struct kvm_memory_slot *slot);
 int kvm_logged_slot(struct kvm *kvm, u32 slot_id, struct kvm_memory_slot **slot);
 

@@ -78,16 +78,22 @@ static long vmstat(const char *name)
 	return named("/proc/vmstat", name);
 }
 
-/* a counter of a VM or a vCPU */
-static uint64_t stat_of(int of, const char *name)
+/* the counters of a VM, or of a vCPU, which must not be running then */
+static int stats_of(int of)
 {
-	struct kvm_stats_header h;
 	int fd = ioctl(of, KVM_GET_STATS_FD, 0UL);
-	uint64_t value = 0;
-	uint32_t i;
 
 	if (fd < 0)
 		st_skip("no binary stats");
+	return fd;
+}
+
+static uint64_t counter(int fd, const char *name)
+{
+	struct kvm_stats_header h;
+	uint64_t value = 0;
+	uint32_t i;
+
 	CHECK_EQ(pread(fd, &h, sizeof(h), 0), sizeof(h));
 	for (i = 0; i < h.num_desc; i++) {
 		struct {
@@ -100,7 +106,6 @@ static uint64_t stat_of(int of, const char *name)
 		CHECK_EQ(pread(fd, &s, size, h.desc_offset + i * size), size);
 		if (!strcmp(s.name, name)) {
 			CHECK_EQ(pread(fd, &value, 8, h.data_offset + s.d.offset), 8);
-			close(fd);
 			return value;
 		}
 	}
@@ -109,12 +114,11 @@ static uint64_t stat_of(int of, const char *name)
 
 static uint64_t vm_stat(struct vm *vm, const char *name)
 {
-	return stat_of(vm->fd, name);
-}
+	int fd = stats_of(vm->fd);
+	uint64_t value = counter(fd, name);
 
-static uint64_t vcpu_stat(struct vcpu *v, const char *name)
-{
-	return stat_of(v->fd, name);
+	close(fd);
+	return value;
 }
 
 static double now(void)
@@ -931,14 +935,16 @@ static void log_is(const uint64_t *log, const uint64_t *expect, size_t words, un
  * The log has what the guest wrote and nothing else, although it is still in the guest
  * when the log is fetched. More pages than a CPU's own log has room for (512).
  */
-static void dirty_log(bool manual)
+static void dirty_log(bool manual, bool initially_set)
 {
 	size_t words = HM_MAX_DIRTY / 64, size = HM_MAX_DIRTY * PAGE, i, half = words / 2;
 	uint64_t log[HM_MAX_DIRTY / 64], expect[HM_MAX_DIRTY / 64] = {};
 	struct kvm_dirty_log d = { .slot = TESTED_SLOT, .dirty_bitmap = log };
 	struct kvm_clear_dirty_log c = { .slot = TESTED_SLOT, .dirty_bitmap = log,
 					 .num_pages = HM_MAX_DIRTY };
-	struct kvm_enable_cap cap = { .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, .args = { 1 } };
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+				     .args = { initially_set ? 3 : 1 } };
+	int begin = initially_set ? 0xff : 0;
 	unsigned int round, vcpus = 2;
 
 	new_guest(vcpus, aligned_memory(size), size, 0);
@@ -947,7 +953,7 @@ static void dirty_log(bool manual)
 	start(HM_DIRTY);
 	/* mapped before there is a log */
 	write_pages(1, 4, expect, words);
-	memset(expect, 0, sizeof(expect));
+	memset(expect, begin, sizeof(expect));
 	vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem, KVM_MEM_LOG_DIRTY_PAGES);
 	for (round = 2; round < 20; round++) {
 		if (round == 9) {
@@ -956,7 +962,7 @@ static void dirty_log(bool manual)
 		} else if (round == 12) {
 			vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem, 0);
 			write_pages(round, 5, expect, words);
-			memset(expect, 0, sizeof(expect));
+			memset(expect, begin, sizeof(expect));
 			vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem,
 				    KVM_MEM_LOG_DIRTY_PAGES);
 			continue;
@@ -982,12 +988,54 @@ static void dirty_log(bool manual)
 
 static void dirty_log_exact(void)
 {
-	dirty_log(false);
+	dirty_log(false, false);
 }
 
 static void dirty_log_cleared_by_halves(void)
 {
-	dirty_log(true);
+	dirty_log(true, false);
+}
+
+static void dirty_log_initially_set(void)
+{
+	dirty_log(true, true);
+}
+
+/* Large pages in pieces at once when there is a log: what is only read takes no fault. */
+static void split_for_log(void)
+{
+	size_t size = HM_MAX_DIRTY * PAGE, words = HM_MAX_DIRTY / 64;
+	uint64_t expect[HM_MAX_DIRTY / 64] = {}, small, large, faults;
+	bool eager = st_param_is("kvm", "eager_page_split", 'Y');
+	int stats;
+
+	new_guest(1, aligned_memory(size), size, 0);
+	madvise(g.mem, size, MADV_HUGEPAGE);
+	memset(g.mem, 1, size);
+	stats = stats_of(g.vm->vcpus[0].fd);
+	start(HM_DIRTY);
+	write_pages(1, 0, expect, words);
+	large = vm_stat(g.vm, "pages_2m");
+	small = vm_stat(g.vm, "pages_4k");
+	if (!large)
+		st_skip("the host has no huge pages for it");
+	vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem, KVM_MEM_LOG_DIRTY_PAGES);
+	if (eager)
+		CHECK(vm_stat(g.vm, "pages_4k") >= small + 512 * (size / LARGE - 1));
+	CHECK(vm_stat(g.vm, "pages_2m") <= large - (size / LARGE - 1));
+	faults = counter(stats, "pf_taken");
+	write_pages(2, 0, expect, words);
+	faults = counter(stats, "pf_taken") - faults;
+	st_note("%u large pages, then %u faults for %u pages that are read", (unsigned int)large,
+		(unsigned int)faults, HM_MAX_DIRTY);
+	if (eager)
+		CHECK(faults < 32);
+	/* and large again */
+	vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem, 0);
+	write_pages(3, 0, expect, words);
+	CHECK(UNTIL(vm_stat(g.vm, "pages_2m") >= size / LARGE - 1, 30));
+	WRITE_ONCE(g.sh->stop, 1);
+	join();
 }
 
 /* ---- the dirty ring ------------------------------------------------------------------- */
@@ -1299,6 +1347,7 @@ static void pre_fault(void)
 	struct kvm_pre_fault_memory p = { TESTED_GPA, 8 * MIB };
 	uint64_t small, large, taken;
 	struct vcpu *v;
+	int stats;
 
 	new_guest(1, aligned_memory(8 * MIB), 8 * MIB, 0);
 	if (!kvm_cap(g.vm->fd, KVM_CAP_PRE_FAULT_MEMORY))
@@ -1318,7 +1367,8 @@ static void pre_fault(void)
 	small = vm_stat(g.vm, "pages_4k");
 	large = vm_stat(g.vm, "pages_2m");
 	CHECK_EQ(small + 512 * large, 8 * MIB / PAGE);
-	taken = vcpu_stat(v, "pf_fixed");
+	stats = stats_of(v->fd);
+	taken = counter(stats, "pf_fixed");
 	CHECK(taken > 0);
 	g.sh->arrived = 0;
 	vcpu_start(v, HM_TOUCH, 0, 0);
@@ -1326,7 +1376,7 @@ static void pre_fault(void)
 	CHECK_EQ(vm_stat(g.vm, "pages_2m"), large);
 	/* its own code and data are 2 MiB at most */
 	CHECK(vm_stat(g.vm, "pages_4k") <= small + 512);
-	taken = vcpu_stat(v, "pf_fixed") - taken;
+	taken = counter(stats, "pf_fixed") - taken;
 	st_note("%u pages of 4 KiB, %u of 2 MiB, then %u faults", (unsigned int)small,
 		(unsigned int)large, (unsigned int)taken);
 	CHECK(taken < 64);
@@ -1418,6 +1468,8 @@ static const struct st_test tests[] = {
 	{ "dirty_log_while_paging", dirty_log_while_paging, 200 },
 	{ "dirty_log_exact", dirty_log_exact, 200 },
 	{ "dirty_log_cleared_by_halves", dirty_log_cleared_by_halves, 200 },
+	{ "dirty_log_initially_set", dirty_log_initially_set, 200 },
+	{ "split_for_log", split_for_log },
 	{ "ring_exact", ring_exact, 200 },
 	{ "ring_full", ring_full },
 	{ "ring_overrun", ring_overrun },

@@ -103,6 +103,8 @@ int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, int nx_level, u64 spte)
 bool tdp_set_entry(struct kvm *kvm, u64 *sptep, u64 old, u64 new, int level);
 bool tdp_zap_range(struct kvm *kvm, gfn_t start, gfn_t end, bool may_resched,
 		   struct tdp_page **garbage);
+void tdp_split_leaf(struct kvm *kvm, u64 *sptep, gfn_t gfn, int level,
+		    struct tdp_page *table, u64 clear);
 void tdp_yield(struct kvm *kvm, bool *flush);
 void tdp_free_garbage(struct tdp_page *garbage);
 void tdp_free_root(struct kvm *kvm);

@@ -8,6 +8,7 @@
  * reading (tdp.c, fault.c); whatever takes mappings away holds it for writing.
  */
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -17,6 +18,12 @@
 
 /* as in the ABI: fewer make no sense */
 #define MIN_NR_MMU_PAGES	64
+/* tables that are allocated at once for splitting large pages */
+#define SPLIT_BATCH		16
+
+static bool eager_page_split = true;
+module_param(eager_page_split, bool, 0644);
+MODULE_PARM_DESC(eager_page_split, "Split large pages when dirty logging begins, not by faults");
 
 int tdp_root_levels;
 int tdp_max_page_level;
@@ -325,37 +332,80 @@ int kvm_arch_prepare_slot(struct kvm *kvm, const struct kvm_memory_slot *old,
 	return 0;
 }
 
-/* Have the next write through a leaf seen: by a fault, or by the CPU. */
-static void log_next_write(struct kvm *kvm, u64 *sptep, int level)
+/* What an entry must not have for the next write to be seen: by a fault, or by the CPU. */
+static u64 unseen_bits(int level)
 {
-	u64 bit = tdp_format.cpu_logs_dirty && level == 1 ? SPTE_DIRTY : SPTE_WRITABLE;
-	u64 spte = READ_ONCE(*sptep);
-
-	tdp_set_entry(kvm, sptep, spte, spte & ~bit, level);
+	return tdp_format.cpu_logs_dirty && level == 1 ? SPTE_DIRTY : SPTE_WRITABLE;
 }
 
-/* Mappings that may be written unseen go, or lose the right to. */
+static void log_next_write(struct kvm *kvm, u64 *sptep, int level)
+{
+	u64 spte = READ_ONCE(*sptep);
+
+	tdp_set_entry(kvm, sptep, spte, spte & ~unseen_bits(level), level);
+}
+
+/* Tables for splitting; mmu_lock is dropped, and what is due is flushed before. */
+static struct tdp_page *fill_stock(struct kvm *kvm, bool *flush)
+{
+	struct tdp_page *stock = NULL, *page;
+	int i;
+
+	if (*flush)
+		kvm_flush_remote_tlbs(kvm);
+	*flush = false;
+	write_unlock(&kvm->mmu_lock);
+	for (i = 0; i < SPLIT_BATCH; i++) {
+		page = tdp_alloc_page();
+		if (!page)
+			break;
+		page->next = stock;
+		stock = page;
+	}
+	cond_resched();
+	write_lock(&kvm->mmu_lock);
+	return stock;
+}
+
+/*
+ * Mappings that may be written unseen lose the right to. Large ones are split, so that the
+ * guest need not fault for what it only reads; or, without eager_page_split or memory for
+ * it, they go, and come back in small pages.
+ */
 static void begin_logging(struct kvm *kvm, const struct kvm_memory_slot *slot)
 {
+	struct tdp_page *garbage = NULL, *stock = NULL, *table;
 	gfn_t gfn = slot->base_gfn, end = gfn + slot->npages;
-	struct tdp_page *garbage = NULL;
-	bool flush = false;
+	bool flush = false, eager = READ_ONCE(eager_page_split);
 
 	write_lock(&kvm->mmu_lock);
 	while (gfn < end) {
 		int level;
 		u64 *sptep = tdp_find_leaf(kvm, gfn, &level);
-		gfn_t next = (gfn & ~(level_pages(level) - 1)) + level_pages(level);
+		gfn_t first = gfn & ~(level_pages(level) - 1);
 
-		if (sptep && level > 1) {
-			/* it comes back in small pages */
-			flush |= tdp_zap_range(kvm, gfn & ~(level_pages(level) - 1),
-					       next, false, &garbage);
+		if (sptep && level > 1 && eager && !stock) {
+			stock = fill_stock(kvm, &flush);
+			eager = !!stock;
+			continue;
+		}
+		if (sptep && level > 1 && stock) {
+			table = stock;
+			stock = table->next;
+			table->next = NULL;
+			tdp_split_leaf(kvm, sptep, first, level, table, unseen_bits(1));
+			flush = true;
+			/* of 1 GiB: the pages of 2 MiB are next */
+			if (level > 2)
+				continue;
+		} else if (sptep && level > 1) {
+			flush |= tdp_zap_range(kvm, first, first + level_pages(level), false,
+					       &garbage);
 		} else if (sptep && (READ_ONCE(*sptep) & SPTE_WRITABLE)) {
 			log_next_write(kvm, sptep, 1);
 			flush = true;
 		}
-		gfn = next;
+		gfn = first + level_pages(level);
 		tdp_yield(kvm, &flush);
 	}
 	if (flush)
@@ -363,6 +413,7 @@ static void begin_logging(struct kvm *kvm, const struct kvm_memory_slot *slot)
 	write_unlock(&kvm->mmu_lock);
 	/* every flush that any of it needed is done */
 	tdp_free_garbage(garbage);
+	tdp_free_garbage(stock);
 }
 
 /**
@@ -388,7 +439,8 @@ void kvm_arch_commit_slot(struct kvm *kvm, struct kvm_memory_slot *old,
 		WRITE_ONCE(kvm->arch.nr_logged_slots, kvm->arch.nr_logged_slots - 1);
 	if (change != KVM_SLOT_FLAGS)
 		return;
-	if (new->dirty_bitmap && !old->dirty_bitmap)
+	/* pages that begin as dirty are told of anyway, until they are cleared */
+	if (new->dirty_bitmap && !old->dirty_bitmap && !kvm_log_begins_dirty(kvm))
 		begin_logging(kvm, new);
 	else if (!new->dirty_bitmap && old->dirty_bitmap)
 		/* small pages were only for the log */

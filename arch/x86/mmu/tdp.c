@@ -186,6 +186,38 @@ int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, int nx_level, u64 spte)
 
 /* ---- taking away: mmu_lock held for writing ------------------------------- */
 
+/**
+ * tdp_split_leaf() - have a table of smaller pages in place of a large one
+ * @kvm: the VM; mmu_lock held for writing; the caller flushes
+ * @sptep: the entry of the large page
+ * @gfn: its first frame
+ * @level: its level
+ * @table: an empty one, which is linked
+ * @clear: bits that entries of 4 KiB pages do not get
+ *
+ * All that is mapped stays mapped. What large pages may not be executed from, small
+ * ones may (nx.c).
+ */
+void tdp_split_leaf(struct kvm *kvm, u64 *sptep, gfn_t gfn, int level,
+		    struct tdp_page *table, u64 clear)
+{
+	u64 spte = READ_ONCE(*sptep), size = level_pages(level - 1) << PAGE_SHIFT;
+	int i;
+
+	table->level = level - 1;
+	table->gfn = gfn;
+	if (level == 2) {
+		spte &= ~(SPTE_LARGE | tdp_format.noexec | clear);
+		spte |= tdp_format.exec & ~clear;
+	}
+	for (i = 0; i < TDP_ENTRIES; i++)
+		table->spt[i] = spte + i * size;
+	/* what the CPU notes in the old entry meanwhile is in the new ones already, or @clear */
+	xchg(sptep, table_entry(table));
+	count_leaf(kvm, level, -1);
+	count_leaf(kvm, level - 1, TDP_ENTRIES);
+}
+
 static u64 clear_entry(u64 *sptep)
 {
 	/* atomically: the CPU may be setting its bits */
