@@ -625,6 +625,21 @@ static bool rings_only(struct kvm *kvm)
 	return READ_ONCE(kvm->dirty_ring_bytes) && !READ_ONCE(kvm->dirty_ring_with_bitmap);
 }
 
+/* Mostly so, and much to look at: eight words at a time. */
+static bool log_is_empty(const struct kvm_memory_slot *slot)
+{
+	unsigned long words = kvm_dirty_bitmap_bytes(slot) / sizeof(long), i;
+	const unsigned long *w = slot->dirty_bitmap;
+
+	for (; words >= 8; words -= 8, w += 8)
+		if (w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7])
+			return false;
+	for (i = 0; i < words; i++)
+		if (w[i])
+			return false;
+	return true;
+}
+
 /* Harvest @slot's bitmap into @buffer and protect the pages again. */
 static bool harvest(struct kvm *kvm, struct kvm_memory_slot *slot,
 		    unsigned long *buffer)
@@ -671,6 +686,11 @@ int kvm_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log)
 		goto out;
 	kvm_arch_sync_dirty_log(kvm);
 	bytes = kvm_dirty_bitmap_bytes(slot);
+	if (log_is_empty(slot)) {
+		if (clear_user(log->dirty_bitmap, bytes))
+			r = -EFAULT;
+		goto out;
+	}
 	if (kvm->manual_dirty_log_protect) {
 		from = slot->dirty_bitmap;
 	} else {

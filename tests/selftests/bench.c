@@ -17,6 +17,14 @@ static struct vcpu *start(int op, uint64_t n, size_t mem)
 	return v;
 }
 
+static uint64_t ticks(void)
+{
+	uint32_t lo, hi;
+
+	asm volatile("lfence; rdtsc" : "=a"(lo), "=d"(hi) : : "memory");
+	return lo | (uint64_t)hi << 32;
+}
+
 static int by_size(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -24,10 +32,8 @@ static int by_size(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static uint64_t median(struct vcpu *v, uint64_t n)
+static uint64_t median(uint64_t *samples, uint64_t n)
 {
-	uint64_t *samples = vm_ptr(v->vm, BENCH_SAMPLES);
-
 	qsort(samples, n, sizeof(*samples), by_size);
 	return samples[n / 2];
 }
@@ -44,7 +50,7 @@ static uint64_t run(struct vcpu *v, uint64_t n, uint32_t reason)
 	CHECK(vcpu_is_report(v, &rep));
 	CHECK_EQ(rep.kind, REPORT_DONE);
 	CHECK_EQ(exits, reason ? n : 0);
-	return median(v, n);
+	return median(vm_ptr(v->vm, BENCH_SAMPLES), n);
 }
 
 static uint64_t nothing(void)
@@ -148,6 +154,131 @@ static void touch_2m(void)
 	touch("touch_2m", BENCH_TOUCH_2M, 100, 2 << 20, MADV_HUGEPAGE, true);
 }
 
+/* ---- memory slots, from outside: with what the C library and a system call cost ---- */
+
+#define TIMES	101
+
+#define EACH_TIME(samples, before, operation) do {			\
+	unsigned int k;							\
+	uint64_t t;							\
+									\
+	for (k = 0; k < TIMES; k++) {					\
+		before;							\
+		t = ticks();						\
+		operation;						\
+		(samples)[k] = ticks() - t;				\
+	}								\
+} while (0)
+
+static void report(const char *name, uint64_t *samples)
+{
+	st_note("bench %s %llu", name, (unsigned long long)median(samples, TIMES));
+}
+
+static void *some_memory(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	return p;
+}
+
+/* A guest whose first write to a page that is mapped is to be seen. */
+static struct vcpu *protected(void)
+{
+	struct vcpu *v = start(BENCH_TOUCH_4K, BENCH_MAX, BENCH_SAMPLES + (2 << 20));
+	size_t size = BENCH_MAX * 4096;
+	void *p = some_memory(size);
+
+	OK(madvise(p, size, MADV_NOHUGEPAGE));
+	vm_set_slot(v->vm, 1, BENCH_MEMORY, size, p, 0);
+	vcpu_expect_sync(v, 1);
+	run(v, BENCH_MAX, 0);
+	vm_set_slot(v->vm, 1, BENCH_MEMORY, size, p, KVM_MEM_LOG_DIRTY_PAGES);
+	vcpu_start(v, BENCH_TOUCH_4K, BENCH_MAX, 0);
+	vcpu_expect_sync(v, 1);
+	return v;
+}
+
+static void write_protect(void)
+{
+	struct vcpu *v = protected();
+
+	st_note("bench write_protect %llu",
+		(unsigned long long)(run(v, BENCH_MAX, 0) - nothing()));
+}
+
+static void get_log(const char *name, size_t size)
+{
+	struct vm *vm = vm_new(2 << 20, 0);
+	void *bits = calloc(size / 4096, 1);
+	struct kvm_dirty_log d = { .slot = 1, .dirty_bitmap = bits };
+	uint64_t samples[TIMES];
+
+	CHECK(bits);
+	vm_set_slot(vm, 1, BENCH_MEMORY, size, some_memory(size), KVM_MEM_LOG_DIRTY_PAGES);
+	EACH_TIME(samples, , OK(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &d)));
+	report(name, samples);
+}
+
+/* 1 GiB that nobody writes */
+static void log_clean(void)
+{
+	get_log("log_clean", 1 << 30);
+}
+
+/* 16 MiB, each page of which was written: once is all there is */
+static void log_dirty(void)
+{
+	static uint64_t bits[BENCH_MAX / 64];
+	struct kvm_dirty_log d = { .slot = 1, .dirty_bitmap = bits };
+	struct vcpu *v = protected();
+	uint64_t t;
+
+	run(v, BENCH_MAX, 0);
+	t = ticks();
+	OK(ioctl(v->vm->fd, KVM_GET_DIRTY_LOG, &d));
+	t = ticks() - t;
+	CHECK_EQ(bits[0], ~0ull);
+	st_note("bench log_dirty %llu", (unsigned long long)t);
+}
+
+static void clear_dirty(void)
+{
+	static uint64_t bits[BENCH_MAX / 64];
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, .args = { 1 } };
+	struct kvm_clear_dirty_log c = { .slot = 1, .dirty_bitmap = bits, .num_pages = BENCH_MAX };
+	struct vcpu *v = protected();
+	uint64_t t;
+
+	OK(ioctl(v->vm->fd, KVM_ENABLE_CAP, &cap));
+	run(v, BENCH_MAX, 0);
+	memset(bits, 0xff, sizeof(bits));
+	t = ticks();
+	OK(ioctl(v->vm->fd, KVM_CLEAR_DIRTY_LOG, &c));
+	t = ticks() - t;
+	st_note("bench clear_dirty %llu", (unsigned long long)t);
+}
+
+/* A slot goes, and one comes, beside 1,000 others. */
+static void slots(void)
+{
+	struct vm *vm = vm_new(2 << 20, 0);
+	uint64_t gone[TIMES], come[TIMES];
+	uint8_t *p = some_memory(1001 * 4096);
+	unsigned int i;
+
+	for (i = 0; i < 1000; i++)
+		vm_set_slot(vm, 1 + i, BENCH_MEMORY + i * 8192ul, 4096, p + i * 4096, 0);
+	EACH_TIME(come, vm_set_slot(vm, 500, 0, 0, NULL, 0),
+		  vm_set_slot(vm, 500, BENCH_MEMORY + 499 * 8192, 4096, p + 499 * 4096, 0));
+	EACH_TIME(gone, vm_set_slot(vm, 500, BENCH_MEMORY + 499 * 8192, 4096, p + 499 * 4096, 0),
+		  vm_set_slot(vm, 500, 0, 0, NULL, 0));
+	report("slot_create", come);
+	report("slot_delete", gone);
+}
+
 static const struct st_test tests[] = {
 	{ "cpuid", cpuid },
 	{ "rdmsr", rdmsr },
@@ -160,6 +291,11 @@ static const struct st_test tests[] = {
 	{ "touch_4k", touch_4k },
 	{ "touch_4k_new", touch_4k_new },
 	{ "touch_2m", touch_2m },
+	{ "write_protect", write_protect },
+	{ "log_clean", log_clean },
+	{ "log_dirty", log_dirty },
+	{ "clear_dirty", clear_dirty },
+	{ "slots", slots },
 	{ }
 };
 
