@@ -656,6 +656,8 @@ void kvm_arch_flush_shadow_all(struct kvm *kvm);
 void kvm_arch_sync_dirty_log(struct kvm *kvm);
 /* pages that the CPU may have logged and that are marked at once */
 u32 kvm_arch_dirty_log_entries(void);
+void kvm_arch_dirty_log_split(struct kvm *kvm, struct kvm_memory_slot *slot,
+			      gfn_t offset, gfn_t pages);
 /* clear write access (or dirty bits) of @mask's pages from @offset; mmu_lock held for write */
 void kvm_arch_dirty_log_protect(struct kvm *kvm, struct kvm_memory_slot *slot,
 				gfn_t offset, unsigned long mask);

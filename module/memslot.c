@@ -753,6 +753,9 @@ int kvm_clear_dirty_log(struct kvm *kvm, struct kvm_clear_dirty_log *log)
 	if (log->num_pages % BITS_PER_LONG)
 		buffer[words - 1] &= BIT(log->num_pages % BITS_PER_LONG) - 1;
 
+	/* it was left as it was when the log began */
+	if (kvm_log_begins_dirty(kvm))
+		kvm_arch_dirty_log_split(kvm, slot, log->first_page, log->num_pages);
 	write_lock(&kvm->mmu_lock);
 	for (i = 0; i < words; i++) {
 		unsigned long mask = buffer[i];

@@ -218,7 +218,7 @@ static void get_log(const char *name, size_t size)
 
 	CHECK(bits);
 	vm_set_slot(vm, 1, BENCH_MEMORY, size, some_memory(size), KVM_MEM_LOG_DIRTY_PAGES);
-	EACH_TIME(samples, , OK(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &d)));
+	EACH_TIME(samples, (void)0, OK(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &d)));
 	report(name, samples);
 }
 

@@ -1001,6 +1001,39 @@ static void dirty_log_initially_set(void)
 	dirty_log(true, true);
 }
 
+/* Large pages are left alone while all is dirty, and split where that is cleared. */
+static void split_by_clear(void)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, .args = { 3 } };
+	size_t size = HM_MAX_DIRTY * PAGE, words = HM_MAX_DIRTY / 64;
+	uint64_t expect[HM_MAX_DIRTY / 64] = {}, all[512 / 64], small, large;
+	struct kvm_clear_dirty_log c = { .slot = TESTED_SLOT, .dirty_bitmap = all,
+					 .first_page = 512, .num_pages = 512 };
+
+	memset(all, 0xff, sizeof(all));
+	new_guest(1, aligned_memory(size), size, 0);
+	OK(ioctl(g.vm->fd, KVM_ENABLE_CAP, &cap));
+	madvise(g.mem, size, MADV_HUGEPAGE);
+	memset(g.mem, 1, size);
+	start(HM_DIRTY);
+	write_pages(1, 0, expect, words);
+	large = vm_stat(g.vm, "pages_2m");
+	small = vm_stat(g.vm, "pages_4k");
+	if (large < size / LARGE)
+		st_skip("the host has no huge pages for it");
+	vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem, KVM_MEM_LOG_DIRTY_PAGES);
+	write_pages(2, 8, expect, words);
+	CHECK_EQ(vm_stat(g.vm, "pages_2m"), large);
+	CHECK_EQ(vm_stat(g.vm, "pages_4k"), small);
+	OK(ioctl(g.vm->fd, KVM_CLEAR_DIRTY_LOG, &c));
+	if (st_param_is("kvm", "eager_page_split", 'Y')) {
+		CHECK_EQ(vm_stat(g.vm, "pages_2m"), large - 1);
+		CHECK_EQ(vm_stat(g.vm, "pages_4k"), small + 512);
+	}
+	WRITE_ONCE(g.sh->stop, 1);
+	join();
+}
+
 /* Large pages in pieces at once when there is a log: what is only read takes no fault. */
 static void split_for_log(void)
 {
@@ -1470,6 +1503,7 @@ static const struct st_test tests[] = {
 	{ "dirty_log_cleared_by_halves", dirty_log_cleared_by_halves, 200 },
 	{ "dirty_log_initially_set", dirty_log_initially_set, 200 },
 	{ "split_for_log", split_for_log },
+	{ "split_by_clear", split_by_clear },
 	{ "ring_exact", ring_exact, 200 },
 	{ "ring_full", ring_full },
 	{ "ring_overrun", ring_overrun },

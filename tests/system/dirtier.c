@@ -8,7 +8,6 @@
  * checked, then this round's is written; all words in each sixteenth round, else some.
  */
 #define _GNU_SOURCE
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -18,41 +17,42 @@
 #define PAGES	8192ul
 #define WORDS	512ul
 
-static volatile uint64_t *memory;
+static unsigned long *memory;
 
-static uint64_t word(uint64_t page, uint64_t round, uint64_t i)
+static unsigned long word(unsigned long page, unsigned long round, unsigned long i)
 {
 	return (round << 32 | page << 12 | i) * 0x9e3779b97f4a7c15ul;
 }
 
-static void wrong(uint64_t page, uint64_t round, uint64_t i, uint64_t seen)
+static void wrong(unsigned long page, unsigned long round, unsigned long i,
+		  unsigned long seen)
 {
 	for (;;) {
-		printf("WRONG: page %lu, word %lu after round %lu: %016lx, not %016lx\n", page, i, round,
-		       seen, word(page, round, i));
+		printf("WRONG: page %lu, word %lu after round %lu: %016lx, not %016lx\n",
+		       page, i, round, seen, word(page, round, i));
 		fflush(stdout);
 		sleep(1);
 	}
 }
 
-static void one_page(uint64_t page, uint64_t round)
+static void one_page(unsigned long page, unsigned long round)
 {
-	uint64_t step = round % 16 ? 73 : 1, written = (round - 1) % 16 ? 73 : 1, i, seen;
-	volatile uint64_t *p = memory + page * WORDS;
+	unsigned long step = round % 16 ? 73 : 1, written = (round - 1) % 16 ? 73 : 1, i, seen;
+	unsigned long *p = memory + page * WORDS;
 
 	/* what both the last round and this one look at: every word, or each 73rd */
 	for (i = 0; round > 1 && i < WORDS; i += written) {
-		seen = p[i];
+		seen = __atomic_load_n(&p[i], __ATOMIC_RELAXED);
 		if (seen != word(page, round - 1, i))
 			wrong(page, round - 1, i, seen);
 	}
 	for (i = 0; i < WORDS; i += step)
-		p[i] = word(page, round, i);
+		__atomic_store_n(&p[i], word(page, round, i), __ATOMIC_RELAXED);
 }
 
 int main(void)
 {
-	uint64_t round, page, me;
+	unsigned long round, page, me;
 	time_t said = 0;
 
 	memory = mmap(NULL, PAGES * WORDS * 8, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,

@@ -368,14 +368,13 @@ static struct tdp_page *fill_stock(struct kvm *kvm, bool *flush)
 }
 
 /*
- * Mappings that may be written unseen lose the right to. Large ones are split, so that the
- * guest need not fault for what it only reads; or, without eager_page_split or memory for
- * it, they go, and come back in small pages.
+ * Split the large pages of a range, so that the guest need not fault for what it only reads.
+ * With @protect mappings that may be written unseen lose the right to; then large ones that
+ * cannot be split, without eager_page_split or memory for it, go, and come back in small pages.
  */
-static void begin_logging(struct kvm *kvm, const struct kvm_memory_slot *slot)
+static void split_range(struct kvm *kvm, gfn_t gfn, gfn_t end, bool protect)
 {
 	struct tdp_page *garbage = NULL, *stock = NULL, *table;
-	gfn_t gfn = slot->base_gfn, end = gfn + slot->npages;
 	bool flush = false, eager = READ_ONCE(eager_page_split);
 
 	write_lock(&kvm->mmu_lock);
@@ -393,15 +392,16 @@ static void begin_logging(struct kvm *kvm, const struct kvm_memory_slot *slot)
 			table = stock;
 			stock = table->next;
 			table->next = NULL;
-			tdp_split_leaf(kvm, sptep, first, level, table, unseen_bits(1));
+			tdp_split_leaf(kvm, sptep, first, level, table,
+				       protect ? unseen_bits(1) : 0);
 			flush = true;
 			/* of 1 GiB: the pages of 2 MiB are next */
 			if (level > 2)
 				continue;
-		} else if (sptep && level > 1) {
+		} else if (protect && sptep && level > 1) {
 			flush |= tdp_zap_range(kvm, first, first + level_pages(level), false,
 					       &garbage);
-		} else if (sptep && (READ_ONCE(*sptep) & SPTE_WRITABLE)) {
+		} else if (protect && sptep && (READ_ONCE(*sptep) & SPTE_WRITABLE)) {
 			log_next_write(kvm, sptep, 1);
 			flush = true;
 		}
@@ -441,7 +441,7 @@ void kvm_arch_commit_slot(struct kvm *kvm, struct kvm_memory_slot *old,
 		return;
 	/* pages that begin as dirty are told of anyway, until they are cleared */
 	if (new->dirty_bitmap && !old->dirty_bitmap && !kvm_log_begins_dirty(kvm))
-		begin_logging(kvm, new);
+		split_range(kvm, new->base_gfn, new->base_gfn + new->npages, true);
 	else if (!new->dirty_bitmap && old->dirty_bitmap)
 		/* small pages were only for the log */
 		zap_and_flush(kvm, new->base_gfn, new->base_gfn + new->npages);
@@ -482,6 +482,22 @@ void kvm_arch_flush_shadow_all(struct kvm *kvm)
 {
 	if (to_mmu_vm(kvm))
 		zap_and_flush(kvm, 0, 1ull << (tdp_root_levels * 9));
+}
+
+/**
+ * kvm_arch_dirty_log_split() - pages of a range will lose the right to be written
+ * @kvm: the VM; slots_lock is held
+ * @slot: the slot
+ * @offset: first frame in the slot
+ * @pages: how many
+ */
+void kvm_arch_dirty_log_split(struct kvm *kvm, struct kvm_memory_slot *slot,
+			      gfn_t offset, gfn_t pages)
+{
+	gfn_t first = slot->base_gfn + offset;
+
+	if (READ_ONCE(eager_page_split))
+		split_range(kvm, first, first + pages, false);
 }
 
 /**

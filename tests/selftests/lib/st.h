@@ -87,6 +87,7 @@ extern const char known_list[];
 struct kvm_pre_fault_memory {
 	uint64_t gpa, size, flags, padding[5];
 };
+
 #define KVM_PRE_FAULT_MEMORY _IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
 #endif
 #ifndef KVM_CAP_MEMORY_FAULT_INFO
