@@ -345,16 +345,12 @@ static void log_next_write(struct kvm *kvm, u64 *sptep, int level)
 	tdp_set_entry(kvm, sptep, spte, spte & ~unseen_bits(level), level);
 }
 
-/* Tables for splitting; mmu_lock is dropped, and what is due is flushed before. */
-static struct tdp_page *fill_stock(struct kvm *kvm, bool *flush)
+/* Tables for splitting, linked by @next; fewer or none when there is no memory. */
+static struct tdp_page *alloc_stock(void)
 {
 	struct tdp_page *stock = NULL, *page;
 	int i;
 
-	if (*flush)
-		kvm_flush_remote_tlbs(kvm);
-	*flush = false;
-	write_unlock(&kvm->mmu_lock);
 	for (i = 0; i < SPLIT_BATCH; i++) {
 		page = tdp_alloc_page();
 		if (!page)
@@ -362,8 +358,6 @@ static struct tdp_page *fill_stock(struct kvm *kvm, bool *flush)
 		page->next = stock;
 		stock = page;
 	}
-	cond_resched();
-	write_lock(&kvm->mmu_lock);
 	return stock;
 }
 
@@ -384,8 +378,14 @@ static void split_range(struct kvm *kvm, gfn_t gfn, gfn_t end, bool protect)
 		gfn_t first = gfn & ~(level_pages(level) - 1);
 
 		if (sptep && level > 1 && eager && !stock) {
-			stock = fill_stock(kvm, &flush);
+			if (flush)
+				kvm_flush_remote_tlbs(kvm);
+			flush = false;
+			write_unlock(&kvm->mmu_lock);
+			stock = alloc_stock();
 			eager = !!stock;
+			cond_resched();
+			write_lock(&kvm->mmu_lock);
 			continue;
 		}
 		if (sptep && level > 1 && stock) {
