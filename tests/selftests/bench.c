@@ -7,6 +7,20 @@
 #include "bench.h"
 #include "st.h"
 
+static void report(const char *name, uint64_t ticks)
+{
+	st_note("bench %s %llu", name, (unsigned long long)ticks);
+}
+
+static void *some_memory(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	return p;
+}
+
 static struct vcpu *start(int op, uint64_t n, size_t mem)
 {
 	struct vm *vm = vm_new(mem, VM_IRQCHIP);
@@ -66,8 +80,7 @@ static void measure(const char *name, int op, uint32_t reason)
 	struct vcpu *v = start(op, BENCH_MAX, 4 << 20);
 
 	vcpu_expect_sync(v, 1);
-	st_note("bench %s %llu", name,
-		(unsigned long long)(run(v, BENCH_MAX, reason) - nothing()));
+	report(name, run(v, BENCH_MAX, reason) - nothing());
 }
 
 static void cpuid(void)
@@ -126,17 +139,15 @@ static void touch(const char *name, int op, uint64_t n, size_t page, int advice,
 {
 	struct vcpu *v = start(op, n, BENCH_SAMPLES + (2 << 20));
 	size_t size = n * page, align = 2 << 20, i;
-	uint8_t *p = mmap(NULL, size + align, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *p = some_memory(size + align);
 
-	CHECK(p != MAP_FAILED);
 	p += -(uintptr_t)p & (align - 1);
 	OK(madvise(p, size, advice));
 	for (i = 0; present && i < size; i += page)
 		WRITE_ONCE(p[i], 1);
 	vm_set_slot(v->vm, 1, BENCH_MEMORY, size, p, 0);
 	vcpu_expect_sync(v, 1);
-	st_note("bench %s %llu", name, (unsigned long long)(run(v, n, 0) - nothing()));
+	report(name, run(v, n, 0) - nothing());
 }
 
 static void touch_4k(void)
@@ -170,20 +181,6 @@ static void touch_2m(void)
 	}								\
 } while (0)
 
-static void report(const char *name, uint64_t *samples)
-{
-	st_note("bench %s %llu", name, (unsigned long long)median(samples, TIMES));
-}
-
-static void *some_memory(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	CHECK(p != MAP_FAILED);
-	return p;
-}
-
 /* A guest whose first write to a page that is mapped is to be seen. */
 static struct vcpu *protected(void)
 {
@@ -205,13 +202,14 @@ static void write_protect(void)
 {
 	struct vcpu *v = protected();
 
-	st_note("bench write_protect %llu",
-		(unsigned long long)(run(v, BENCH_MAX, 0) - nothing()));
+	report("write_protect", run(v, BENCH_MAX, 0) - nothing());
 }
 
-static void get_log(const char *name, size_t size)
+/* 1 GiB that nobody writes */
+static void log_clean(void)
 {
 	struct vm *vm = vm_new(2 << 20, 0);
+	size_t size = 1 << 30;
 	void *bits = calloc(size / 4096, 1);
 	struct kvm_dirty_log d = { .slot = 1, .dirty_bitmap = bits };
 	uint64_t samples[TIMES];
@@ -219,13 +217,7 @@ static void get_log(const char *name, size_t size)
 	CHECK(bits);
 	vm_set_slot(vm, 1, BENCH_MEMORY, size, some_memory(size), KVM_MEM_LOG_DIRTY_PAGES);
 	EACH_TIME(samples, (void)0, OK(ioctl(vm->fd, KVM_GET_DIRTY_LOG, &d)));
-	report(name, samples);
-}
-
-/* 1 GiB that nobody writes */
-static void log_clean(void)
-{
-	get_log("log_clean", 1 << 30);
+	report("log_clean", median(samples, TIMES));
 }
 
 /* 16 MiB, each page of which was written: once is all there is */
@@ -241,7 +233,7 @@ static void log_dirty(void)
 	OK(ioctl(v->vm->fd, KVM_GET_DIRTY_LOG, &d));
 	t = ticks() - t;
 	CHECK_EQ(bits[0], ~0ull);
-	st_note("bench log_dirty %llu", (unsigned long long)t);
+	report("log_dirty", t);
 }
 
 static void clear_dirty(void)
@@ -258,7 +250,7 @@ static void clear_dirty(void)
 	t = ticks();
 	OK(ioctl(v->vm->fd, KVM_CLEAR_DIRTY_LOG, &c));
 	t = ticks() - t;
-	st_note("bench clear_dirty %llu", (unsigned long long)t);
+	report("clear_dirty", t);
 }
 
 /* A slot goes, and one comes, beside 1,000 others. */
@@ -275,8 +267,8 @@ static void slots(void)
 		  vm_set_slot(vm, 500, BENCH_MEMORY + 499 * 8192, 4096, p + 499 * 4096, 0));
 	EACH_TIME(gone, vm_set_slot(vm, 500, BENCH_MEMORY + 499 * 8192, 4096, p + 499 * 4096, 0),
 		  vm_set_slot(vm, 500, 0, 0, NULL, 0));
-	report("slot_create", come);
-	report("slot_delete", gone);
+	report("slot_create", median(come, TIMES));
+	report("slot_delete", median(gone, TIMES));
 }
 
 static const struct st_test tests[] = {

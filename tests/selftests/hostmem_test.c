@@ -224,9 +224,7 @@ static void new_guest(unsigned int vcpus, uint8_t *mem, size_t size, unsigned in
 /* KVM_RUN said EFAULT: of which page? */
 static void check_memory_fault(struct vcpu *v)
 {
-	struct {
-		uint64_t flags, gpa, size;
-	} fault;
+	struct kvm_oot_memory_fault fault;
 
 	if (!kvm_cap(v->vm->fd, KVM_CAP_MEMORY_FAULT_INFO))
 		return;

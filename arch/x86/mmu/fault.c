@@ -243,12 +243,10 @@ long kvm_arch_vcpu_pre_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 size)
 {
 	gfn_t gfn = gpa >> PAGE_SHIFT, pages = 0;
 	struct kvm *kvm = vcpu->kvm;
-	struct kvm_memory_slot *slot;
 	int level;
 	long r;
 
-	slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
-	if (!slot || slot->id >= KVM_OOT_MEM_SLOTS)
+	if (!kvm_is_visible_gfn(kvm, gfn))
 		return -ENOENT;
 	r = kvm_mmu_tdp_fault(vcpu, gpa, 0);
 	if (r < 0)

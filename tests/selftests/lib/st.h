@@ -19,7 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include <linux/kvm.h>
+#include <linux/kvm_oot.h>
 
 #include "layout.h"
 
@@ -76,26 +76,6 @@ extern const char known_list[];
 		st_fail(__FILE__, __LINE__, "%s: %ld, %s; wanted %s", #call, \
 			__r, __r >= 0 ? "no error" : strerror(errno), #err); \
 } while (0)
-
-/* what an older kernel's header lacks */
-#ifndef KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP
-#define KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP 225
-#endif
-
-#ifndef KVM_CAP_PRE_FAULT_MEMORY
-#define KVM_CAP_PRE_FAULT_MEMORY 236
-struct kvm_pre_fault_memory {
-	uint64_t gpa, size, flags, padding[5];
-};
-
-#define KVM_PRE_FAULT_MEMORY _IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
-#endif
-#ifndef KVM_CAP_MEMORY_FAULT_INFO
-#define KVM_CAP_MEMORY_FAULT_INFO 232
-#endif
-#ifndef KVM_EXIT_MEMORY_FAULT
-#define KVM_EXIT_MEMORY_FAULT 39
-#endif
 
 /* ---- VMs --------------------------------------------------------------------- */
 

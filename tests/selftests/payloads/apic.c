@@ -155,6 +155,18 @@ static void send(u32 id, u8 vec)
 	reg_write(APIC_ICR, ASSERT | vec);
 }
 
+static void wait_for(u64 n, u64 arg)
+{
+	while (READ_ONCE(received) < n) {
+		if (arg & APIC_HALTED) {
+			sti_hlt_cli();
+		} else {
+			sti_nop_cli();
+			cpu_pause();
+		}
+	}
+}
+
 static void ipi(u64 arg, u64 n)
 {
 	u64 i;
@@ -164,14 +176,7 @@ static void ipi(u64 arg, u64 n)
 		set_handler(i, on_received);
 	if (arg & APIC_TARGET) {
 		WRITE_ONCE(ready, 1);
-		while (READ_ONCE(received) < n) {
-			if (arg & APIC_HALTED) {
-				sti_hlt_cli();
-			} else {
-				sti_nop_cli();
-				cpu_pause();
-			}
-		}
+		wait_for(n, arg);
 		/* none may follow */
 		for (i = 0; i < 100; i++)
 			sti_nop_cli();
@@ -400,18 +405,6 @@ static void on_timer(struct frame *f)
 {
 	WRITE_ONCE(came_at, rdtsc());
 	on_received(f);
-}
-
-static void wait_for(u64 n, u64 arg)
-{
-	while (READ_ONCE(received) < n) {
-		if (arg & APIC_HALTED) {
-			sti_hlt_cli();
-		} else {
-			sti_nop_cli();
-			cpu_pause();
-		}
-	}
 }
 
 static void none_within(u64 cycles)
