@@ -32,6 +32,9 @@
  * @e: the emulator's context
  * @vcpu: the vCPU
  * @gpa: where the memory operand is, when @have_gpa
+ * @fault_gpa: what it faulted at, with KVM_EMUL_FAULT
+ * @unprotected_gfn: table that was let go of, see unprotect()
+ * @unprotected_rip: for the instruction there
  * @have_gpa: the nested fault told the address, and it is that of the operand
  * @gpa_is_mmio: and there is no memory
  * @pio_out: a port write waits for user space
@@ -43,6 +46,9 @@ struct kvm_emul {
 	struct x86_emul e;
 	struct kvm_vcpu *vcpu;
 	gpa_t gpa;
+	gpa_t fault_gpa;		/* that made the guest exit, with KVM_EMUL_FAULT */
+	gfn_t unprotected_gfn;		/* see unprotect() */
+	unsigned long unprotected_rip;
 	bool have_gpa;
 	bool gpa_is_mmio;
 	bool pio_out;
@@ -177,6 +183,8 @@ static int write_span(struct kvm_vcpu *vcpu, const struct kvm_emul_span *span,
 					  span->part[i].len, (void *)val, true);
 			if (r != X86_EMUL_CONTINUE)
 				return r;
+		} else if (!kvm_be.tdp) {
+			kvm_mmu_guest_wrote(vcpu->kvm, span->part[i].gpa, span->part[i].len);
 		}
 		val += span->part[i].len;
 	}
@@ -209,6 +217,8 @@ static int op_cmpxchg(struct x86_emul *e, u64 linear, const void *old,
 	if (span.nr == 1 && IS_ALIGNED(linear, bytes)) {
 		r = kvm_cmpxchg_guest(vcpu->kvm, span.part[0].gpa, old, new,
 				      bytes);
+		if (!r && !kvm_be.tdp)
+			kvm_mmu_guest_wrote(vcpu->kvm, span.part[0].gpa, bytes);
 		if (r >= 0)
 			return r ? X86_EMUL_CMPXCHG_FAILED : X86_EMUL_CONTINUE;
 	}
@@ -823,6 +833,21 @@ void kvm_prepare_emulation_failure_exit(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_prepare_emulation_failure_exit);
 
+/*
+ * What cannot be emulated writes to a table of the guest's: as if it were none, let the
+ * CPU do it; once, as the instruction may need the table to get there.
+ */
+static bool unprotect(struct kvm_emul *k)
+{
+	gfn_t gfn = k->fault_gpa >> PAGE_SHIFT;
+
+	if (k->unprotected_rip == k->linear_rip && k->unprotected_gfn == gfn)
+		return false;
+	k->unprotected_rip = k->linear_rip;
+	k->unprotected_gfn = gfn;
+	return kvm_mmu_unprotect(k->vcpu->kvm, gfn);
+}
+
 static int failed(struct kvm_emul *k, unsigned int flags)
 {
 	struct kvm_vcpu *vcpu = k->vcpu;
@@ -830,6 +855,8 @@ static int failed(struct kvm_emul *k, unsigned int flags)
 	vcpu->stat.insn_emulation_fail++;
 	vcpu->mmio_needed = false;
 	vcpu->arch.pio.count = 0;
+	if ((flags & KVM_EMUL_TABLE) && unprotect(k))
+		return 1;
 	if ((flags & KVM_EMUL_SKIP) || vcpu->kvm->arch.exit_on_emulation_error) {
 		kvm_prepare_emulation_failure_exit(vcpu);
 		return 0;
@@ -999,7 +1026,7 @@ static int skip(struct kvm_emul *k)
 /**
  * kvm_emulate_insn() - carry out the instruction at RIP
  * @vcpu: the vCPU, loaded, SRCU held
- * @gpa: where it faulted, with KVM_EMUL_TDP_FAULT
+ * @gpa: where it faulted, with KVM_EMUL_FAULT
  * @flags: KVM_EMUL_*
  * @insn: bytes that the CPU has fetched already, @insn_len of them; may be NULL
  * @insn_len: bytes
@@ -1028,6 +1055,7 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
 	}
 
 	k->have_gpa = false;
+	k->fault_gpa = gpa;
 	k->pio_out = false;
 	k->halted = false;
 	vcpu->mmio_needed = false;
@@ -1037,6 +1065,8 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
 
 	x86_emul_init(&k->e);
 	load_registers(k);
+	if (k->linear_rip != k->unprotected_rip)
+		k->unprotected_rip = 0;
 	if ((flags & KVM_EMUL_UD) && step_over_forced_prefix(k)) {
 		flags &= ~KVM_EMUL_UD;
 		insn_len = 0;
@@ -1057,7 +1087,7 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
 		return skip(k);
 
 	vcpu->stat.insn_emulation++;
-	if ((flags & KVM_EMUL_TDP_FAULT) && gpa_is_operand(&k->e.d)) {
+	if ((flags & KVM_EMUL_FAULT) && gpa_is_operand(&k->e.d)) {
 		k->gpa = gpa;
 		k->have_gpa = true;
 		k->gpa_is_mmio = flags & KVM_EMUL_MMIO;

@@ -363,7 +363,8 @@ static bool inject_in_flight(struct kvm_vcpu *vcpu)
  * @vcpu: the vCPU
  *
  * #MC belongs to the host. #AC and #DB could loop without end in their own
- * delivery and keep the CPU. #UD may be an instruction that we can carry out.
+ * delivery and keep the CPU. #UD may be an instruction that we can carry out. With
+ * shadow paging the tables that a #PF is about are ours.
  *
  * Return: a bit for each vector.
  */
@@ -373,6 +374,8 @@ u32 kvm_exceptions_to_intercept(struct kvm_vcpu *vcpu)
 
 	if (vcpu->arch.guest_debug & KVM_GUESTDBG_USE_SW_BP)
 		bits |= BIT(X86_TRAP_BP);
+	if (!kvm_be.tdp)
+		bits |= BIT(X86_TRAP_PF);
 	return bits;
 }
 EXPORT_SYMBOL_GPL(kvm_exceptions_to_intercept);

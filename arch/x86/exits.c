@@ -146,6 +146,8 @@ static int handle_bp(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	return 0;
 }
 
+static int handle_shadow_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
+
 static int handle_exception(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
 	struct kvm_fault fault;
@@ -161,6 +163,8 @@ static int handle_exception(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 		return kvm_emulate_insn(vcpu, 0, KVM_EMUL_UD, exit->insn_bytes,
 					exit->nr_insn_bytes);
 	case X86_TRAP_PF:
+		if (!kvm_be.tdp)
+			return handle_shadow_fault(vcpu, exit);
 		fault = (struct kvm_fault) {
 			.vector = X86_TRAP_PF,
 			.has_error_code = true,
@@ -193,14 +197,12 @@ static void memory_fault(struct kvm_vcpu *vcpu, gpa_t gpa)
 	f->size = PAGE_SIZE;
 }
 
-static int handle_tdp_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+/* What is left to do when the memory manager has answered (@r, enum kvm_pf_result). */
+static int after_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit, gpa_t gpa, u64 error_code,
+		       int r)
 {
-	unsigned int flags = KVM_EMUL_TDP_FAULT;
-	gpa_t gpa = exit->pf.gpa;
-	int r;
+	unsigned int flags = KVM_EMUL_FAULT;
 
-	vcpu->stat.tdp_fault_exits++;
-	r = kvm_mmu_tdp_fault(vcpu, gpa, exit->pf.error_code);
 	if (r == -EFAULT)
 		memory_fault(vcpu, gpa);
 	if (r < 0)
@@ -213,14 +215,45 @@ static int handle_tdp_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 
 	if (r == KVM_PF_MMIO) {
 		/* a doorbell that needs neither the value nor the length */
-		if ((exit->pf.error_code & PFERR_WRITE) &&
+		if ((error_code & PFERR_WRITE) &&
 		    !kvm_io_bus_write(vcpu, KVM_BUS_FAST_MMIO, gpa, 0, NULL))
 			return kvm_skip_insn(vcpu, exit);
 		flags |= KVM_EMUL_MMIO;
 	}
+	if (r == KVM_PF_TABLE)
+		flags |= KVM_EMUL_TABLE;
 
 	return kvm_emulate_insn(vcpu, gpa, flags, exit->insn_bytes,
 				exit->nr_insn_bytes);
+}
+
+static int handle_tdp_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	gpa_t gpa = exit->pf.gpa;
+	int r;
+
+	vcpu->stat.tdp_fault_exits++;
+	r = kvm_mmu_tdp_fault(vcpu, gpa, exit->pf.error_code);
+	return after_fault(vcpu, exit, gpa, exit->pf.error_code, r);
+}
+
+static int handle_shadow_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	struct kvm_fault fault;
+	gpa_t gpa = 0;
+	int r;
+
+	r = kvm_mmu_shadow_fault(vcpu, exit->exc.payload, exit->exc.error_code, &gpa, &fault);
+	if (r == KVM_PF_GUEST) {
+		kvm_inject_page_fault(vcpu, &fault);
+		return 1;
+	}
+	/* a stack that was a table: no emulator pushes an event's frame */
+	if (r == KVM_PF_TABLE && exit->vectoring.type != KVM_EVENT_NONE) {
+		kvm_mmu_unprotect(vcpu->kvm, gpa >> PAGE_SHIFT);
+		return 1;
+	}
+	return after_fault(vcpu, exit, gpa, exit->exc.error_code, r);
 }
 
 static int emulate(struct kvm_vcpu *vcpu, struct kvm_exit *exit)

@@ -465,10 +465,11 @@ int kvm_vcpu_ioctl_interrupt(struct kvm_vcpu *vcpu, struct kvm_interrupt *irq);
 int kvm_emul_vcpu_create(struct kvm_vcpu *vcpu);
 void kvm_emul_vcpu_free(struct kvm_vcpu *vcpu);
 #define KVM_EMUL_SKIP		BIT(0)	/* only step over the instruction */
-#define KVM_EMUL_TDP_FAULT	BIT(1)	/* because of a nested fault at @gpa */
+#define KVM_EMUL_FAULT		BIT(1)	/* because of a fault at @gpa */
 #define KVM_EMUL_UD		BIT(2)	/* because of #UD: only what the guest may have patched */
 #define KVM_EMUL_NO_DECODE	BIT(3)	/* re-execution after user space answered */
 #define KVM_EMUL_MMIO		BIT(4)	/* there is no memory at @gpa */
+#define KVM_EMUL_TABLE		BIT(5)	/* a table of the guest's is there, which is shadowed */
 int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
 		     const void *insn, unsigned int insn_len);
 int kvm_deliver_real_mode_event(struct kvm_vcpu *vcpu, u8 vector, unsigned int insn_len);

@@ -147,6 +147,7 @@ static void fill_run_state(struct kvm_vcpu *vcpu)
 /* Returns >0 to go on, 0 to leave to user space, <0 -errno. */
 static int handle_requests(struct kvm_vcpu *vcpu)
 {
+	bool flush_guest;
 	int r;
 
 	if (kvm_check_request(KVM_REQ_VM_DEAD, vcpu))
@@ -160,12 +161,13 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 
 	if (kvm_check_request(KVM_REQ_MSR_FILTER_CHANGED, vcpu))
 		kvm_be_call(update_config)(vcpu);
+	flush_guest = kvm_check_request(KVM_REQ_TLB_FLUSH_GUEST, vcpu);
+	if (flush_guest)
+		kvm_mmu_flush_guest(vcpu);
 	if (kvm_check_request(KVM_REQ_TLB_FLUSH, vcpu)) {
 		vcpu->stat.tlb_flush++;
 		kvm_be_call(flush_tlb)(vcpu, KVM_TLB_ALL, 0);
-		kvm_clear_request(KVM_REQ_TLB_FLUSH_GUEST, vcpu);
-	}
-	if (kvm_check_request(KVM_REQ_TLB_FLUSH_GUEST, vcpu)) {
+	} else if (flush_guest) {
 		vcpu->stat.tlb_flush++;
 		kvm_be_call(flush_tlb)(vcpu, KVM_TLB_GUEST, 0);
 	}

@@ -13,14 +13,18 @@
  */
 #include <linux/mem_encrypt.h>
 #include <linux/mm.h>
-#include <linux/sched/signal.h>
 
 #include "arch/x86/mmu/internal.h"
 #include "arch/x86/mmu/mmu.h"
 #include "module/memslot.h"
 
-/* Did the host's tables change, or are they about to, since @seq was read? */
-static bool stale(struct kvm *kvm, unsigned long seq, unsigned long hva)
+/**
+ * mmu_stale() - did the host's tables change, or are they about to
+ * @kvm: the VM; mmu_lock held
+ * @seq: of invalidations, as it was before the host's page was asked for
+ * @hva: address of that page
+ */
+bool mmu_stale(struct kvm *kvm, unsigned long seq, unsigned long hva)
 {
 	if (kvm->mmu_invalidate_in_progress &&
 	    hva >= kvm->mmu_invalidate_start && hva < kvm->mmu_invalidate_end)
@@ -29,8 +33,14 @@ static bool stale(struct kvm *kvm, unsigned long seq, unsigned long hva)
 	return kvm->mmu_invalidate_seq != seq;
 }
 
-/* Largest page whose frames all lie in the slot and in one host page. */
-static int slot_level(const struct kvm_memory_slot *slot, gfn_t gfn)
+/**
+ * mmu_slot_level() - largest page whose frames can all lie in the slot and in one host page
+ * @slot: the slot
+ * @gfn: one of them
+ *
+ * Return: 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB.
+ */
+int mmu_slot_level(const struct kvm_memory_slot *slot, gfn_t gfn)
 {
 	gfn_t hfn = slot->userspace_addr >> PAGE_SHIFT;
 	int level;
@@ -123,7 +133,7 @@ static int split_by_zap(struct kvm_vcpu *vcpu, gfn_t gfn, int nx_level, u64 spte
 				  &garbage))
 			kvm_flush_remote_tlbs(kvm);
 	}
-	if (spte && !stale(kvm, seq, hva))
+	if (spte && !mmu_stale(kvm, seq, hva))
 		r = tdp_map(vcpu, gfn, 1, nx_level, spte);
 	write_unlock(&kvm->mmu_lock);
 	tdp_free_garbage(garbage);
@@ -191,9 +201,7 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	smp_rmb();	/* the sequence before the host's tables */
 	r = host_page_get(kvm, slot, gfn, write, &hp);
 	if (r == -EHWPOISON) {
-		/* as if the process had touched it itself */
-		send_sig_mceerr(BUS_MCEERR_AR, (void __user *)kvm_slot_hva(slot, gfn),
-				PAGE_SHIFT, current);
+		host_page_poisoned(slot, gfn);
 		return KVM_PF_RETRY;
 	}
 	if (r == -EINTR || r == -EAGAIN)
@@ -203,9 +211,9 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 
 	r = 1;
 	read_lock(&kvm->mmu_lock);
-	if (stale(kvm, seq, hp.hva))
+	if (mmu_stale(kvm, seq, hp.hva))
 		goto out;
-	level = slot_level(slot, gfn);
+	level = mmu_slot_level(slot, gfn);
 	if (level > 1)
 		level = hp.page ? min(level, host_mapping_level(kvm, hp.hva)) : 1;
 	if ((error_code & PFERR_FETCH) && tdp_nx_on(kvm)) {
@@ -237,7 +245,7 @@ out:
  * @size: bytes that are wanted
  *
  * Return: bytes that are mapped from @gpa on, at most @size; 0: try again; -ENOENT outside
- * of user space's slots; -EFAULT, -ENOMEM.
+ * of user space's slots; -EOPNOTSUPP with shadow paging; -EFAULT, -ENOMEM.
  */
 long kvm_arch_vcpu_pre_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 size)
 {
@@ -246,6 +254,9 @@ long kvm_arch_vcpu_pre_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 size)
 	int level;
 	long r;
 
+	/* a shadow table maps linear addresses */
+	if (!kvm_be.tdp)
+		return -EOPNOTSUPP;
 	if (!kvm_is_visible_gfn(kvm, gfn))
 		return -ENOENT;
 	r = kvm_mmu_tdp_fault(vcpu, gpa, 0);

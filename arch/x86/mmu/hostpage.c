@@ -81,6 +81,18 @@ found:
 }
 
 /**
+ * host_page_poisoned() - the page behind a frame has failed: the process is told
+ * @slot: slot of the frame
+ * @gfn: the frame
+ */
+void host_page_poisoned(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	/* as if it had touched the page itself */
+	send_sig_mceerr(BUS_MCEERR_AR, (void __user *)kvm_slot_hva(slot, gfn), PAGE_SHIFT,
+			current);
+}
+
+/**
  * host_page_put() - done with it
  * @hp: from host_page_get()
  * @may_be_written: the guest can write it from now on, or when it asks to

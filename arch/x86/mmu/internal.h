@@ -5,6 +5,7 @@
 #ifndef KVM_OOT_MMU_INTERNAL_H
 #define KVM_OOT_MMU_INTERNAL_H
 
+#include <linux/build_bug.h>
 #include <linux/workqueue.h>
 
 #include "arch/x86/kvm_x86.h"
@@ -63,10 +64,48 @@ struct tdp_page {
 	struct tdp_page *next;
 };
 
+/**
+ * union shadow_role - what beside a frame makes a shadow page what it is
+ * @word: all of it, for comparing: it is never compared in parts
+ * @level: 1 maps 4 KiB pages
+ * @direct: it maps frames from @gfn of the page on, one after the other; else it stands
+ *	for the guest's table in that frame
+ * @access: ACC_*: rights that the levels above grant; of a direct page all of them
+ * @pkey: of a direct page, the protection key
+ * @quadrant: which part of a guest's table of 1,024 entries it stands for
+ * @wide: entries of the guest's table have 8 bytes
+ * @lma: it belongs to long mode
+ * @pse: 4 MiB pages are on
+ * @nx: EFER.NX is on
+ * @wp: CR0.WP is on
+ */
+union shadow_role {
+	u32 word;
+	struct {
+		u32 level : 3;
+		u32 direct : 1;
+		u32 access : 3;
+		u32 pkey : 4;
+		u32 quadrant : 2;
+		u32 wide : 1;
+		u32 lma : 1;
+		u32 pse : 1;
+		u32 nx : 1;
+		u32 wp : 1;
+	};
+};
+
+static_assert(sizeof(union shadow_role) == sizeof(u32));
+
+struct shadow_page;
+struct shadow_slot;
+struct shadow_vm;
+
 /* of a VM: kvm->arch.mmu */
 struct kvm_mmu_vm {
 	struct kvm *kvm;
-	struct tdp_page *root;
+	struct tdp_page *root;		/* nested paging */
+	struct shadow_vm *shadow;	/* shadow paging */
 	spinlock_t nx_lock;		/* within mmu_lock for reading */
 	struct list_head nx_splits;	/* nx_lock, or mmu_lock for writing */
 	struct delayed_work nx_work;	/* drops some of them */
@@ -76,7 +115,13 @@ struct kvm_mmu_vm {
 struct kvm_mmu {
 	bool loaded;			/* the backend has the root */
 	struct tdp_page *cache;		/* tables ready for use, linked by @next */
+	struct list_head shadow_cache;	/* likewise, of shadow paging */
 	unsigned int nr_cached;
+
+	/* shadow paging */
+	union shadow_role role;		/* of the roots */
+	struct shadow_page *roots[4];	/* (m) one; outside of long mode one for each GiB */
+	u64 *pae_root;			/* then the CPU's entries for them */
 };
 
 extern int tdp_root_levels;
@@ -91,12 +136,17 @@ static inline struct kvm_mmu_vm *to_mmu_vm(struct kvm *kvm)
 	return kvm->arch.mmu;
 }
 
+/* fault.c */
+bool mmu_stale(struct kvm *kvm, unsigned long seq, unsigned long hva);
+int mmu_slot_level(const struct kvm_memory_slot *slot, gfn_t gfn);
+
 /* mmu.c */
 struct tdp_page *tdp_alloc_page(void);
 void tdp_free_page(struct tdp_page *page);
 int tdp_fill_cache(struct kvm_mmu *mmu, unsigned int n);
 
 /* tdp.c; mmu_lock held */
+void mmu_count_leaf(struct kvm *kvm, int level, int by);
 struct tdp_page *tdp_page_of(u64 spte);
 u64 *tdp_find_leaf(struct kvm *kvm, gfn_t gfn, int *level);
 int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, int nx_level, u64 spte);
@@ -108,6 +158,28 @@ void tdp_split_leaf(struct kvm *kvm, u64 *sptep, gfn_t gfn, int level,
 void tdp_yield(struct kvm *kvm, bool *flush);
 void tdp_free_garbage(struct tdp_page *garbage);
 void tdp_free_root(struct kvm *kvm);
+
+/* shadow.c */
+int shadow_load(struct kvm_vcpu *vcpu);
+int shadow_vcpu_create(struct kvm_mmu *mmu);
+void shadow_vcpu_destroy(struct kvm_vcpu *vcpu);
+void shadow_invlpg(struct kvm_vcpu *vcpu, gva_t gva);
+void shadow_flush_guest(struct kvm_vcpu *vcpu);
+
+/* shadow_page.c */
+int kvm_mmu_shadow_init(void);
+void kvm_mmu_shadow_exit(void);
+int shadow_vm_init(struct kvm *kvm);
+void shadow_vm_destroy(struct kvm *kvm);
+struct shadow_slot *shadow_slot_alloc(gfn_t base, gfn_t npages);
+void shadow_slot_free(struct shadow_slot *slot);
+void shadow_zap_slot(struct kvm *kvm, struct shadow_slot *slot, bool tables);
+void shadow_zap_all(struct kvm *kvm);
+void shadow_trim(struct kvm *kvm);
+void shadow_protect_slot(struct kvm *kvm, struct shadow_slot *slot);
+void shadow_protect_frame(struct kvm *kvm, struct shadow_slot *slot, gfn_t gfn);
+bool shadow_unmap_range(struct kvm *kvm, struct kvm_gfn_range *range);
+bool shadow_age_range(struct kvm *kvm, struct kvm_gfn_range *range, bool clear);
 
 /* nx.c */
 bool tdp_nx_on(struct kvm *kvm);
@@ -136,6 +208,7 @@ struct host_page {
 int host_page_get(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		  bool write, struct host_page *hp);
 void host_page_put(struct host_page *hp, bool may_be_written);
+void host_page_poisoned(const struct kvm_memory_slot *slot, gfn_t gfn);
 int host_mapping_level(struct kvm *kvm, unsigned long hva);
 
 /* walk.c: also for tests */
@@ -148,6 +221,39 @@ struct guest_walk {
 	unsigned long cr3;
 };
 
+#define ACC_WRITE	BIT(0)
+#define ACC_USER	BIT(1)
+#define ACC_EXEC	BIT(2)
+#define ACC_ALL		(ACC_WRITE | ACC_USER | ACC_EXEC)
+
+/* an entry of a guest's table, and where it is */
+struct guest_pte {
+	gpa_t addr;
+	u64 pte;
+};
+
+/**
+ * struct guest_walk_result - what a walk has seen
+ * @gpa: of the address
+ * @level: where the walk ended: 1, or that of a large page
+ * @top: where it began
+ * @pte: entries by level
+ * @access: rights that the entries of this level and those above grant together
+ * @dirty: D is set in the last one
+ * @pkey: protection key
+ */
+struct guest_walk_result {
+	gpa_t gpa;
+	int level, top;
+	struct guest_pte pte[TDP_MAX_LEVEL + 1];
+	u8 access[TDP_MAX_LEVEL + 1];
+	bool dirty;
+	u8 pkey;
+};
+
+void kvm_walk_describe(struct kvm_vcpu *vcpu, struct guest_walk *w);
+int kvm_walk_guest(struct kvm_vcpu *vcpu, const struct guest_walk *w, gva_t gva,
+		   u64 access, struct kvm_fault *fault, struct guest_walk_result *res);
 u64 kvm_walk_reserved_bits(const struct guest_walk *w, int level, u64 pte);
 bool kvm_walk_permits(const struct guest_walk *w, u64 access, bool user_page,
 		      bool writable, bool nx, u32 pkey, bool *pk_fault);

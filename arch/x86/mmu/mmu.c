@@ -98,6 +98,10 @@ int kvm_mmu_module_init(void)
 				       SLAB_ACCOUNT, NULL);
 	if (!page_cache)
 		return -ENOMEM;
+	if (kvm_mmu_shadow_init()) {
+		kmem_cache_destroy(page_cache);
+		return -ENOMEM;
+	}
 	kvm_mmu_nx_init();
 	return 0;
 }
@@ -108,13 +112,23 @@ int kvm_mmu_module_init(void)
 void kvm_mmu_module_exit(void)
 {
 	kvm_mmu_nx_exit();
+	kvm_mmu_shadow_exit();
 	kmem_cache_destroy(page_cache);
 }
 
 int kvm_mmu_configure(bool tdp, int root_levels, int max_level,
 		      const struct kvm_tdp_format *format)
 {
-	if (!tdp || root_levels < 4 || root_levels > TDP_MAX_LEVEL ||
+	if (!tdp) {
+		/* entries of shadow tables may have NX, and have no encryption bit */
+		if (!boot_cpu_has(X86_FEATURE_NX) || sme_me_mask)
+			return -EOPNOTSUPP;
+		/* frames that slots may have */
+		tdp_root_levels = 4;
+		tdp_max_page_level = max_level;
+		return 0;
+	}
+	if (root_levels < 4 || root_levels > TDP_MAX_LEVEL ||
 	    max_level < 1 || max_level > 3)
 		return -EOPNOTSUPP;
 	tdp_root_levels = root_levels;
@@ -136,15 +150,21 @@ int kvm_mmu_vm_init(struct kvm *kvm)
 
 	if (!mmu)
 		return -ENOMEM;
-	mmu->root = tdp_alloc_page();
-	if (!mmu->root) {
-		kfree(mmu);
-		return -ENOMEM;
-	}
-	mmu->root->level = tdp_root_levels;
 	kvm->arch.mmu = mmu;
 	tdp_nx_init(kvm);
-	return 0;
+	if (!kvm_be.tdp) {
+		if (!shadow_vm_init(kvm))
+			return 0;
+	} else {
+		mmu->root = tdp_alloc_page();
+		if (mmu->root) {
+			mmu->root->level = tdp_root_levels;
+			return 0;
+		}
+	}
+	kvm->arch.mmu = NULL;
+	kfree(mmu);
+	return -ENOMEM;
 }
 
 /**
@@ -157,7 +177,10 @@ void kvm_mmu_vm_destroy(struct kvm *kvm)
 
 	if (!mmu)
 		return;
-	tdp_free_root(kvm);
+	if (kvm_be.tdp)
+		tdp_free_root(kvm);
+	else
+		shadow_vm_destroy(kvm);
 	kvm->arch.mmu = NULL;
 	kfree(mmu);
 }
@@ -170,8 +193,16 @@ void kvm_mmu_vm_destroy(struct kvm *kvm)
  */
 int kvm_mmu_vcpu_create(struct kvm_vcpu *vcpu)
 {
-	vcpu->arch.mmu = kzalloc(sizeof(*vcpu->arch.mmu), GFP_KERNEL_ACCOUNT);
-	return vcpu->arch.mmu ? 0 : -ENOMEM;
+	struct kvm_mmu *mmu = kzalloc(sizeof(*mmu), GFP_KERNEL_ACCOUNT);
+
+	if (!mmu)
+		return -ENOMEM;
+	if (!kvm_be.tdp && shadow_vcpu_create(mmu)) {
+		kfree(mmu);
+		return -ENOMEM;
+	}
+	vcpu->arch.mmu = mmu;
+	return 0;
 }
 
 /**
@@ -184,7 +215,10 @@ void kvm_mmu_vcpu_destroy(struct kvm_vcpu *vcpu)
 
 	if (!mmu)
 		return;
-	tdp_free_garbage(mmu->cache);
+	if (kvm_be.tdp)
+		tdp_free_garbage(mmu->cache);
+	else
+		shadow_vcpu_destroy(vcpu);
 	vcpu->arch.mmu = NULL;
 	kfree(mmu);
 }
@@ -194,11 +228,14 @@ void kvm_mmu_vcpu_destroy(struct kvm_vcpu *vcpu)
  * @vcpu: the vCPU
  *
  * With nested paging the CPU walks the guest's tables, and only has to forget
- * what it knows of them.
+ * what it knows of them. Shadow tables are others.
  */
 void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)
 {
-	kvm_make_request(KVM_REQ_TLB_FLUSH_GUEST, vcpu);
+	if (kvm_be.tdp)
+		kvm_make_request(KVM_REQ_TLB_FLUSH_GUEST, vcpu);
+	else
+		kvm_mmu_unload(vcpu);
 }
 
 int kvm_mmu_load(struct kvm_vcpu *vcpu)
@@ -207,8 +244,15 @@ int kvm_mmu_load(struct kvm_vcpu *vcpu)
 
 	if (likely(mmu->loaded))
 		return 0;
-	kvm_be_call(load_root)(vcpu, __pa(to_mmu_vm(vcpu->kvm)->root->spt),
-			       tdp_root_levels);
+	if (kvm_be.tdp) {
+		kvm_be_call(load_root)(vcpu, __pa(to_mmu_vm(vcpu->kvm)->root->spt),
+				       tdp_root_levels);
+	} else {
+		int r = shadow_load(vcpu);
+
+		if (r)
+			return r;
+	}
 	mmu->loaded = true;
 	kvm_be_call(flush_tlb)(vcpu, KVM_TLB_ALL, 0);
 	return 0;
@@ -230,7 +274,17 @@ void kvm_mmu_unload(struct kvm_vcpu *vcpu)
  */
 void kvm_mmu_new_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
 {
-	kvm_make_request(KVM_REQ_TLB_FLUSH_GUEST, vcpu);
+	kvm_mmu_reset_context(vcpu);
+}
+
+/**
+ * kvm_mmu_flush_guest() - the guest flushes its TLB; the caller flushes the CPU's
+ * @vcpu: the vCPU, loaded; kvm->srcu is held
+ */
+void kvm_mmu_flush_guest(struct kvm_vcpu *vcpu)
+{
+	if (!kvm_be.tdp)
+		shadow_flush_guest(vcpu);
 }
 
 /**
@@ -241,6 +295,8 @@ void kvm_mmu_new_cr3(struct kvm_vcpu *vcpu, unsigned long cr3)
 void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
 {
 	vcpu->stat.invlpg++;
+	if (!kvm_be.tdp)
+		shadow_invlpg(vcpu, gva);
 	kvm_be_call(flush_tlb)(vcpu, KVM_TLB_GVA, gva);
 }
 
@@ -250,7 +306,7 @@ void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
  * @ioctl: request
  * @arg: number of pages
  *
- * The number limits shadow pages, of which nested paging has none: it is kept
+ * The number limits shadow pages, of which nested paging has none: then it is kept
  * for user space to read back.
  *
  * Return: 0 or the number; -EINVAL when it is too small; -ENOTTY for any other
@@ -263,7 +319,9 @@ long kvm_mmu_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 		if (arg < MIN_NR_MMU_PAGES)
 			return -EINVAL;
 		mutex_lock(&kvm->slots_lock);
-		kvm->arch.nr_mmu_pages_requested = arg;
+		WRITE_ONCE(kvm->arch.nr_mmu_pages_requested, arg);
+		if (!kvm_be.tdp)
+			shadow_trim(kvm);
 		mutex_unlock(&kvm->slots_lock);
 		return 0;
 	case KVM_GET_NR_MMU_PAGES:
@@ -315,7 +373,7 @@ void kvm_mmu_place_apic_page(struct kvm *kvm, gfn_t gfn)
  * @new: slot that comes, or NULL
  * @change: what it is
  *
- * Return: 0, or -EINVAL for frames that no guest can address.
+ * Return: 0; -EINVAL for frames that no guest can address; -ENOMEM.
  */
 int kvm_arch_prepare_slot(struct kvm *kvm, const struct kvm_memory_slot *old,
 			  struct kvm_memory_slot *new, enum kvm_slot_change change)
@@ -325,6 +383,11 @@ int kvm_arch_prepare_slot(struct kvm *kvm, const struct kvm_memory_slot *old,
 
 	if (new && new->base_gfn + new->npages > limit)
 		return -EINVAL;
+	if (new && !new->arch && !kvm_be.tdp) {
+		new->arch = shadow_slot_alloc(new->base_gfn, new->npages);
+		if (!new->arch)
+			return -ENOMEM;
+	}
 	/* each entry from here on lets the CPU log, before any mapping relies on it */
 	if (new && new->dirty_bitmap && !kvm->arch.nr_logged_slots++ &&
 	    tdp_format.cpu_logs_dirty)
@@ -416,6 +479,16 @@ static void split_range(struct kvm *kvm, gfn_t gfn, gfn_t end, bool protect)
 	tdp_free_garbage(stock);
 }
 
+static void commit_shadow(struct kvm *kvm, const struct kvm_memory_slot *old,
+			  const struct kvm_memory_slot *new)
+{
+	/* large pages must go in either case, or may come back */
+	if (new->dirty_bitmap && !old->dirty_bitmap)
+		shadow_protect_slot(kvm, new->arch);
+	else if (!new->dirty_bitmap && old->dirty_bitmap)
+		shadow_zap_slot(kvm, new->arch, false);
+}
+
 /**
  * kvm_arch_commit_slot() - the change is visible
  * @kvm: the VM
@@ -439,6 +512,10 @@ void kvm_arch_commit_slot(struct kvm *kvm, struct kvm_memory_slot *old,
 		WRITE_ONCE(kvm->arch.nr_logged_slots, kvm->arch.nr_logged_slots - 1);
 	if (change != KVM_SLOT_FLAGS)
 		return;
+	if (!kvm_be.tdp) {
+		commit_shadow(kvm, old, new);
+		return;
+	}
 	/* pages that begin as dirty are told of anyway, until they are cleared */
 	if (new->dirty_bitmap && !old->dirty_bitmap && !kvm_log_begins_dirty(kvm))
 		split_range(kvm, new->base_gfn, new->base_gfn + new->npages, true);
@@ -448,11 +525,13 @@ void kvm_arch_commit_slot(struct kvm *kvm, struct kvm_memory_slot *old,
 }
 
 /**
- * kvm_arch_free_slot() - nothing of ours hangs on a slot
+ * kvm_arch_free_slot() - free what hangs on a slot
  * @slot: the slot
  */
 void kvm_arch_free_slot(struct kvm_memory_slot *slot)
 {
+	shadow_slot_free(slot->arch);
+	slot->arch = NULL;
 }
 
 /**
@@ -471,7 +550,10 @@ void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen)
  */
 void kvm_arch_flush_shadow_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
-	zap_and_flush(kvm, slot->base_gfn, slot->base_gfn + slot->npages);
+	if (kvm_be.tdp)
+		zap_and_flush(kvm, slot->base_gfn, slot->base_gfn + slot->npages);
+	else
+		shadow_zap_slot(kvm, slot->arch, true);
 }
 
 /**
@@ -480,7 +562,11 @@ void kvm_arch_flush_shadow_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
  */
 void kvm_arch_flush_shadow_all(struct kvm *kvm)
 {
-	if (to_mmu_vm(kvm))
+	if (!to_mmu_vm(kvm))
+		return;
+	if (!kvm_be.tdp)
+		shadow_zap_all(kvm);
+	else
 		zap_and_flush(kvm, 0, 1ull << (tdp_root_levels * 9));
 }
 
@@ -496,7 +582,7 @@ void kvm_arch_dirty_log_split(struct kvm *kvm, struct kvm_memory_slot *slot,
 {
 	gfn_t first = slot->base_gfn + offset;
 
-	if (READ_ONCE(eager_page_split))
+	if (kvm_be.tdp && READ_ONCE(eager_page_split))
 		split_range(kvm, first, first + pages, false);
 }
 
@@ -512,10 +598,15 @@ void kvm_arch_dirty_log_protect(struct kvm *kvm, struct kvm_memory_slot *slot,
 {
 	while (mask) {
 		gfn_t gfn = slot->base_gfn + offset + __ffs(mask);
+		u64 *sptep;
 		int level;
-		u64 *sptep = tdp_find_leaf(kvm, gfn, &level);
 
 		mask &= mask - 1;
+		if (!kvm_be.tdp) {
+			shadow_protect_frame(kvm, slot->arch, gfn);
+			continue;
+		}
+		sptep = tdp_find_leaf(kvm, gfn, &level);
 		/* a large page loses the right for all of it: it is split by the next write */
 		if (sptep && (READ_ONCE(*sptep) & SPTE_WRITABLE))
 			log_next_write(kvm, sptep, level);
@@ -553,8 +644,11 @@ u32 kvm_arch_dirty_log_entries(void)
 bool kvm_arch_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
 {
 	struct tdp_page *garbage = NULL;
-	bool flush = tdp_zap_range(kvm, range->start, range->end, false, &garbage);
+	bool flush;
 
+	if (!kvm_be.tdp)
+		return shadow_unmap_range(kvm, range);
+	flush = tdp_zap_range(kvm, range->start, range->end, false, &garbage);
 	if (garbage) {
 		kvm_flush_remote_tlbs(kvm);
 		tdp_free_garbage(garbage);
@@ -568,6 +662,8 @@ static bool age_range(struct kvm *kvm, struct kvm_gfn_range *range, bool clear)
 	gfn_t gfn = range->start;
 	bool young = false;
 
+	if (!kvm_be.tdp)
+		return shadow_age_range(kvm, range, clear);
 	while (gfn < range->end) {
 		int level;
 		u64 *sptep = tdp_find_leaf(kvm, gfn, &level);

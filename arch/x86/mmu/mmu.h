@@ -14,6 +14,22 @@
 struct kvm_fault;
 struct kvm_exit;
 
+/**
+ * kvm_shadow_cr4() - CR4 that a guest runs with when shadow tables are walked
+ * @cr0: the guest's CR0
+ * @cr4: the guest's CR4
+ *
+ * The tables have PAE's form, or long mode's; they are not tagged; and without paging they
+ * are a user's, while the guest is not.
+ */
+static inline unsigned long kvm_shadow_cr4(unsigned long cr0, unsigned long cr4)
+{
+	cr4 = (cr4 | X86_CR4_PAE) & ~X86_CR4_PCIDE;
+	if (!(cr0 & X86_CR0_PG))
+		cr4 &= ~(X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE | X86_CR4_LA57);
+	return cr4;
+}
+
 /* module and backend set-up */
 int kvm_mmu_module_init(void);
 void kvm_mmu_module_exit(void);
@@ -41,11 +57,11 @@ struct kvm_tdp_format {
 
 /**
  * kvm_mmu_configure() - tell the MMU what the backend's hardware walks
- * @tdp: nested paging is on (shadow paging is not implemented yet: false is refused)
+ * @tdp: nested paging is on; else shadow paging is
  * @root_levels: levels of the nested table (4 or 5)
  * @max_level: largest page: 1 4 KiB, 2 2 MiB, 3 1 GiB
- * @format: of its entries; copied
- * Return: 0 or -EOPNOTSUPP
+ * @format: of nested entries; copied; NULL with shadow paging
+ * Return: 0 or -EOPNOTSUPP: the CPU has not what shadow paging needs
  */
 int kvm_mmu_configure(bool tdp, int root_levels, int max_level,
 		      const struct kvm_tdp_format *format);
@@ -68,6 +84,8 @@ enum kvm_pf_result {
 	KVM_PF_RETRY,	/* mapped, or raced: re-enter */
 	KVM_PF_MMIO,	/* nothing is there */
 	KVM_PF_EMULATE,	/* a write to read-only memory */
+	KVM_PF_TABLE,	/* shadow paging: a write to a table of the guest's: emulate, or unprotect */
+	KVM_PF_GUEST,	/* likewise: the guest's tables do not allow it */
 };
 
 /**
@@ -79,6 +97,14 @@ enum kvm_pf_result {
  * Return: enum kvm_pf_result, or -errno (-EFAULT: no host memory there; user space is told)
  */
 int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code);
+
+int kvm_mmu_shadow_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code, gpa_t *gpa,
+			 struct kvm_fault *fault);
+/* memory was written on the guest's behalf */
+void kvm_mmu_guest_wrote(struct kvm *kvm, gpa_t gpa, unsigned int len);
+bool kvm_mmu_unprotect(struct kvm *kvm, gfn_t gfn);
+/* the guest flushes its TLB: before the backend does */
+void kvm_mmu_flush_guest(struct kvm_vcpu *vcpu);
 
 /**
  * kvm_mmu_gva_to_gpa() - walk the guest's page tables in its current mode

@@ -25,7 +25,13 @@ struct tdp_page *tdp_page_of(u64 spte)
 						PAGE_SHIFT));
 }
 
-static void count_leaf(struct kvm *kvm, int level, int by)
+/**
+ * mmu_count_leaf() - count leaves that come or go
+ * @kvm: the VM; mmu_lock held
+ * @level: of the leaf
+ * @by: how many
+ */
+void mmu_count_leaf(struct kvm *kvm, int level, int by)
 {
 	u64 *stat = level == 1 ? &kvm->stat.pages_4k :
 		    level == 2 ? &kvm->stat.pages_2m : &kvm->stat.pages_1g;
@@ -53,9 +59,9 @@ bool tdp_set_entry(struct kvm *kvm, u64 *sptep, u64 old, u64 new, int level)
 			return false;
 	}
 	if (!spte_present(old) && spte_present(new) && spte_leaf(new, level))
-		count_leaf(kvm, level, 1);
+		mmu_count_leaf(kvm, level, 1);
 	else if (spte_present(old) && spte_leaf(old, level) && !spte_present(new))
-		count_leaf(kvm, level, -1);
+		mmu_count_leaf(kvm, level, -1);
 	return true;
 }
 
@@ -214,8 +220,8 @@ void tdp_split_leaf(struct kvm *kvm, u64 *sptep, gfn_t gfn, int level,
 		table->spt[i] = spte + i * size;
 	/* what the CPU notes in the old entry meanwhile is in the new ones already, or @clear */
 	xchg(sptep, table_entry(table));
-	count_leaf(kvm, level, -1);
-	count_leaf(kvm, level - 1, TDP_ENTRIES);
+	mmu_count_leaf(kvm, level, -1);
+	mmu_count_leaf(kvm, level - 1, TDP_ENTRIES);
 }
 
 static u64 clear_entry(u64 *sptep)
@@ -237,7 +243,7 @@ static void unlink_table(struct kvm *kvm, struct tdp_page *page,
 			continue;
 		spte = clear_entry(&page->spt[i]);
 		if (spte_leaf(spte, page->level))
-			count_leaf(kvm, page->level, -1);
+			mmu_count_leaf(kvm, page->level, -1);
 		else
 			unlink_table(kvm, tdp_page_of(spte), garbage);
 	}
@@ -261,7 +267,7 @@ static bool zap_in_table(struct kvm *kvm, struct tdp_page *page, gfn_t start,
 			if (spte_leaf(spte, page->level)) {
 				/* also a large page that is hit in part */
 				clear_entry(sptep);
-				count_leaf(kvm, page->level, -1);
+				mmu_count_leaf(kvm, page->level, -1);
 				flush = true;
 			} else if (gfn >= start && gfn + size <= end) {
 				clear_entry(sptep);

@@ -24,7 +24,12 @@
 #define PTE_NX		BIT_ULL(63)
 #define PTE_ADDR	GENMASK_ULL(51, 12)
 
-static void describe(struct kvm_vcpu *vcpu, struct guest_walk *w)
+/**
+ * kvm_walk_describe() - how a guest pages now
+ * @vcpu: the vCPU, loaded
+ * @w: filled
+ */
+void kvm_walk_describe(struct kvm_vcpu *vcpu, struct guest_walk *w)
 {
 	unsigned long cr4 = kvm_read_cr4(vcpu);
 
@@ -197,19 +202,14 @@ static int read_entry(struct kvm *kvm, gpa_t gpa, unsigned int size, u64 *pte)
 	return 0;
 }
 
-struct pte_seen {
-	gpa_t addr;
-	u64 pte;
-};
-
 /* Set A (and D in the leaf); false when an entry has changed meanwhile. */
 static int set_ad_bits(struct kvm_vcpu *vcpu, const struct guest_walk *w,
-		       struct pte_seen *seen, int from, int to, bool write)
+		       struct guest_pte *seen, int from, int to, bool write)
 {
 	int level, r;
 
 	for (level = from; level >= to; level--) {
-		struct pte_seen *s = &seen[level];
+		struct guest_pte *s = &seen[level];
 		u64 new = s->pte | PTE_A;
 
 		/* PAE's page directory pointers have none */
@@ -245,14 +245,47 @@ static gpa_t leaf_address(const struct guest_walk *w, int level, u64 pte, gva_t 
 	return gpa | (gva & mask);
 }
 
+/* PAE's page directory pointers are loaded with CR3; where CR3 is the CPU's own, look. */
+static int read_pdpte(struct kvm_vcpu *vcpu, gpa_t addr, unsigned int i, u64 *pte)
+{
+	if (kvm_be.tdp)
+		return read_entry(vcpu->kvm, addr, 8, pte);
+	*pte = vcpu->arch.pdptrs[i];
+	return 0;
+}
+
+/* What shadow paging wants to know beside the address. */
+static void tell(struct guest_walk_result *res, const struct guest_walk *w,
+		 const struct guest_pte *seen, int top, int level)
+{
+	u8 access = ACC_ALL;
+	int l;
+
+	res->level = level;
+	res->top = top;
+	for (l = top; l >= level; l--) {
+		u64 pte = seen[l].pte;
+
+		res->pte[l] = seen[l];
+		if (l != 3 || w->lma) {
+			access &= ~((pte & PTE_W ? 0 : ACC_WRITE) | (pte & PTE_U ? 0 : ACC_USER) |
+					    (wide(w) && w->nx && (pte & PTE_NX) ? ACC_EXEC : 0));
+		}
+		res->access[l] = access;
+	}
+	res->dirty = seen[level].pte & PTE_D;
+	res->pkey = w->lma ? seen[level].pte >> 59 & 0xf : 0;
+}
+
 /* The walk; -EAGAIN when it must begin again. */
 static int walk(struct kvm_vcpu *vcpu, const struct guest_walk *w, gva_t gva,
-		u64 access, struct kvm_fault *fault, gpa_t *out)
+		u64 access, struct kvm_fault *fault, gpa_t *out,
+		struct guest_walk_result *res)
 {
 	int top = top_level(w), level, bits = wide(w) ? 9 : 10;
 	u64 pte = 0, all = ~0ull, forbid = 0, rsvd;
 	unsigned int size = wide(w) ? 8 : 4;
-	struct pte_seen seen[6];
+	struct guest_pte seen[TDP_MAX_LEVEL + 1];
 	bool pk_fault;
 	gpa_t table;
 	int r;
@@ -271,7 +304,9 @@ static int walk(struct kvm_vcpu *vcpu, const struct guest_walk *w, gva_t gva,
 		if (level == 3 && !w->lma)
 			index = gva >> 30 & 3;
 		seen[level].addr = table + index * size;
-		if (read_entry(vcpu->kvm, seen[level].addr, size, &pte)) {
+		if (unlikely(level == 3 && !w->lma) ?
+		    read_pdpte(vcpu, seen[level].addr, index, &pte) :
+		    read_entry(vcpu->kvm, seen[level].addr, size, &pte)) {
 			/* the CPU would read all ones from nowhere */
 			set_fault(w, fault, gva, access, 0);
 			return -EFAULT;
@@ -309,7 +344,26 @@ static int walk(struct kvm_vcpu *vcpu, const struct guest_walk *w, gva_t gva,
 	}
 	/* tables in read-only memory: the CPU could not set them either */
 	*out = leaf_address(w, level, pte, gva);
+	if (res)
+		tell(res, w, seen, top, level);
 	return 0;
+}
+
+/**
+ * kvm_walk_guest() - walk the guest's page tables, and say what was seen
+ * @vcpu: the vCPU; it has paging on
+ * @w: from kvm_walk_describe()
+ * @gva: linear address
+ * @access: as for kvm_mmu_gva_to_gpa()
+ * @fault: filled with the #PF on failure
+ * @res: filled on success
+ *
+ * Return: 0; -EFAULT with @fault; -EAGAIN when the tables changed meanwhile.
+ */
+int kvm_walk_guest(struct kvm_vcpu *vcpu, const struct guest_walk *w, gva_t gva,
+		   u64 access, struct kvm_fault *fault, struct guest_walk_result *res)
+{
+	return walk(vcpu, w, gva, access, fault, &res->gpa, res);
 }
 
 gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access,
@@ -321,11 +375,11 @@ gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access,
 
 	if (!is_paging(vcpu))
 		return gva;
-	describe(vcpu, &w);
+	kvm_walk_describe(vcpu, &w);
 	if (!w.lma)
 		gva &= 0xffffffff;
 	do {
-		r = walk(vcpu, &w, gva, access, fault, &gpa);
+		r = walk(vcpu, &w, gva, access, fault, &gpa, NULL);
 	} while (r == -EAGAIN && --tries);
 	return r ? KVM_INVALID_GPA : gpa;
 }
@@ -336,7 +390,7 @@ bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
 	u64 pdpte[4];
 	int i;
 
-	describe(vcpu, &w);
+	kvm_walk_describe(vcpu, &w);
 	w.lma = false;
 	w.pae = true;
 	if (kvm_read_guest(vcpu->kvm, cr3 & 0xffffffe0ul, pdpte, sizeof(pdpte)))

@@ -103,7 +103,7 @@ static void svm_load_state(struct svm_vcpu *svm)
 
 	if (vcpu->arch.regs_dirty & BIT(VCPU_REG_RFLAGS))
 		save->rflags = vcpu->arch.regs[VCPU_REG_RFLAGS];
-	if ((vcpu->arch.regs_dirty & BIT(VCPU_REG_CR3)) &&
+	if ((vcpu->arch.regs_dirty & BIT(VCPU_REG_CR3)) && svm_feat.npt &&
 	    save->cr3 != vcpu->arch.regs[VCPU_REG_CR3]) {
 		save->cr3 = vcpu->arch.regs[VCPU_REG_CR3];
 		svm_mark_dirty(svm, SVM_CLEAN_CR);

@@ -4,8 +4,7 @@
  * operations that common code calls.
  *
  * AMD APM vol. 2, 15.4 (is SVM there, has the firmware disabled it), vol. 3,
- * appendix E.4.9 (CPUID 8000_000A). Nested paging is required: shadow paging is
- * not there yet, so npt=0 is refused rather than ignored.
+ * appendix E.4.9 (CPUID 8000_000A).
  */
 #include <linux/cc_platform.h>
 #include <linux/gfp.h>
@@ -36,7 +35,7 @@
 
 static bool npt = true;
 module_param(npt, bool, 0444);
-MODULE_PARM_DESC(npt, "Nested paging (default: on; shadow paging is not implemented, off is refused)");
+MODULE_PARM_DESC(npt, "Nested paging (default: on; off or without: shadow paging)");
 
 static bool nrips = true;
 module_param(nrips, bool, 0444);
@@ -163,8 +162,11 @@ static int __init svm_check_support(void)
 
 static void __init svm_detect_features(void)
 {
-	u32 edx = cpuid_edx(SVM_CPUID_FUNC), used = SVM_CPUID_NP;
+	u32 edx = cpuid_edx(SVM_CPUID_FUNC), used = 0;
 
+	/* what the parameter then says is what is used */
+	npt = npt && (edx & SVM_CPUID_NP);
+	svm_feat.npt = npt;
 	svm_feat.nrips = nrips && (edx & SVM_CPUID_NRIPS);
 	svm_feat.decode_assists = edx & SVM_CPUID_DECODE;
 	svm_feat.flush_by_asid = edx & SVM_CPUID_FLUSH_ASID;
@@ -186,6 +188,7 @@ static void __init svm_detect_features(void)
 		kvm_cpuid_set_cap(X86_FEATURE_VIRT_SSBD);
 
 	/* what must be there on every other CPU, too */
+	used |= svm_feat.npt ? SVM_CPUID_NP : 0;
 	used |= svm_feat.nrips ? SVM_CPUID_NRIPS : 0;
 	used |= svm_feat.decode_assists ? SVM_CPUID_DECODE : 0;
 	used |= svm_feat.flush_by_asid ? SVM_CPUID_FLUSH_ASID : 0;
@@ -206,19 +209,13 @@ static int __init svm_configure_mmu(void)
 	};
 	int r;
 
-	if (!npt) {
-		pr_err(pr_prefix "npt=0 needs shadow paging, which is not implemented\n");
-		return -EOPNOTSUPP;
-	}
-	if (!(cpuid_edx(SVM_CPUID_FUNC) & SVM_CPUID_NP)) {
-		pr_err(pr_prefix "this CPU has no nested paging, and shadow paging is not implemented\n");
-		return -EOPNOTSUPP;
-	}
 	/* nested tables have the form of the host's own */
 	format.ram = __sme_set(0);
-	r = kvm_mmu_configure(true, pgtable_l5_enabled() ? 5 : 4,
+	r = kvm_mmu_configure(npt, pgtable_l5_enabled() ? 5 : 4,
 			      boot_cpu_has(X86_FEATURE_GBPAGES) ? 3 : 2, &format);
-	if (r)
+	if (r && !npt)
+		pr_err(pr_prefix "shadow paging needs NX, and no memory encryption\n");
+	else if (r)
 		pr_err(pr_prefix "the memory manager refuses the configuration (%d)\n",
 		       r);
 	return r;
@@ -245,7 +242,7 @@ static int __init svm_init(void)
 	if (r)
 		goto out;
 
-	svm_ops.tdp = true;
+	svm_ops.tdp = svm_feat.npt;
 	svm_ops.virtual_spec_ctrl = svm_feat.v_spec_ctrl;
 	svm_ops.has_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) ||
 			      boot_cpu_has(X86_FEATURE_RDPID);

@@ -103,6 +103,7 @@ struct svm_vcpu {
 	u16 saved_ldt;
 
 	unsigned long guest_cr0;	/* as set_cr0() got it */
+	unsigned long guest_cr4;	/* likewise */
 	hpa_t root;
 	u8 entry_tpr;
 	unsigned long entry_dr6;	/* DR6 that the last entry began with */
@@ -179,6 +180,7 @@ static inline void svm_set_intercept(struct svm_vcpu *svm, unsigned int bit,
 
 /* what this module was loaded with and what the CPU has; constant after init */
 struct svm_features {
+	bool npt;
 	bool nrips;
 	bool decode_assists;
 	bool flush_by_asid;

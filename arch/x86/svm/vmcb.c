@@ -51,7 +51,7 @@ static void update_cpuid_intercepts(struct svm_vcpu *svm)
 			  !guest_has(vcpu, X86_FEATURE_RDTSCP));
 	svm_set_intercept(svm, INTERCEPT_INVPCID,
 			  boot_cpu_has(X86_FEATURE_INVPCID) &&
-			  !guest_has(vcpu, X86_FEATURE_INVPCID));
+			  (!svm_feat.npt || !guest_has(vcpu, X86_FEATURE_INVPCID)));
 }
 
 /**
@@ -98,7 +98,11 @@ void svm_init_control(struct svm_vcpu *svm)
 	c->iopm_base_pa = __sme_set(page_to_phys(svm_iopm));
 	c->msrpm_base_pa = __sme_set(__pa(svm->msrpm));
 	c->int_ctl = V_INTR_MASKING_MASK;
-	*svm_vmcb_u64(svm->vmcb, SVM_VMCB_NP_CTL) = SVM_NP_ENABLE;
+	*svm_vmcb_u64(svm->vmcb, SVM_VMCB_NP_CTL) = svm_feat.npt ? SVM_NP_ENABLE : 0;
+	/* whatever changes translations must be seen where they are ours */
+	svm_set_intercept(svm, INTERCEPT_CR3_READ, !svm_feat.npt);
+	svm_set_intercept(svm, INTERCEPT_CR3_WRITE, !svm_feat.npt);
+	svm_set_intercept(svm, INTERCEPT_INVLPG, !svm_feat.npt);
 	c->clean = 0;
 	update_cpuid_intercepts(svm);
 	svm_update_intercepts(svm->vcpu);
@@ -123,7 +127,7 @@ void svm_vmcb_undefined(struct svm_vcpu *svm)
 	c->exit_int_info = 0;
 	c->tlb_ctl = TLB_CONTROL_DO_NOTHING;
 	c->tsc_offset = svm->vcpu->arch.tsc_offset;
-	c->nested_cr3 = __sme_set(svm->root);
+	svm_load_root(svm->vcpu, svm->root, 0);
 	*svm_vmcb_u64(svm->vmcb, SVM_VMCB_VIRT_EXT) = 0;
 	svm->asid_generation = 0;
 }
@@ -238,7 +242,9 @@ void svm_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg)
 		vcpu->arch.regs[reg] = svm->guest_cr0;
 		break;
 	case VCPU_REG_CR3:
-		vcpu->arch.regs[reg] = svm->vmcb->save.cr3;
+		/* without nested paging likewise */
+		if (svm_feat.npt)
+			vcpu->arch.regs[reg] = svm->vmcb->save.cr3;
 		break;
 	default:
 		/* the rest is brought at each exit */
@@ -387,6 +393,11 @@ void svm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 	unsigned long hw = cr0;
 
 	svm->guest_cr0 = cr0;
+	if (!svm_feat.npt) {
+		/* shadow tables are always walked, and some entries must not be written */
+		hw |= X86_CR0_PG | X86_CR0_WP;
+		svm_set_cr4(vcpu, svm->guest_cr4);
+	}
 	/* a guest that runs uncached, as firmware does, would be far too slow */
 	if (kvm_quirk(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED))
 		hw &= ~(X86_CR0_CD | X86_CR0_NW);
@@ -406,6 +417,9 @@ void svm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 	struct svm_vcpu *svm = to_svm(vcpu);
 	unsigned long hw = cr4;
 
+	svm->guest_cr4 = cr4;
+	if (!svm_feat.npt)
+		hw = kvm_shadow_cr4(svm->guest_cr0, cr4);
 	/* a machine check must reach the host, not shut the CPU down */
 	hw |= __read_cr4() & X86_CR4_MCE;
 	svm->vmcb->save.cr4 = hw;
@@ -429,22 +443,29 @@ void svm_set_efer(struct kvm_vcpu *vcpu, u64 efer)
 	 */
 	if (!(efer & EFER_LMA))
 		efer &= ~(u64)EFER_LME;
+	if (!svm_feat.npt)
+		efer |= EFER_NX;
 	/* VMRUN insists on SVME */
 	svm->vmcb->save.efer = efer | EFER_SVME;
 	svm_mark_dirty(svm, SVM_CLEAN_CR);
 }
 
 /**
- * svm_load_root() - use a nested page table
+ * svm_load_root() - use a nested page table, or shadow tables
  * @vcpu: the vCPU
  * @root: physical address of its root
- * @level: levels; the same as the host's own
+ * @level: levels; nested: the same as the host's own, shadow: the guest's mode
  */
 void svm_load_root(struct kvm_vcpu *vcpu, hpa_t root, int level)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
 	svm->root = root;
+	if (!svm_feat.npt) {
+		svm->vmcb->save.cr3 = root;
+		svm_mark_dirty(svm, SVM_CLEAN_CR);
+		return;
+	}
 	svm->vmcb->control.nested_cr3 = __sme_set(root);
 	svm_mark_dirty(svm, SVM_CLEAN_NPT);
 }

@@ -38,8 +38,7 @@ static bool has_all(u32 value, u32 bits)
 			 CPU_BASED_UNCOND_IO_EXITING | CPU_BASED_USE_MSR_BITMAPS |	\
 			 CPU_BASED_MONITOR_EXITING | CPU_BASED_CR8_LOAD_EXITING |	\
 			 CPU_BASED_CR8_STORE_EXITING | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
-#define CPU2_NEEDED	SECONDARY_EXEC_ENABLE_EPT
-#define CPU2_WANTED	(CPU2_NEEDED | SECONDARY_EXEC_UNRESTRICTED_GUEST |	\
+#define CPU2_WANTED	(SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_UNRESTRICTED_GUEST |	\
 			 SECONDARY_EXEC_ENABLE_RDTSCP | SECONDARY_EXEC_ENABLE_VPID | \
 			 SECONDARY_EXEC_WBINVD_EXITING | SECONDARY_EXEC_PAUSE_LOOP_EXITING | \
 			 SECONDARY_EXEC_ENABLE_INVPCID | VMX_CPU2_XSAVES |	\
@@ -50,6 +49,13 @@ static bool has_all(u32 value, u32 bits)
 #define EXIT_WANTED	(EXIT_NEEDED | VM_EXIT_LOAD_IA32_PAT | VM_EXIT_LOAD_IA32_EFER)
 #define ENTRY_NEEDED	VM_ENTRY_LOAD_DEBUG_CONTROLS
 #define ENTRY_WANTED	(ENTRY_NEEDED | VM_ENTRY_LOAD_IA32_PAT | VM_ENTRY_LOAD_IA32_EFER)
+
+/* Tables in write-back memory, four levels, and a way to flush. */
+static bool ept_usable(u64 ept)
+{
+	return (ept & VMX_EPTP_WB_BIT) && (ept & VMX_EPT_PAGE_WALK_4_BIT) &&
+	       (ept & VMX_EPT_INVEPT_BIT) && (ept & VMX_EPT_EXTENT_GLOBAL_BIT);
+}
 
 /**
  * vmx_read_caps() - read this CPU's capabilities and choose
@@ -78,12 +84,18 @@ int vmx_read_caps(struct vmx_caps *caps)
 			   CPU_NEEDED | CPU_BASED_TPR_SHADOW, hide[1]);
 	if (!has_all(caps->pin, PIN_NEEDED) || !has_all(caps->cpu, CPU_NEEDED))
 		return -EIO;
-	/* with nested paging CR3 is the guest's own; old CPUs insist on the exits */
-	if (caps->cpu & (CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING))
-		return -EIO;
 	caps->cpu2 = choose(MSR_IA32_VMX_PROCBASED_CTLS2, CPU2_WANTED, hide[2]);
-	if (!has_all(caps->cpu2, CPU2_NEEDED))
-		return -EIO;
+	if (caps->cpu2 & (SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID))
+		rdmsrq(MSR_IA32_VMX_EPT_VPID_CAP, ept);
+	/* with EPT CR3 is the guest's own, which the oldest CPUs do not let it be */
+	if (!vmx_want_ept || !ept_usable(ept) ||
+	    caps->cpu & (CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING))
+		caps->cpu2 &= ~SECONDARY_EXEC_ENABLE_EPT;
+	/* what needs EPT goes with it */
+	if (!(caps->cpu2 & SECONDARY_EXEC_ENABLE_EPT)) {
+		caps->cpu2 &= ~(SECONDARY_EXEC_UNRESTRICTED_GUEST | SECONDARY_EXEC_ENABLE_PML);
+		ept &= ~(u64)U32_MAX;
+	}
 	caps->exit = choose(true_ctls ? MSR_IA32_VMX_TRUE_EXIT_CTLS : MSR_IA32_VMX_EXIT_CTLS,
 			    EXIT_WANTED, hide[3]);
 	caps->entry = choose(true_ctls ? MSR_IA32_VMX_TRUE_ENTRY_CTLS : MSR_IA32_VMX_ENTRY_CTLS,
@@ -102,11 +114,6 @@ int vmx_read_caps(struct vmx_caps *caps)
 
 	rdmsrq(MSR_IA32_VMX_CR0_FIXED0, caps->cr0_fixed0);
 	rdmsrq(MSR_IA32_VMX_CR4_FIXED0, caps->cr4_fixed0);
-	rdmsrq(MSR_IA32_VMX_EPT_VPID_CAP, ept);
-	/* tables in write-back memory, four levels, and a way to flush */
-	if (!(ept & VMX_EPTP_WB_BIT) || !(ept & VMX_EPT_PAGE_WALK_4_BIT) ||
-	    !(ept & VMX_EPT_INVEPT_BIT) || !(ept & VMX_EPT_EXTENT_GLOBAL_BIT))
-		return -EIO;
 	caps->invept_context = ept & VMX_EPT_EXTENT_CONTEXT_BIT;
 	caps->ept_ad = ept & VMX_EPT_AD_BIT;
 	caps->ept_5level = ept & VMX_EPT_PAGE_WALK_5_BIT;
@@ -153,12 +160,7 @@ int vmx_check_support(void)
 	if (rdmsrq_safe(MSR_IA32_VMX_BASIC, &basic) ||
 	    rdmsrq_safe(MSR_IA32_VMX_PINBASED_CTLS, &pin) ||
 	    rdmsrq_safe(MSR_IA32_VMX_PROCBASED_CTLS2, &cpu2)) {
-		pr_err(pr_prefix "this CPU's VMX has no secondary controls, which EPT needs\n");
-		return -EOPNOTSUPP;
-	}
-	cpu2 >>= 32;
-	if (!(cpu2 & SECONDARY_EXEC_ENABLE_EPT)) {
-		pr_err(pr_prefix "this CPU has no EPT, and shadow paging is not implemented\n");
+		pr_err(pr_prefix "this CPU's VMX has no secondary controls\n");
 		return -EOPNOTSUPP;
 	}
 	if (vmx_read_caps(&vmx_caps)) {

@@ -184,7 +184,8 @@ int vmx_enable_cpu(void)
 	if (r)
 		return r;
 	/* of whoever was here before, or of us before a suspend */
-	ept_invalidate(VMX_EPT_EXTENT_GLOBAL, 0);
+	if (vmx_feat.ept)
+		ept_invalidate(VMX_EPT_EXTENT_GLOBAL, 0);
 	if (vmx_feat.vpid)
 		vpid_invalidate(VMX_VPID_EXTENT_ALL_CONTEXT, 0, 0);
 	vc->current_vmcs = NULL;
@@ -334,7 +335,7 @@ void vmx_flush_tlb(struct kvm_vcpu *vcpu, enum kvm_tlb_scope scope, gva_t gva)
  */
 void vmx_flush_now(struct vmx_vcpu *v)
 {
-	if (v->flush_all) {
+	if (v->flush_all && vmx_feat.ept) {
 		if (vmx_caps.invept_context)
 			ept_invalidate(VMX_EPT_EXTENT_CONTEXT, v->eptp);
 		else

@@ -86,12 +86,12 @@ static void load_state(struct vmx_vcpu *v)
 		vmcs_write(GUEST_RIP, r[VCPU_REG_RIP]);
 	if (dirty & BIT(VCPU_REG_RFLAGS))
 		write_rflags(v, r[VCPU_REG_RFLAGS]);
-	if (dirty & BIT(VCPU_REG_CR3))
+	if ((dirty & BIT(VCPU_REG_CR3)) && vmx_feat.ept)
 		vmcs_write(GUEST_CR3, unlikely(vmx_cr3_is_ours(v)) ?
 			   vcpu->kvm->arch.identity_map_addr : r[VCPU_REG_CR3]);
 	vcpu->arch.regs_dirty = 0;
 
-	if (unlikely(vcpu->arch.pdptrs_dirty)) {
+	if (unlikely(vcpu->arch.pdptrs_dirty) && vmx_feat.ept) {
 		/* only used by PAE paging; the CPU loads them itself at the guest's MOV CR3 */
 		vmcs_write(GUEST_PDPTR0, vcpu->arch.pdptrs[0]);
 		vmcs_write(GUEST_PDPTR1, vcpu->arch.pdptrs[1]);

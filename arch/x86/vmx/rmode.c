@@ -210,7 +210,8 @@ void vmx_rmode_set_cr0(struct vmx_vcpu *v, unsigned long cr0)
 		leave_vm86(v);
 	v->check_state = true;
 	v->guest_cr0 = cr0;
-	vmx_set_cpu_ctl(v, CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING, !paging);
+	vmx_set_cpu_ctl(v, CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING,
+			!paging || !vmx_feat.ept);
 	vmcs_write(CR0_GUEST_HOST_MASK, ~vmx_cr0_owned(v));
 	vmcs_write(CR4_GUEST_HOST_MASK, ~vmx_cr4_owned(v));
 	vmx_set_cr4(vcpu, cr4);
@@ -223,11 +224,15 @@ void vmx_rmode_set_cr0(struct vmx_vcpu *v, unsigned long cr0)
  */
 unsigned long vmx_rmode_hw_cr4(struct vmx_vcpu *v, unsigned long cr4)
 {
+	if (!vmx_feat.ept)
+		cr4 = kvm_shadow_cr4(v->guest_cr0, cr4);
 	if (v->guest_cr0 & X86_CR0_PG)
 		return cr4;
 	/* the identity map has 4 MiB pages that user code may use */
-	cr4 &= ~(X86_CR4_PAE | X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE);
-	cr4 |= X86_CR4_PSE;
+	if (vmx_feat.ept) {
+		cr4 &= ~(X86_CR4_PAE | X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE);
+		cr4 |= X86_CR4_PSE;
+	}
 	/* what virtual-8086 mode would obey, being of CPL 3, and real mode does not */
 	if (!(v->guest_cr0 & X86_CR0_PE))
 		cr4 &= ~(X86_CR4_VME | X86_CR4_TSD | X86_CR4_UMIP);

@@ -77,6 +77,14 @@ static u32 cpu2_controls(struct vmx_vcpu *v)
 	return ctl;
 }
 
+/* Bits of CR4 that the guest changes by itself. A change of PGE flushes, which must be seen. */
+static unsigned long cr4_owned(struct kvm_vcpu *vcpu)
+{
+	unsigned long bits = VMX_CR4_GUEST_OWNED & ~vcpu->arch.cpuid.cr4_reserved_bits;
+
+	return vmx_feat.ept ? bits : bits & ~X86_CR4_PGE;
+}
+
 /**
  * vmx_update_config() - the guest's CPUID or the MSR filter changed
  * @vcpu: the vCPU, loaded
@@ -88,7 +96,7 @@ void vmx_update_config(struct kvm_vcpu *vcpu)
 
 	v->cpu2_ctl = cpu2_controls(v);
 	vmcs_write(SECONDARY_VM_EXEC_CONTROL, v->cpu2_ctl);
-	v->cr4_owned = VMX_CR4_GUEST_OWNED & ~vcpu->arch.cpuid.cr4_reserved_bits;
+	v->cr4_owned = cr4_owned(vcpu);
 	vmcs_write(CR4_GUEST_HOST_MASK, ~vmx_cr4_owned(v));
 	vmx_set_cr4(vcpu, cr4);
 	vmx_update_msr_map(vcpu);
@@ -97,7 +105,12 @@ void vmx_update_config(struct kvm_vcpu *vcpu)
 static u32 cpu_controls(struct vmx_vcpu *v)
 {
 	struct kvm *kvm = v->vcpu->kvm;
-	u32 ctl = vmx_caps.cpu & ~CPU_BASED_INVLPG_EXITING;
+	u32 ctl = vmx_caps.cpu;
+
+	if (vmx_feat.ept)
+		ctl &= ~CPU_BASED_INVLPG_EXITING;
+	else
+		ctl |= CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING;
 
 	/* with a virtual TPR that the CPU keeps, CR8 needs no exits */
 	if (vmx_feat.tpr_shadow && kvm_lapic_in_kernel(v->vcpu))
@@ -182,7 +195,7 @@ static void init_vmcs(struct vmx_vcpu *v)
 	}
 
 	vmcs_write(CR0_GUEST_HOST_MASK, ~vmx_cr0_owned(v));
-	v->cr4_owned = VMX_CR4_GUEST_OWNED & ~v->vcpu->arch.cpuid.cr4_reserved_bits;
+	v->cr4_owned = cr4_owned(v->vcpu);
 	vmcs_write(CR4_GUEST_HOST_MASK, ~vmx_cr4_owned(v));
 	vmcs_write(GUEST_IA32_DEBUGCTL, 0);
 	if (vmx_feat.pat_switch) {
@@ -204,7 +217,7 @@ int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *v;
 
-	if (!vmx_feat.unrestricted) {
+	if (vmx_feat.ept && !vmx_feat.unrestricted) {
 		int r = kvm_alloc_identity_map(vcpu->kvm);
 
 		if (r)
@@ -409,6 +422,9 @@ void vmx_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 	if (kvm_quirk(vcpu->kvm, KVM_X86_QUIRK_CD_NW_CLEARED))
 		hw &= ~(X86_CR0_CD | X86_CR0_NW);
 	hw |= vmx_caps.cr0_fixed0;
+	/* some entries of shadow tables must not be written by anybody */
+	if (!vmx_feat.ept)
+		hw |= X86_CR0_WP;
 	if (vmx_feat.unrestricted)
 		hw = (hw & ~(X86_CR0_PE | X86_CR0_PG)) | (cr0 & (X86_CR0_PE | X86_CR0_PG));
 	else if (!(cr0 & X86_CR0_PE))
@@ -468,6 +484,8 @@ void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer)
 		v->entry_ctl = ctl;
 		vmcs_write(VM_ENTRY_CONTROLS, ctl);
 	}
+	if (!vmx_feat.ept)
+		efer |= EFER_NX;
 	/* where the CPU always pages, LMA and LME are one */
 	if (!vmx_feat.unrestricted) {
 		v->check_state = true;
@@ -485,7 +503,7 @@ void vmx_set_efer(struct kvm_vcpu *vcpu, u64 efer)
 }
 
 /**
- * vmx_load_root() - use an EPT
+ * vmx_load_root() - use an EPT, or shadow tables
  * @vcpu: the vCPU, loaded
  * @root: physical address of its root
  * @level: levels
@@ -494,6 +512,10 @@ void vmx_load_root(struct kvm_vcpu *vcpu, hpa_t root, int level)
 {
 	struct vmx_vcpu *v = to_vmx(vcpu);
 
+	if (!vmx_feat.ept) {
+		vmcs_write(GUEST_CR3, root);
+		return;
+	}
 	v->eptp = root | VMX_EPTP_MT_WB | (level == 5 ? VMX_EPTP_PWL_5 : VMX_EPTP_PWL_4);
 	if (vmx_feat.ept_ad)
 		v->eptp |= VMX_EPTP_AD_ENABLE_BIT;

@@ -2,9 +2,6 @@
 /*
  * kvm-intel.ko: what the administrator wants, and the table of operations that
  * common code calls.
- *
- * EPT is required (Nehalem has it): shadow paging is not there yet, so ept=0 is refused
- * rather than ignored.
  */
 #include <linux/cc_platform.h>
 #include <linux/mod_devicetable.h>
@@ -19,9 +16,9 @@
 
 #define pr_prefix "kvm_intel: "
 
-static bool ept = true;
-module_param(ept, bool, 0444);
-MODULE_PARM_DESC(ept, "Extended page tables (default: on; shadow paging is not implemented, off is refused)");
+bool vmx_want_ept = true;
+module_param_named(ept, vmx_want_ept, bool, 0444);
+MODULE_PARM_DESC(ept, "Extended page tables (default: on; off or without: shadow paging)");
 
 static bool unrestricted_guest = true;
 module_param(unrestricted_guest, bool, 0444);
@@ -136,6 +133,9 @@ static void __init detect_features(void)
 {
 	int i;
 
+	vmx_feat.ept = vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_EPT;
+	/* what the parameters then say is what is used */
+	vmx_want_ept = vmx_feat.ept;
 	vmx_feat.unrestricted = unrestricted_guest &&
 				(vmx_caps.cpu2 & SECONDARY_EXEC_UNRESTRICTED_GUEST);
 	vmx_feat.vnmi = vnmi && (vmx_caps.pin & PIN_BASED_VIRTUAL_NMIS);
@@ -143,10 +143,14 @@ static void __init detect_features(void)
 	vmx_feat.vpid = vpid && (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_VPID);
 	vmx_feat.ept_ad = eptad && vmx_caps.ept_ad;
 	vmx_feat.pml = pml && vmx_feat.ept_ad && (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_PML);
+	unrestricted_guest = vmx_feat.unrestricted;
+	vpid = vmx_feat.vpid;
+	eptad = vmx_feat.ept_ad;
+	pml = vmx_feat.pml;
 	vmx_feat.preemption_timer = preemption_timer && vmx_preemption_timer_usable();
 	vmx_feat.tpr_shadow = vmx_caps.cpu & CPU_BASED_TPR_SHADOW;
-	/* what the parameters then say is what is used */
-	flexpriority = flexpriority && vmx_feat.tpr_shadow &&
+	/* its page is mapped by EPT, at an address of the guest's */
+	flexpriority = flexpriority && vmx_feat.tpr_shadow && vmx_feat.ept &&
 		       (vmx_caps.cpu2 & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES);
 	vmx_feat.apic_page = flexpriority;
 	vmx_feat.x2apic_mode = vmx_feat.tpr_shadow &&
@@ -192,9 +196,15 @@ static int __init configure_mmu(void)
 		.io = (u64)MTRR_TYPE_UNCACHABLE << VMX_EPT_MT_EPTE_SHIFT,
 	};
 	int levels = vmx_caps.ept_5level && boot_cpu_data.x86_phys_bits > 48 ? 5 : 4;
-	int r = kvm_mmu_configure(true, levels, vmx_caps.ept_max_level, &format);
+	int r;
 
-	if (r)
+	if (vmx_feat.ept)
+		r = kvm_mmu_configure(true, levels, vmx_caps.ept_max_level, &format);
+	else
+		r = kvm_mmu_configure(false, 0, boot_cpu_has(X86_FEATURE_GBPAGES) ? 3 : 2, NULL);
+	if (r && !vmx_feat.ept)
+		pr_err(pr_prefix "shadow paging needs NX, and no memory encryption\n");
+	else if (r)
 		pr_err(pr_prefix "the memory manager refuses the configuration (%d)\n", r);
 	return r;
 }
@@ -205,10 +215,6 @@ static int __init vmx_init(void)
 
 	if (r)
 		return r;
-	if (!ept) {
-		pr_err(pr_prefix "ept=0 needs shadow paging, which is not implemented\n");
-		return -EOPNOTSUPP;
-	}
 	if (kvm_vmx_unsupported_host()) {
 		pr_err(pr_prefix "this host takes interrupts by FRED, for which there is no NMI path here\n");
 		return -EOPNOTSUPP;
@@ -226,7 +232,7 @@ static int __init vmx_init(void)
 	if (r)
 		goto out;
 
-	vmx_ops.tdp = true;
+	vmx_ops.tdp = vmx_feat.ept;
 	vmx_ops.guest_timer = vmx_feat.preemption_timer;
 	vmx_ops.real_mode_pages = !vmx_feat.unrestricted;
 	vmx_ops.has_tsc_aux = (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&

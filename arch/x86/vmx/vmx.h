@@ -184,6 +184,7 @@ extern struct vmx_caps vmx_caps;
 
 /* further: what was found or chosen */
 struct vmx_features {
+	bool ept;
 	bool unrestricted;
 	bool vnmi;
 	bool pml;
@@ -207,7 +208,7 @@ extern struct vmx_features vmx_feat;
 extern const u32 vmx_syscall_msrs[VMX_NR_SYSCALL_MSRS];
 extern unsigned int vmx_ple_gap, vmx_ple_window, vmx_ple_window_grow, vmx_ple_window_shrink,
 	vmx_ple_window_max;
-extern bool vmx_dump_invalid_vmcs, vmx_emulate_invalid;
+extern bool vmx_dump_invalid_vmcs, vmx_emulate_invalid, vmx_want_ept;
 extern unsigned int vmx_hide_controls[VMX_NR_CONTROLS];
 
 /* ---- VMCS access: the vCPU is loaded, its VMCS the CPU's current one --------- */
@@ -277,7 +278,10 @@ static inline bool vmx_is_fake_real_mode(struct vmx_vcpu *v)
 
 static inline unsigned long vmx_cr0_owned(struct vmx_vcpu *v)
 {
-	return vmx_is_fake_real_mode(v) ? 0 : VMX_CR0_GUEST_OWNED;
+	unsigned long owned = vmx_feat.ept ? VMX_CR0_GUEST_OWNED :
+					     VMX_CR0_GUEST_OWNED & ~X86_CR0_WP;
+
+	return vmx_is_fake_real_mode(v) ? 0 : owned;
 }
 
 static inline unsigned long vmx_cr4_owned(struct vmx_vcpu *v)
@@ -285,10 +289,10 @@ static inline unsigned long vmx_cr4_owned(struct vmx_vcpu *v)
 	return vmx_is_fake_real_mode(v) ? 0 : v->cr4_owned;
 }
 
-/* CR3 of the VMCS is the identity map's */
+/* CR3 of the VMCS is the identity map's, or that of shadow tables */
 static inline bool vmx_cr3_is_ours(struct vmx_vcpu *v)
 {
-	return !vmx_feat.unrestricted && !(v->guest_cr0 & X86_CR0_PG);
+	return !vmx_feat.unrestricted && (!vmx_feat.ept || !(v->guest_cr0 & X86_CR0_PG));
 }
 
 /* where the VMCS has a segment register */

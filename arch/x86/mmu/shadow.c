@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Shadow paging: where the CPU has no nested paging (or npt=0, ept=0), it walks tables
+ * that map what the guest's own tables map, straight to the host's frames.
+ *
+ * The CPU runs with the guest's paging mode as far as its form goes: tables of long mode
+ * for a guest in long mode, PAE's for any other, also for one that does not page (its
+ * tables are direct). CR0.PG, CR0.WP, CR4.PAE and EFER.NX are on all the time; SMEP,
+ * SMAP and protection keys are the guest's own, as they look at the rights in a leaf,
+ * which are the guest's. CR3, INVLPG and #PF exit.
+ *
+ * A page fault: walk the guest's tables by software, which sets accessed and dirty bits
+ * in them and finds what the guest is to be told. If the guest allows the access, find
+ * the host's page and, with mmu_lock held, walk down the shadow tables, making pages
+ * where there are none. At each level, when the guest's table cannot be written unseen
+ * any more, see that its entry is still the one that was walked (shadow_page.c).
+ *
+ * An entry is writable only where the guest's entry is dirty, so that the first write
+ * comes here to set that bit. Where CR0.WP is off in the guest, a supervisor's write to
+ * a page that is read-only for it makes the page a writable one of the supervisor's; with
+ * SMEP, SMAP or protection keys, which would look at that, the write is emulated.
+ *
+ * A write to a guest's table is emulated, if it is not one that may be unsync.
+ */
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+
+#include "arch/x86/mmu/shadow.h"
+#include "module/memslot.h"
+
+/* pages for the roots, and for one fault */
+#define STOCK		(TDP_MAX_LEVEL + SHADOW_PAE_ROOTS)
+
+/* One fault on its way to the tables. */
+struct shadow_fault {
+	gva_t gva;
+	gfn_t gfn;
+	bool write, fetch;
+	struct kvm_memory_slot *slot;
+	struct host_page hp;
+	bool paging;			/* @walk and @res are valid */
+	struct guest_walk walk;
+	struct guest_walk_result res;
+	u8 access;			/* of the mapping */
+	bool flush;
+};
+
+/* ---- roots -------------------------------------------------------------------------- */
+
+static union shadow_role role_of(struct kvm_vcpu *vcpu)
+{
+	bool paging = is_paging(vcpu), lma = is_long_mode(vcpu);
+
+	return (union shadow_role) {
+		.level = !lma ? 2 : kvm_cr4_bit(vcpu, X86_CR4_LA57) ? 5 : 4,
+		.direct = !paging,
+		.access = ACC_ALL,
+		.wide = !paging || is_pae(vcpu),
+		.lma = lma,
+		.pse = paging && !is_pae(vcpu) && kvm_cr4_bit(vcpu, X86_CR4_PSE),
+		.nx = paging && (vcpu->arch.efer & EFER_NX),
+		.wp = !paging || kvm_cr0_bit(vcpu, X86_CR0_WP),
+	};
+}
+
+static void put_roots(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *mmu = vcpu->arch.mmu;
+	int i;
+
+	for (i = 0; i < SHADOW_PAE_ROOTS; i++) {
+		shadow_put_root(vcpu->kvm, mmu->roots[i]);
+		mmu->roots[i] = NULL;
+	}
+}
+
+static struct shadow_page *get_root(struct kvm_vcpu *vcpu, gfn_t gfn, union shadow_role role,
+				    bool *flush)
+{
+	struct shadow_page *sp;
+
+	/* tables in no memory: nothing will ever be mapped, as the walk fails */
+	if (!role.direct && !kvm_vcpu_gfn_to_memslot(vcpu, gfn)) {
+		role.direct = 1;
+		role.access = 0;
+		gfn = 0;
+	}
+	sp = shadow_get_page(vcpu, gfn, role, flush);
+	sp->roots++;
+	return sp;
+}
+
+static void get_roots(struct kvm_vcpu *vcpu, bool *flush)
+{
+	struct kvm_mmu *mmu = vcpu->arch.mmu;
+	union shadow_role role = mmu->role;
+	unsigned long cr3 = kvm_read_cr3(vcpu);
+	int i;
+
+	if (role.lma) {
+		mmu->roots[0] = get_root(vcpu, (cr3 & SPTE_ADDR) >> PAGE_SHIFT, role, flush);
+		return;
+	}
+	for (i = 0; i < SHADOW_PAE_ROOTS; i++) {
+		u64 pdpte = vcpu->arch.pdptrs[i];
+
+		if (role.direct) {
+			mmu->roots[i] = get_root(vcpu, i * level_pages(3), role, flush);
+		} else if (!role.wide) {
+			role.quadrant = i;
+			mmu->roots[i] = get_root(vcpu, (u32)cr3 >> PAGE_SHIFT, role, flush);
+		} else if (pdpte & _PAGE_PRESENT) {
+			mmu->roots[i] = get_root(vcpu, (pdpte & SPTE_ADDR) >> PAGE_SHIFT, role,
+						 flush);
+		}
+		mmu->pae_root[i] = mmu->roots[i] ?
+			__pa(mmu->roots[i]->spt) | SHADOW_PRESENT : 0;
+	}
+}
+
+/**
+ * shadow_load() - have the CPU walk the tables that belong to the guest's registers
+ * @vcpu: the vCPU, loaded; kvm->srcu is held
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int shadow_load(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *mmu = vcpu->arch.mmu;
+	struct kvm *kvm = vcpu->kvm;
+	bool flush = false;
+	int r;
+
+	r = shadow_fill_cache(mmu, STOCK);
+	if (r)
+		return r;
+	write_lock(&kvm->mmu_lock);
+	put_roots(vcpu);
+	shadow_make_room(kvm, STOCK);
+	mmu->role = role_of(vcpu);
+	get_roots(vcpu, &flush);
+	if (flush)
+		kvm_flush_remote_tlbs(kvm);
+	shadow_sync(vcpu);
+	write_unlock(&kvm->mmu_lock);
+
+	if (mmu->role.lma)
+		kvm_be_call(load_root)(vcpu, __pa(mmu->roots[0]->spt), mmu->role.level);
+	else
+		kvm_be_call(load_root)(vcpu, __pa(mmu->pae_root), 3);
+	return 0;
+}
+
+/**
+ * shadow_vcpu_create() - a new vCPU
+ * @mmu: of the vCPU
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int shadow_vcpu_create(struct kvm_mmu *mmu)
+{
+	/* CR3 outside of long mode has 32 bits */
+	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_DMA32);
+
+	if (!page)
+		return -ENOMEM;
+	INIT_LIST_HEAD(&mmu->shadow_cache);
+	mmu->pae_root = page_address(page);
+	return 0;
+}
+
+/**
+ * shadow_vcpu_destroy() - a vCPU goes
+ * @vcpu: the vCPU
+ */
+void shadow_vcpu_destroy(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *mmu = vcpu->arch.mmu;
+
+	write_lock(&vcpu->kvm->mmu_lock);
+	put_roots(vcpu);
+	write_unlock(&vcpu->kvm->mmu_lock);
+	shadow_free_cache(mmu);
+	free_page((unsigned long)mmu->pae_root);
+}
+
+static unsigned int entry_index(gva_t gva, int level)
+{
+	return level_index(gva >> PAGE_SHIFT, level);
+}
+
+static struct shadow_page *root_of(struct kvm_mmu *mmu, gva_t gva)
+{
+	return mmu->roots[mmu->role.lma ? 0 : gva >> 30 & 3];
+}
+
+/**
+ * shadow_invlpg() - what the guest has written of one address counts from now on
+ * @vcpu: the vCPU, loaded; kvm->srcu is held; the caller flushes the address
+ * @gva: linear address
+ */
+void shadow_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
+{
+	struct kvm *kvm = vcpu->kvm;
+	struct shadow_page *sp;
+	u64 spte;
+
+	write_lock(&kvm->mmu_lock);
+	sp = list_empty(&to_shadow(kvm)->unsync) ? NULL : root_of(vcpu->arch.mmu, gva);
+	while (sp && sp->role.level > 1) {
+		spte = sp->spt[entry_index(gva, sp->role.level)];
+		sp = spte_present(spte) && !shadow_leaf(spte, sp->role.level) ?
+			shadow_child(spte) : NULL;
+	}
+	if (sp && sp->unsync && shadow_drop(kvm, sp, entry_index(gva, 1)))
+		kvm_flush_remote_tlbs(kvm);
+	write_unlock(&kvm->mmu_lock);
+}
+
+/**
+ * shadow_flush_guest() - the guest flushes its TLB
+ * @vcpu: the vCPU, loaded; kvm->srcu is held
+ */
+void shadow_flush_guest(struct kvm_vcpu *vcpu)
+{
+	write_lock(&vcpu->kvm->mmu_lock);
+	shadow_sync(vcpu);
+	write_unlock(&vcpu->kvm->mmu_lock);
+}
+
+/* ---- faults --------------------------------------------------------------------------- */
+
+/* Is the entry of this level another one than that which was walked? */
+static bool changed(struct kvm_vcpu *vcpu, const struct shadow_fault *f, int level)
+{
+	const struct guest_pte *seen = &f->res.pte[level];
+	u64 pte;
+
+	return shadow_read_guest_pte(vcpu, seen->addr, vcpu->arch.mmu->role.wide ? 8 : 4, &pte) ||
+	       pte != seen->pte;
+}
+
+/* Can the page be as large as that: no guest's table in it may be written unseen. */
+static bool has_tables(const struct shadow_fault *f, int level)
+{
+	const struct shadow_slot *slot = f->slot->arch;
+
+	return slot->tables[level][shadow_index(slot, f->gfn, level)];
+}
+
+static int leaf_level(struct kvm *kvm, const struct shadow_fault *f, bool lma)
+{
+	int level = min(mmu_slot_level(f->slot, f->gfn), lma ? SHADOW_MAX_LEAF : 2);
+
+	if (f->paging)
+		level = min(level, f->res.level);
+	/* what may be executed is small there (nx.c) */
+	if (level > 1 && (!f->hp.page || ((f->access & ACC_EXEC) && tdp_nx_on(kvm))))
+		level = 1;
+	if (level > 1)
+		level = min(level, host_mapping_level(kvm, f->hp.hva));
+	while (level > 1 && has_tables(f, level))
+		level--;
+	return level;
+}
+
+/* The page that an entry of this level must point to. */
+static gfn_t child_of(const struct shadow_fault *f, const struct shadow_page *sp, int level,
+		      union shadow_role *role)
+{
+	*role = sp->role;
+	role->level = level - 1;
+	role->quadrant = 0;
+	if (!sp->role.direct && f->res.level < level) {
+		role->access = f->res.access[level];
+		if (!role->wide)
+			role->quadrant = f->gva >> 21 & 1;
+		return f->res.pte[level - 1].addr >> PAGE_SHIFT;
+	}
+	if (!sp->role.direct) {
+		/* a large page of the guest's in smaller ones */
+		role->direct = 1;
+		role->access = f->access;
+		role->pkey = f->res.pkey;
+	}
+	return f->gfn & ~(level_pages(level) - 1);
+}
+
+static u64 make_spte(struct kvm *kvm, const struct shadow_fault *f, int level, bool lma)
+{
+	unsigned long pfn = f->hp.pfn & ~(level_pages(level) - 1);
+	u64 spte = (u64)pfn << PAGE_SHIFT | SHADOW_PRESENT | SHADOW_ACCESSED;
+
+	if (level > 1)
+		spte |= SHADOW_LARGE;
+	if (f->access & ACC_USER)
+		spte |= SHADOW_USER;
+	if (!(f->access & ACC_EXEC))
+		spte |= SHADOW_NX;
+	if (lma && f->paging)
+		spte |= (u64)f->res.pkey << SHADOW_PKEY_SHIFT;
+	if (!f->hp.page)
+		spte |= SHADOW_UNCACHED;
+	/* what is logged becomes writable by a write only */
+	if ((f->access & ACC_WRITE) && f->hp.writable &&
+	    !(f->slot->flags & KVM_MEM_READONLY) && (f->write || !f->slot->dirty_bitmap))
+		spte |= SHADOW_WRITABLE | SHADOW_DIRTY;
+	return spte;
+}
+
+/* Give the entry its value; what it had may be something else. */
+static void put_leaf(struct kvm *kvm, struct shadow_fault *f, struct shadow_page *sp, u64 spte)
+{
+	int level = sp->role.level;
+	unsigned int i = entry_index(f->gva, level);
+	gfn_t gfn = f->gfn & ~(level_pages(level) - 1);
+	u64 old = READ_ONCE(sp->spt[i]), lost;
+
+	if (spte_present(old) && (((old ^ spte) & SPTE_ADDR) || sp->links[i].gfn != gfn)) {
+		f->flush |= shadow_drop(kvm, sp, i);
+	} else if (spte_present(old)) {
+		/* a read must not take the right to write from who has it */
+		if (f->access & ACC_WRITE)
+			spte |= old & (SHADOW_WRITABLE | SHADOW_DIRTY);
+		lost = (old & ~spte & (SHADOW_WRITABLE | SHADOW_USER)) | (~old & spte & SHADOW_NX) |
+		       ((old ^ spte) & SHADOW_PKEY);
+		f->flush |= lost;
+	}
+	shadow_set_leaf(kvm, f->slot->arch, sp, i, gfn, spte);
+}
+
+/* Down to the entry, and map. KVM_PF_RETRY also when something changed meanwhile. */
+static int map(struct kvm_vcpu *vcpu, struct shadow_fault *f, u64 *sptep)
+{
+	struct kvm_mmu *mmu = vcpu->arch.mmu;
+	struct kvm *kvm = vcpu->kvm;
+	struct shadow_page *sp, *child;
+	union shadow_role role;
+	int level, leaf, r = KVM_PF_RETRY;
+	u64 spte;
+	gfn_t gfn;
+
+	sp = root_of(mmu, f->gva);
+	if (!mmu->loaded || !sp || sp->invalid) {
+		/* it was dropped, and the request to leave it is there already, or comes now */
+		kvm_make_request(KVM_REQ_MMU_RELOAD, vcpu);
+		return KVM_PF_RETRY;
+	}
+	leaf = leaf_level(kvm, f, mmu->role.lma);
+	for (level = sp->role.level; ; level--, sp = child) {
+		unsigned int i = entry_index(f->gva, level);
+
+		sp->writes = 0;
+		if (!sp->role.direct && changed(vcpu, f, level))
+			return KVM_PF_RETRY;
+		spte = READ_ONCE(sp->spt[i]);
+		if (level == leaf) {
+			/* small pages are there already: one of them */
+			if (!spte_present(spte) || shadow_leaf(spte, level))
+				break;
+			leaf--;
+		}
+		gfn = child_of(f, sp, level, &role);
+		if (spte_present(spte)) {
+			child = shadow_leaf(spte, level) ? NULL : shadow_child(spte);
+			if (child && child->gfn == gfn && child->role.word == role.word)
+				continue;
+			f->flush |= shadow_drop(kvm, sp, i);
+		}
+		child = shadow_get_page(vcpu, gfn, role, &f->flush);
+		shadow_link_child(sp, i, child);
+	}
+
+	spte = make_spte(kvm, f, level, mmu->role.lma);
+	if (level == 1 && (spte & SHADOW_WRITABLE) && shadow_has_tables(kvm, f->gfn) &&
+	    !(f->write && shadow_unsync(kvm, f->gfn))) {
+		spte &= ~SHADOW_WRITABLE;
+		if (f->write)
+			r = KVM_PF_TABLE;
+	}
+	put_leaf(kvm, f, sp, spte);
+	*sptep = spte;
+	return r;
+}
+
+/* What the guest lets be done; KVM_PF_RETRY to go on. */
+static int guest_allows(struct kvm_vcpu *vcpu, struct shadow_fault *f, u64 access,
+			struct kvm_fault *fault)
+{
+	int r;
+
+	f->paging = is_paging(vcpu);
+	if (!f->paging) {
+		f->gva = (u32)f->gva;
+		f->gfn = f->gva >> PAGE_SHIFT;
+		f->access = ACC_ALL;
+		return 0;
+	}
+	kvm_walk_describe(vcpu, &f->walk);
+	/* what the CPU does for itself is not a program's access, whose AC would count */
+	if (!(access & PFERR_USER) && kvm_be_call(get_cpl)(vcpu) == 3)
+		f->walk.ac = false;
+	r = kvm_walk_guest(vcpu, &f->walk, f->gva, access, fault, &f->res);
+	if (r)
+		return r;
+	f->gfn = f->res.gpa >> PAGE_SHIFT;
+	f->access = f->res.access[f->res.level];
+	/* without D only where the guest's table could not be written */
+	if (!f->res.dirty && !f->write)
+		f->access &= ~ACC_WRITE;
+	return 0;
+}
+
+/* CR0.WP is off, and a supervisor writes what is read-only: can an entry say that? */
+static bool make_writable(struct shadow_fault *f)
+{
+	if (!f->write || (f->access & ACC_WRITE))
+		return true;
+	if ((f->access & ACC_USER) && (f->walk.smep || f->walk.smap || f->walk.pke))
+		return false;
+	f->access = (f->access | ACC_WRITE) & ~ACC_USER;
+	return true;
+}
+
+/**
+ * kvm_mmu_shadow_fault() - handle a page fault of a guest with shadow paging
+ * @vcpu: the vCPU, loaded; kvm->srcu is held
+ * @gva: faulting linear address
+ * @error_code: PFERR_*
+ * @gpa: set to the guest physical address, if the guest has one there
+ * @fault: filled when the guest is to be told
+ *
+ * Return: enum kvm_pf_result, or -errno as kvm_mmu_tdp_fault().
+ */
+int kvm_mmu_shadow_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code, gpa_t *gpa,
+			 struct kvm_fault *fault)
+{
+	struct shadow_fault f = {
+		.gva = gva,
+		.write = error_code & PFERR_WRITE,
+		.fetch = error_code & PFERR_FETCH,
+	};
+	struct kvm *kvm = vcpu->kvm;
+	unsigned long seq;
+	u64 spte = 0;
+	int r;
+
+	vcpu->stat.pf_taken++;
+	r = guest_allows(vcpu, &f, error_code & (PFERR_WRITE | PFERR_USER | PFERR_FETCH), fault);
+	if (r == -EAGAIN)
+		return KVM_PF_RETRY;
+	if (r) {
+		vcpu->stat.pf_guest++;
+		return KVM_PF_GUEST;
+	}
+	*gpa = f.paging ? f.res.gpa : f.gva;
+	f.slot = kvm_vcpu_gfn_to_memslot(vcpu, f.gfn);
+	if (!f.slot || (f.write && (f.slot->flags & KVM_MEM_READONLY)) || !make_writable(&f)) {
+		vcpu->stat.pf_emulate++;
+		return f.slot ? KVM_PF_EMULATE : KVM_PF_MMIO;
+	}
+
+	r = shadow_fill_cache(vcpu->arch.mmu, STOCK);
+	if (r)
+		return r;
+	seq = READ_ONCE(kvm->mmu_invalidate_seq);
+	smp_rmb();	/* the sequence before the host's tables */
+	r = host_page_get(kvm, f.slot, f.gfn, f.write, &f.hp);
+	if (r == -EHWPOISON)
+		host_page_poisoned(f.slot, f.gfn);
+	if (r == -EINTR || r == -EAGAIN || r == -EHWPOISON)
+		return KVM_PF_RETRY;
+	if (r)
+		return r;
+
+	r = KVM_PF_RETRY;
+	write_lock(&kvm->mmu_lock);
+	if (!mmu_stale(kvm, seq, f.hp.hva)) {
+		shadow_make_room(kvm, STOCK);
+		r = map(vcpu, &f, &spte);
+		if (f.flush)
+			kvm_flush_remote_tlbs(kvm);
+		if (spte)
+			vcpu->stat.pf_fixed++;
+		if (spte & SHADOW_WRITABLE)
+			kvm_mark_page_dirty_in_slot(kvm, f.slot, f.gfn);
+	}
+	write_unlock(&kvm->mmu_lock);
+	host_page_put(&f.hp, spte & SHADOW_WRITABLE);
+	if (r == KVM_PF_TABLE)
+		vcpu->stat.pf_emulate++;
+	return r;
+}
