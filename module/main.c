@@ -269,7 +269,6 @@ long kvm_check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_BINARY_STATS_FD:
 	case KVM_CAP_SYSTEM_EVENT_DATA:
 	case KVM_CAP_MEMORY_FAULT_INFO:
-	case KVM_CAP_PRE_FAULT_MEMORY:
 	case KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP:
 		return 1;
 	case KVM_CAP_COALESCED_MMIO:

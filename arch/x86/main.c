@@ -225,6 +225,8 @@ static u64 valid_disable_exits(void)
 int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 {
 	switch (ext) {
+	case KVM_CAP_PRE_FAULT_MEMORY:
+		return kvm_be.tdp;
 	case KVM_CAP_IRQCHIP:
 	case KVM_CAP_HLT:
 	case KVM_CAP_MMU_SHADOW_CACHE_CONTROL:

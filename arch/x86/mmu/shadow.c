@@ -355,10 +355,12 @@ static int map(struct kvm_vcpu *vcpu, struct shadow_fault *f, u64 *sptep)
 			return KVM_PF_RETRY;
 		spte = READ_ONCE(sp->spt[i]);
 		if (level == leaf) {
-			/* small pages are there already: one of them */
-			if (!spte_present(spte) || shadow_leaf(spte, level))
-				break;
-			leaf--;
+			/* small pages of what is large now go */
+			if (spte_present(spte) && !shadow_leaf(spte, level)) {
+				shadow_empty(kvm, shadow_child(spte));
+				f->flush |= shadow_drop(kvm, sp, i);
+			}
+			break;
 		}
 		gfn = child_of(f, sp, level, &role);
 		if (spte_present(spte)) {

@@ -129,6 +129,7 @@ void shadow_link_child(struct shadow_page *sp, unsigned int index, struct shadow
 void shadow_set_leaf(struct kvm *kvm, struct shadow_slot *slot, struct shadow_page *sp,
 		     unsigned int index, gfn_t gfn, u64 spte);
 bool shadow_drop(struct kvm *kvm, struct shadow_page *sp, unsigned int index);
+void shadow_empty(struct kvm *kvm, struct shadow_page *sp);
 bool shadow_has_tables(struct kvm *kvm, gfn_t gfn);
 bool shadow_unsync(struct kvm *kvm, gfn_t gfn);
 void shadow_sync(struct kvm_vcpu *vcpu);

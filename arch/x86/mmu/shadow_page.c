@@ -204,6 +204,19 @@ bool shadow_drop(struct kvm *kvm, struct shadow_page *sp, unsigned int index)
 	return true;
 }
 
+/**
+ * shadow_empty() - empty a page
+ * @kvm: the VM; the caller flushes before it drops the lock
+ * @sp: the page
+ */
+void shadow_empty(struct kvm *kvm, struct shadow_page *sp)
+{
+	unsigned int i;
+
+	for (i = 0; i < TDP_ENTRIES; i++)
+		shadow_drop(kvm, sp, i);
+}
+
 static bool drop_link(struct kvm *kvm, struct spte_link *link)
 {
 	return shadow_drop(kvm, page_of_link(link), link->index);
@@ -539,10 +552,8 @@ static void zap_page(struct kvm *kvm, struct shadow_page *sp, struct list_head *
 	struct shadow_vm *s = to_shadow(kvm);
 	struct spte_link *link;
 	struct hlist_node *next;
-	unsigned int i;
 
-	for (i = 0; i < TDP_ENTRIES; i++)
-		shadow_drop(kvm, sp, i);
+	shadow_empty(kvm, sp);
 	hlist_for_each_entry_safe(link, next, &sp->parents, node)
 		drop_link(kvm, link);
 	no_longer_unsync(kvm, sp);

@@ -101,6 +101,8 @@ int kvm_cap(int fd, long cap);
 bool kvm_is_oot(void);	/* ours, not the kernel's own */
 /* does a parameter of a loaded module begin with this character */
 bool st_param_is(const char *module, const char *name, char first);
+/* the CPU walks tables of KVM's making, not the guest's: npt=0, ept=0 */
+bool st_shadow_paging(void);
 bool st_on_tcg(void);	/* the host's CPU is QEMU's emulation */
 
 #define VM_IRQCHIP	1	/* in-kernel PIC, IOAPIC, LAPIC */

@@ -47,6 +47,11 @@ bool st_param_is(const char *module, const char *name, char first)
 	return c == first;
 }
 
+bool st_shadow_paging(void)
+{
+	return st_param_is("kvm_amd", "npt", 'N') || st_param_is("kvm_intel", "ept", 'N');
+}
+
 void vm_set_slot(struct vm *vm, int slot, uint64_t gpa, uint64_t size, void *mem,
 		 unsigned int flags)
 {
