@@ -46,7 +46,7 @@ def mirrors():
 class Apt:
     """apt with a state of its own, in the folder `home`, that knows the given suites."""
 
-    def __init__(self, home, suites, sources=False):
+    def __init__(self, home, suites, sources=False, arch="amd64"):
         self.home = home
         where = mirrors()
         lines = []
@@ -54,7 +54,7 @@ class Apt:
             kind = "security" if s.endswith("-security") else "main"
             if kind not in where:
                 raise NotThere(f"apt's configuration does not say where to get Debian's {s} from")
-            lines.append(f"deb [arch=amd64 signed-by={KEYRING}] {where[kind]} {s} main\n")
+            lines.append(f"deb [arch={arch} signed-by={KEYRING}] {where[kind]} {s} main\n")
             if sources:
                 lines.append(f"deb-src [signed-by={KEYRING}] {where[kind]} {s} main\n")
         for d in ("lists/partial", "archives/partial", "etc"):
@@ -71,7 +71,7 @@ class Apt:
             "Dir::Cache": home, "Dir::Cache::archives": f"{home}/archives", "Dir::Etc::sourcelist": f"{home}/sources.list",
             "Dir::Etc::sourceparts": f"{home}/etc", "Dir::Etc::preferences": "/dev/null",
             "Dir::Etc::preferencesparts": f"{home}/etc", "Acquire::Languages": "none", "Acquire::Retries": "3",
-            "APT::Architecture": "amd64", "APT::Architectures": "amd64", "APT::Sandbox::User": "", "Debug::NoLocking": "true",
+            "APT::Architecture": arch, "APT::Architectures": arch, "APT::Sandbox::User": "", "Debug::NoLocking": "true",
             "APT::Install-Recommends": "false"}.items() for x in ("-o", f"{k}={v}")]
         self.run("apt-get", "update", "--error-on=any")
 
@@ -116,12 +116,12 @@ class Apt:
         self.run("apt-get", "source", "--tar-only", "--download-only", package, cwd=to)
 
 
-def fetch(suites, root, choose):
+def fetch(suites, root, choose, arch="amd64"):
     """Unpack below root what choose(apt) names, from the suites."""
     home = root + ".apt"
     shutil.rmtree(home, ignore_errors=True)
     os.makedirs(home)
-    apt = Apt(home, suites)
+    apt = Apt(home, suites, arch=arch)
     apt.unpack(choose(apt), root)
     shutil.rmtree(home)
 

@@ -194,6 +194,27 @@ def get(name):
     return headers(name, ("sid",), foreign=True)
 
 
+def debian_32(pae):
+    """Debian's 32-bit kernel, with or without PAE, for a guest; and the path of a static BusyBox of its kind."""
+    flavour = "686-pae" if pae else "686"
+
+    def choose(apt):
+        images = version_sort(apt.names(rf"linux-image-6\.1\.0-\d+-{flavour}"))
+        if not images:
+            raise debs.NotThere(f"Debian's archive has no 6.1 kernel for {flavour}")
+        return [images[-1], "busybox-static"]
+
+    def make(tmp, _final):
+        debs.fetch(("bookworm",), f"{tmp}/root", choose, arch="i386")
+        release = os.path.basename(glob.glob(f"{tmp}/root/lib/modules/*")[0])
+        cache.run(["depmod", "-b", f"{tmp}/root", release])
+
+    root = os.path.join(cache.entry(f"kernel/{flavour}", make, f"fetching Debian's {flavour} kernel"), "root")
+    release = os.path.basename(glob.glob(f"{root}/lib/modules/*")[0])
+    return (Kernel(flavour, release, None, f"{root}/boot/vmlinuz-{release}", f"{root}/lib/modules/{release}"),
+            f"{root}/bin/busybox")
+
+
 def with_dependencies(kernel, names):
     """Paths (relative to the module directory) of modules and all that they need; those built in are left out."""
     deps, by_name = {}, {}
