@@ -29,7 +29,6 @@ static void new_guest(int vcpus, unsigned long rounds)
 	vm = vm_new(32 * MIB, 0);
 	PAYLOAD(vm, tables);
 	sh = vm_ptr(vm, GUEST_SHARED);
-	/* Bochs does a fraction of what QEMU does in a second */
 	sh->rounds = rounds;
 	for (i = 0; i < vcpus; i++) {
 		vm_add_vcpu(vm, i);
@@ -47,43 +46,43 @@ static void alone(unsigned long test, unsigned long rounds)
 
 static void remap(void)
 {
-	alone(TT_REMAP, 3000);
+	alone(TT_REMAP, 1000);
 }
 
 static void levels(void)
 {
-	alone(TT_LEVELS, 3000);
+	alone(TT_LEVELS, 1000);
 }
 
 static void reuse(void)
 {
-	alone(TT_REUSE, 40);
+	alone(TT_REUSE, 20);
 }
 
 static void recursive(void)
 {
-	alone(TT_RECURSIVE, 1500);
+	alone(TT_RECURSIVE, 500);
 }
 
 static void bits(void)
 {
-	alone(TT_BITS, 600);
+	alone(TT_BITS, 200);
 }
 
 static void stores(void)
 {
-	alone(TT_STORES, 900);
+	alone(TT_STORES, 450);
 }
 
 static void spaces(void)
 {
-	alone(TT_SPACES, 3000);
+	alone(TT_SPACES, 1000);
 }
 
 /* So few shadow pages that most of what is there must go for anything new. */
 static void spaces_in_little_room(void)
 {
-	new_guest(1, 1500);
+	new_guest(1, 500);
 	OK(ioctl(vm->fd, KVM_SET_NR_MMU_PAGES, 64ul));
 	vcpu_start(&vm->vcpus[0], TT_SPACES, 0, 0);
 	vcpu_expect_done(&vm->vcpus[0]);
@@ -99,7 +98,7 @@ static void shootdown(void)
 {
 	pthread_t t;
 
-	new_guest(2, 1000);
+	new_guest(2, 300);
 	vcpu_start(&vm->vcpus[0], TT_SHOOTDOWN, 0, 0);
 	vcpu_start(&vm->vcpus[1], TT_SHOOTDOWN, 1, 0);
 	vcpu_expect_sync(&vm->vcpus[0], 1);
@@ -182,7 +181,7 @@ static void swapped_from_outside(void)
 		other[i] = (TT_SLOT_GPA + (511 - i) * PAGE) | TABLE;
 	WRITE_ONCE(*pde, TT_SLOT_GPA | LEAF);
 	CHECK(!pthread_create(&t, NULL, run_watcher, &vm->vcpus[0]));
-	for (round = 0; round < 60; round++) {
+	for (round = 0; round < 20; round++) {
 		for (i = 0; i < 12; i++) {
 			switch ((i + round) % 3) {
 			case 0:
@@ -199,7 +198,7 @@ static void swapped_from_outside(void)
 		}
 		/* no walk needs the table in memory that is about to go */
 		WRITE_ONCE(*pde, round & 1 ? TT_SLOT_GPA | LEAF : (30 * MIB) | TABLE);
-		some_reads(600);
+		some_reads(200);
 		vm_set_slot(vm, TESTED_SLOT, TT_SLOT_GPA, 0, p, 0);
 		/* who reads this reads what is not the guest's any more */
 		for (i = 0; i < LARGE / PAGE; i++)
@@ -247,7 +246,7 @@ static void tables_paged(void)
 	pde = vm_ptr(vm, sh->pde);
 	WRITE_ONCE(*pde, (TT_SLOT_GPA + 3 * PAGE) | TABLE);
 	CHECK(!pthread_create(&t, NULL, run_watcher, &vm->vcpus[0]));
-	for (round = 0; round < 40; round++) {
+	for (round = 0; round < 12; round++) {
 		madvise(vm->mem, vm->size, MADV_PAGEOUT);
 		madvise(p, LARGE, MADV_PAGEOUT);
 		some_reads(20);
