@@ -114,6 +114,16 @@ static void hypercall(void)
 	measure("hypercall", is_intel() ? BENCH_VMCALL : BENCH_VMMCALL, 0);
 }
 
+static void switch_spaces(void)
+{
+	measure("switch_spaces", BENCH_SWITCH, 0);
+}
+
+static void remap(void)
+{
+	measure("remap", BENCH_REMAP, 0);
+}
+
 static void port_out(void)
 {
 	measure("port_out", BENCH_OUT, KVM_EXIT_IO);
@@ -288,6 +298,8 @@ static const struct st_test tests[] = {
 	{ "log_dirty", log_dirty },
 	{ "clear_dirty", clear_dirty },
 	{ "slots", slots },
+	{ "switch_spaces", switch_spaces },
+	{ "remap", remap },
 	{ }
 };
 

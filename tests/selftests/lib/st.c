@@ -149,10 +149,18 @@ static int run_one(const struct st_test *t)
 	return WEXITSTATUS(status);
 }
 
-/* ST_ONLY=NAME runs one subtest. */
+/* ST_ONLY=NAME[,NAME...] runs these subtests. */
 static bool chosen(const struct st_test *t, const char *only)
 {
-	return !only || !strcmp(only, t->name);
+	size_t len = strlen(t->name);
+	const char *at;
+
+	if (!only)
+		return true;
+	for (at = only; (at = strstr(at, t->name)); at += len)
+		if ((at == only || at[-1] == ',') && (!at[len] || at[len] == ','))
+			return true;
+	return false;
 }
 
 int st_main(const char *program, const struct st_test *tests)

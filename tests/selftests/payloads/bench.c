@@ -37,6 +37,42 @@ static inline void vmmcall(void)
 	GUEST_EQ(nr, 0);
 }
 
+/* tables that map what the second entry of the root stands for, and nothing else */
+static u64 *make_tables(u64 *root)
+{
+	u64 *t = (u64 *)BENCH_TABLES;
+
+	root[1] = (u64)t | 7;
+	t[0] = (u64)(t + 512) | 7;
+	t[512] = (u64)(t + 1024) | 7;
+	return t + 1024;
+}
+
+static void write_cr3(void *root)
+{
+	asm volatile("mov %0, %%cr3" : : "r"(root) : "memory");
+}
+
+/* To the other address space, in which something is read that both have. */
+static void switch_spaces(u64 n)
+{
+	u64 *root[2] = { (u64 *)GUEST_PML4, (u64 *)(BENCH_TABLES + 0x10000) };
+
+	root[1][0] = root[0][0];
+	TIMES(n, write_cr3(root[i & 1]); READ_ONCE(samples[0]));
+	write_cr3(root[0]);
+}
+
+/* A page is mapped to the other frame, and read. */
+static void remap(u64 n)
+{
+	u64 *pt = make_tables((u64 *)GUEST_PML4), va = 1ul << 39;
+	u64 frame = BENCH_TABLES + 0x20000;
+
+	TIMES(n, WRITE_ONCE(pt[0], (frame + (i & 1) * 4096) | 7);
+	      asm volatile("invlpg (%0)" : : "r"(va) : "memory"); READ_ONCE(*(u64 *)va));
+}
+
 void guest_main(u64 op, u64 n, u64 unused)
 {
 	u32 a, b, c, d;
@@ -80,6 +116,12 @@ void guest_main(u64 op, u64 n, u64 unused)
 		break;
 	case BENCH_TOUCH_4K:
 		TIMES(n, WRITE_ONCE(*(u64 *)(BENCH_MEMORY + (i << 12)), 1));
+		break;
+	case BENCH_SWITCH:
+		switch_spaces(n);
+		break;
+	case BENCH_REMAP:
+		remap(n);
 		break;
 	case BENCH_TOUCH_2M:
 		TIMES(n, WRITE_ONCE(*(u64 *)(BENCH_MEMORY + (i << 21)), 1));
