@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <linux/userfaultfd.h>
 
 #include "basic.h"
 #include "hostmem.h"
@@ -1492,6 +1493,183 @@ static void come_and_go(void)
 	st_fail(__FILE__, __LINE__, "less memory after each 50 guests");
 }
 
+/* ---- all of it at once ------------------------------------------------------------------ */
+
+static int uffd;
+
+static size_t some_offset(unsigned int *seed, size_t size, size_t unit)
+{
+	return rand_r(seed) % (size / unit) * unit;
+}
+
+static void rest(unsigned int *seed, unsigned int us)
+{
+	usleep(rand_r(seed) % us);
+}
+
+static void trouble_pageout(unsigned int *seed)
+{
+	madvise(g.mem + some_offset(seed, g.size, MIB), MIB, MADV_PAGEOUT);
+	madvise(g.vm->mem, g.vm->size, MADV_PAGEOUT);
+	rest(seed, 20000);
+}
+
+/* Huge pages in the first half of the memory, and one page of each with other rights. */
+static void trouble_thp(unsigned int *seed)
+{
+	uint8_t *p = g.mem + some_offset(seed, g.size / 2, LARGE);
+
+	madvise(p, LARGE, MADV_COLLAPSE);
+	rest(seed, 30000);
+	p += some_offset(seed, LARGE, PAGE);
+	OK(mprotect(p, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC));
+	OK(mprotect(p, PAGE, PROT_READ | PROT_WRITE));
+}
+
+/* A slot beside the tested one comes, moves and goes. */
+static void trouble_slots(unsigned int *seed)
+{
+	static uint8_t *other;
+	int slot = 2 + rand_r(seed) % 6;
+	uint64_t gpa = 0x80000000ul + slot * 16 * MIB;
+
+	if (!other)
+		other = aligned_memory(LARGE);
+	vm_set_slot(g.vm, slot, gpa, LARGE, other, 0);
+	vm_set_slot(g.vm, slot, gpa + 4 * MIB, LARGE, other, 0);
+	vm_set_slot(g.vm, slot, gpa + 4 * MIB, LARGE, other, KVM_MEM_LOG_DIRTY_PAGES);
+	vm_set_slot(g.vm, slot, 0, 0, NULL, 0);
+	rest(seed, 20000);
+}
+
+static void trouble_log(unsigned int *seed)
+{
+	static uint64_t log[HM_MAX_PAGES / 64];
+	struct kvm_dirty_log d = { .slot = TESTED_SLOT, .dirty_bitmap = log };
+	unsigned int i;
+
+	vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, g.size, g.mem, KVM_MEM_LOG_DIRTY_PAGES);
+	for (i = 0; i < 8; i++) {
+		rest(seed, 10000);
+		OK(ioctl(g.vm->fd, KVM_GET_DIRTY_LOG, &d));
+	}
+	vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, g.size, g.mem, 0);
+	rest(seed, 40000);
+}
+
+static void trouble_fork(unsigned int *seed)
+{
+	pid_t child = OK(fork());
+
+	if (!child) {
+		rest(seed, 20000);
+		_exit(0);
+	}
+	OK(waitpid(child, NULL, 0));
+	rest(seed, 50000);
+}
+
+/*
+ * A pager in user space: write-protected pages are saved, thrown away and put back, while
+ * who wants one waits.
+ */
+static void trouble_uffd(unsigned int *seed)
+{
+	static uint8_t saved[64 * PAGE];
+	uint8_t *p = g.mem + g.size / 2 + some_offset(seed, g.size / 2, sizeof(saved));
+	struct uffdio_range range = { (uintptr_t)p, sizeof(saved) };
+	struct uffdio_writeprotect wp = { range, UFFDIO_WRITEPROTECT_MODE_WP };
+	size_t at;
+
+	OK(ioctl(uffd, UFFDIO_WRITEPROTECT, &wp));
+	memcpy(saved, p, sizeof(saved));
+	OK(madvise(p, sizeof(saved), MADV_DONTNEED));
+	rest(seed, 3000);
+	for (at = 0; at < sizeof(saved);) {
+		struct uffdio_copy copy = { (uintptr_t)p + at, (uintptr_t)saved + at, PAGE };
+
+		/* the address space is just being changed */
+		if (ioctl(uffd, UFFDIO_COPY, &copy)) {
+			CHECK_EQ(errno, EAGAIN);
+			continue;
+		}
+		at += PAGE;
+	}
+	OK(ioctl(uffd, UFFDIO_WAKE, &range));
+	rest(seed, 30000);
+}
+
+static struct trouble {
+	const char *name;
+	void (*once)(unsigned int *seed);
+	pthread_t thread;
+	unsigned long times;
+} troubles[] = {
+	{ "pageout", trouble_pageout }, { "thp", trouble_thp }, { "slots", trouble_slots },
+	{ "log", trouble_log }, { "fork", trouble_fork }, { "userfaultfd", trouble_uffd },
+};
+
+static bool calm;
+
+static void *make_trouble(void *arg)
+{
+	struct trouble *t = arg;
+	unsigned int seed = t - troubles;
+
+	while (!READ_ONCE(calm)) {
+		t->once(&seed);
+		t->times++;
+	}
+	return NULL;
+}
+
+/* The second half of the memory is paged by user space, if the host has that. */
+static bool open_uffd(void)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP };
+	struct uffdio_register reg = {
+		.range = { (uintptr_t)g.mem + g.size / 2, g.size / 2 },
+		.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP,
+	};
+
+	uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	return uffd >= 0 && !ioctl(uffd, UFFDIO_API, &api) && !ioctl(uffd, UFFDIO_REGISTER, &reg);
+}
+
+/* ST_SECONDS=600 for ten minutes of it. */
+static void everything(void)
+{
+	const char *seconds = getenv("ST_SECONDS");
+	unsigned int i, n = ARRAY_SIZE(troubles);
+
+	swap_begin();
+	new_guest(8, aligned_memory(16 * MIB), 16 * MIB, 0);
+	start(HM_PATTERN);
+	some_rounds(1);
+	OK(madvise(g.mem, g.size / 2, MADV_HUGEPAGE));
+	put_file(KSM "pages_to_scan", "500");
+	if (put_file(KSM "run", "1"))
+		madvise(g.mem, g.size / 2, MADV_MERGEABLE);
+	if (!open_uffd()) {
+		st_note("no userfaultfd with write protection: %s", strerror(errno));
+		n--;
+	}
+	for (i = 0; i < n; i++)
+		CHECK(!pthread_create(&troubles[i].thread, NULL, make_trouble, &troubles[i]));
+	sleep(seconds ? atoi(seconds) : 12);
+	WRITE_ONCE(calm, true);
+	for (i = 0; i < n; i++)
+		CHECK(!pthread_join(troubles[i].thread, NULL));
+	put_file(KSM "run", "2");
+	put_file(KSM "run", "0");
+	swap_end();
+	end_pattern();
+	for (i = 0; i < n; i++) {
+		st_note("%s: %lu times", troubles[i].name, troubles[i].times);
+		CHECK(troubles[i].times > 2);
+	}
+}
+
 static const struct st_test tests[] = {
 	{ "pageout", pageout, 200 },
 	{ "ksm", ksm, 200 },
@@ -1521,6 +1699,7 @@ static const struct st_test tests[] = {
 	{ "slot_changes", slot_changes, 200 },
 	{ "pre_fault", pre_fault },
 	{ "parallel_faults", parallel_faults, 200 },
+	{ "everything", everything, 1000 },
 	{ "come_and_go", come_and_go, 200 },
 	{}
 };

@@ -142,8 +142,8 @@ static uint8_t *make_frames(void)
 	madvise(p, LARGE, MADV_HUGEPAGE);
 	for (i = 0; i < LARGE / PAGE; i++)
 		*(uint64_t *)(p + i * PAGE) = TT_WORD(TT_SLOT_GPA + i * PAGE);
-	/* frame 3 is a table of all of them */
-	table = (uint64_t *)(p + 3 * PAGE);
+	/* the first is a table of all of them */
+	table = (uint64_t *)p;
 	for (i = 0; i < 512; i++)
 		table[i] = (TT_SLOT_GPA + i * 7 % 512 * PAGE) | TABLE;
 	return p;
@@ -188,7 +188,7 @@ static void swapped_from_outside(void)
 				WRITE_ONCE(*pde, TT_SLOT_GPA | LEAF);
 				break;
 			case 1:
-				WRITE_ONCE(*pde, (TT_SLOT_GPA + 3 * PAGE) | TABLE);
+				WRITE_ONCE(*pde, TT_SLOT_GPA | TABLE);
 				break;
 			case 2:
 				WRITE_ONCE(*pde, (30 * MIB) | TABLE);
@@ -244,7 +244,7 @@ static void tables_paged(void)
 	vm_set_slot(vm, TESTED_SLOT, TT_SLOT_GPA, LARGE, p, 0);
 	vcpu_expect_sync(&vm->vcpus[0], 1);
 	pde = vm_ptr(vm, sh->pde);
-	WRITE_ONCE(*pde, (TT_SLOT_GPA + 3 * PAGE) | TABLE);
+	WRITE_ONCE(*pde, TT_SLOT_GPA | TABLE);
 	CHECK(!pthread_create(&t, NULL, run_watcher, &vm->vcpus[0]));
 	for (round = 0; round < 12; round++) {
 		madvise(vm->mem, vm->size, MADV_PAGEOUT);

@@ -129,8 +129,8 @@ static void remap(void)
 static void levels(void)
 {
 	u64 *pds[2], *pts[2], f[2][4], i, j, round, want;
-	/* frames of a large page, in the memory that is mapped onto itself */
-	u64 large = 0x800000;
+	/* frames of large pages, in the memory that is mapped onto itself */
+	u64 large = 0x800000, both = 0xa00000;
 
 	make_tables();
 	for (i = 0; i < 2; i++) {
@@ -144,11 +144,16 @@ static void levels(void)
 	}
 	for (j = 0; j < 4; j++)
 		*(u64 *)(large + j * 4096) = TT_WORD(large + j * 4096);
+	/* a large page whose first frame is also the table that it is exchanged for */
+	for (j = 1; j < 4; j++) {
+		*(u64 *)(both + j * 4096) = TT_WORD(both + j * 4096);
+		((u64 *)both)[j] = (both + (4 - j) * 4096) | PWU;
+	}
 	for (round = 0; round < sh->rounds; round++) {
 		i = rnd(2);
 		j = rnd(4);
 		want = f[i][j];
-		switch (rnd(4)) {
+		switch (rnd(6)) {
 		case 0:
 			pd[0] = (u64)pts[i] | PWU;
 			pdpt[0] = (u64)pd | PWU;
@@ -166,6 +171,18 @@ static void levels(void)
 			pd[0] = 0x400000 | PWU | PS;
 			pdpt[0] = (u64)pd | PWU;
 			want = 0;
+			break;
+		case 4:
+			pd[0] = both | PWU | PS;
+			pdpt[0] = (u64)pd | PWU;
+			j = 1 + rnd(3);
+			want = both + j * 4096;
+			break;
+		case 5:
+			pd[0] = both | PWU;
+			pdpt[0] = (u64)pd | PWU;
+			j = 1 + rnd(3);
+			want = both + (4 - j) * 4096;
 			break;
 		}
 		write_cr3(read_cr3());
