@@ -170,6 +170,44 @@ static void touch_4k_new(void)
 	touch("touch_4k_new", BENCH_TOUCH_4K, BENCH_MAX, 4096, MADV_NOHUGEPAGE, false);
 }
 
+/* kB, as /proc/meminfo has it */
+static long table_memory(void)
+{
+	char line[128];
+	long kb = -1;
+	FILE *f;
+
+	/* what each CPU has counted by itself is added up */
+	f = fopen("/proc/sys/vm/stat_refresh", "w");
+	if (f) {
+		fputs("1", f);
+		fclose(f);
+	}
+	f = fopen("/proc/meminfo", "r");
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "SecPageTables: %ld", &kb);
+	if (f)
+		fclose(f);
+	CHECK(kb >= 0);
+	return kb;
+}
+
+/* Page tables for 1 GiB in pages of 4 KiB, by those for 16 MiB. */
+static void tables(void)
+{
+	struct vcpu *v = start(BENCH_TOUCH_4K, BENCH_MAX, BENCH_SAMPLES + (2 << 20));
+	size_t size = BENCH_MAX * 4096;
+	void *p = some_memory(size);
+	long before;
+
+	OK(madvise(p, size, MADV_NOHUGEPAGE));
+	vm_set_slot(v->vm, 1, BENCH_MEMORY, size, p, 0);
+	vcpu_expect_sync(v, 1);
+	before = table_memory();
+	run(v, BENCH_MAX, 0);
+	report("tables", (table_memory() - before) * 1024 * ((1ul << 30) / size));
+}
+
 static void touch_2m(void)
 {
 	touch("touch_2m", BENCH_TOUCH_2M, 100, 2 << 20, MADV_HUGEPAGE, true);
@@ -293,6 +331,7 @@ static const struct st_test tests[] = {
 	{ "touch_4k", touch_4k },
 	{ "touch_4k_new", touch_4k_new },
 	{ "touch_2m", touch_2m },
+	{ "tables", tables },
 	{ "write_protect", write_protect },
 	{ "log_clean", log_clean },
 	{ "log_dirty", log_dirty },

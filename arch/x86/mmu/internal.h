@@ -141,6 +141,8 @@ bool mmu_stale(struct kvm *kvm, unsigned long seq, unsigned long hva);
 int mmu_slot_level(const struct kvm_memory_slot *slot, gfn_t gfn);
 
 /* mmu.c */
+void mmu_own_table(u64 *spt, void *owner);
+void mmu_free_table(u64 *spt);
 struct tdp_page *tdp_alloc_page(void);
 void tdp_free_page(struct tdp_page *page);
 int tdp_fill_cache(struct kvm_mmu *mmu, unsigned int n);

@@ -33,6 +33,34 @@ static struct kmem_cache *page_cache;
 /* ---- tables ------------------------------------------------------------------------ */
 
 /**
+ * mmu_own_table() - a page is a table from now on
+ * @spt: the page, a new one
+ * @owner: what tdp_page_of() and shadow_child() find by it
+ *
+ * It is among the SecPageTables of /proc/meminfo.
+ */
+void mmu_own_table(u64 *spt, void *owner)
+{
+	struct page *page = virt_to_page(spt);
+
+	set_page_private(page, (unsigned long)owner);
+	mod_node_page_state(page_pgdat(page), NR_SECONDARY_PAGETABLE, 1);
+}
+
+/**
+ * mmu_free_table() - free one
+ * @spt: the page, which no CPU can see any more
+ */
+void mmu_free_table(u64 *spt)
+{
+	struct page *page = virt_to_page(spt);
+
+	mod_node_page_state(page_pgdat(page), NR_SECONDARY_PAGETABLE, -1);
+	set_page_private(page, 0);
+	free_page((unsigned long)spt);
+}
+
+/**
  * tdp_alloc_page() - an empty table, not linked anywhere
  *
  * Return: the table or NULL. Charged to the caller's memory cgroup.
@@ -48,7 +76,7 @@ struct tdp_page *tdp_alloc_page(void)
 		kmem_cache_free(page_cache, page);
 		return NULL;
 	}
-	set_page_private(virt_to_page(page->spt), (unsigned long)page);
+	mmu_own_table(page->spt, page);
 	INIT_LIST_HEAD(&page->nx_link);
 	return page;
 }
@@ -59,8 +87,7 @@ struct tdp_page *tdp_alloc_page(void)
  */
 void tdp_free_page(struct tdp_page *page)
 {
-	set_page_private(virt_to_page(page->spt), 0);
-	free_page((unsigned long)page->spt);
+	mmu_free_table(page->spt);
 	kmem_cache_free(page_cache, page);
 }
 

@@ -61,8 +61,7 @@ void kvm_mmu_shadow_exit(void)
 
 static void free_page_of(struct shadow_page *sp)
 {
-	set_page_private(virt_to_page(sp->spt), 0);
-	free_page((unsigned long)sp->spt);
+	mmu_free_table(sp->spt);
 	kmem_cache_free(shadow_cache, sp);
 }
 
@@ -78,7 +77,7 @@ static struct shadow_page *alloc_page_of(void)
 		kmem_cache_free(shadow_cache, sp);
 		return NULL;
 	}
-	set_page_private(virt_to_page(sp->spt), (unsigned long)sp);
+	mmu_own_table(sp->spt, sp);
 	for (i = 0; i < TDP_ENTRIES; i++)
 		sp->links[i].index = i;
 	INIT_LIST_HEAD(&sp->unsync_link);
