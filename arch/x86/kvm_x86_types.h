@@ -154,9 +154,6 @@ struct kvm_vcpu_arch {
 
 	/* MMU (arch/x86/mmu) */
 	struct kvm_mmu *mmu;		/* (c) */
-	gpa_t mmio_gpa;			/* last MMIO address, for the next emulation */
-	gva_t mmio_gva;
-	u64 mmio_gen;
 
 	/* interrupts */
 	struct kvm_lapic *apic;		/* (c) NULL without an in-kernel LAPIC */

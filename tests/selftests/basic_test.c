@@ -247,7 +247,7 @@ static void spinning_guest_after_a_refused_entry(void)
 	if (st_on_tcg() && !kvm_is_oot())
 		st_skip("in-tree loses the host's CPU here (docs/emulator-faults.md)");
 	if (st_shadow_paging())
-		st_skip("the CPU walks tables of ours, never the guest's CR3, so no entry is refused");
+		st_skip("the guest's CR3 is never the CPU's, so no entry is refused");
 	if (st_param_is("kvm_intel", "unrestricted_guest", 'N'))
 		st_skip("without paging the guest's CR3 is not used then, so no entry is refused");
 	OK(ioctl(v->fd, KVM_GET_SREGS, &good));

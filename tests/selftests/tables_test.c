@@ -12,7 +12,7 @@
 #include "st.h"
 #include "tables.h"
 
-#define MIB		(1ul << 20)
+#define MIB		BIT(20)
 #define PAGE		4096ul
 #define TESTED_SLOT	1
 #define LARGE		(2 * MIB)

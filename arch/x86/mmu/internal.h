@@ -111,6 +111,26 @@ struct kvm_mmu_vm {
 	struct delayed_work nx_work;	/* drops some of them */
 };
 
+/**
+ * struct shadow_mmio - a translation whose end is no memory, kept as a TLB would
+ * @page: linear address of the page; KVM_INVALID_GPA: none
+ * @gpa: guest physical address of the page
+ * @generation: of the slots; it had none then
+ * @access: PFERR_WRITE and PFERR_USER of the access that was allowed
+ * @ac: RFLAGS.AC was set
+ * @pkru: protection keys were these
+ */
+struct shadow_mmio {
+	gva_t page;
+	gpa_t gpa;
+	u64 generation;
+	u64 access;
+	bool ac;
+	u32 pkru;
+};
+
+#define SHADOW_NR_MMIO	8
+
 /* of a vCPU: vcpu->arch.mmu */
 struct kvm_mmu {
 	bool loaded;			/* the backend has the root */
@@ -122,6 +142,7 @@ struct kvm_mmu {
 	union shadow_role role;		/* of the roots */
 	struct shadow_page *roots[4];	/* (m) one; outside of long mode one for each GiB */
 	u64 *pae_root;			/* then the CPU's entries for them */
+	struct shadow_mmio mmio[SHADOW_NR_MMIO];	/* by address; until the guest flushes */
 };
 
 extern int tdp_root_levels;
@@ -167,6 +188,7 @@ int shadow_vcpu_create(struct kvm_mmu *mmu);
 void shadow_vcpu_destroy(struct kvm_vcpu *vcpu);
 void shadow_invlpg(struct kvm_vcpu *vcpu, gva_t gva);
 void shadow_flush_guest(struct kvm_vcpu *vcpu);
+void shadow_forget_mmio(struct kvm_mmu *mmu);
 
 /* shadow_page.c */
 int kvm_mmu_shadow_init(void);

@@ -292,6 +292,8 @@ int kvm_mmu_load(struct kvm_vcpu *vcpu)
 void kvm_mmu_unload(struct kvm_vcpu *vcpu)
 {
 	vcpu->arch.mmu->loaded = false;
+	if (!kvm_be.tdp)
+		shadow_forget_mmio(vcpu->arch.mmu);
 }
 
 /**

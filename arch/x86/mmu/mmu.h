@@ -84,7 +84,7 @@ enum kvm_pf_result {
 	KVM_PF_RETRY,	/* mapped, or raced: re-enter */
 	KVM_PF_MMIO,	/* nothing is there */
 	KVM_PF_EMULATE,	/* a write to read-only memory */
-	KVM_PF_TABLE,	/* shadow paging: a write to a table of the guest's: emulate, or unprotect */
+	KVM_PF_TABLE,	/* shadow paging: a write to a table of the guest's */
 	KVM_PF_GUEST,	/* likewise: the guest's tables do not allow it */
 };
 
@@ -122,7 +122,6 @@ gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access,
 bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3);
 /* KVM_CAP_VM_DISABLE_NX_HUGE_PAGES */
 int kvm_mmu_disable_nx_huge_pages(struct kvm *kvm, u64 arg);
-/* whether @gpa is known to be MMIO (no memslot) */
 /* have kvm->arch.apic_page where there is no memory at @gfn, and nowhere else */
 void kvm_mmu_place_apic_page(struct kvm *kvm, gfn_t gfn);
 /* KVM_SET_NR_MMU_PAGES, KVM_GET_NR_MMU_PAGES */

@@ -21,6 +21,9 @@
  * SMEP, SMAP or protection keys, which would look at that, the write is emulated.
  *
  * A write to a guest's table is emulated, if it is not one that may be unsync.
+ *
+ * Where there is no memory there is a device, and no entry: the translation is kept by the
+ * vCPU, as in a TLB, until the guest flushes or a slot changes.
  */
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -166,6 +169,7 @@ int shadow_vcpu_create(struct kvm_mmu *mmu)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&mmu->shadow_cache);
 	mmu->pae_root = page_address(page);
+	shadow_forget_mmio(mmu);
 	return 0;
 }
 
@@ -205,6 +209,7 @@ void shadow_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
 	struct shadow_page *sp;
 	u64 spte;
 
+	shadow_forget_mmio(vcpu->arch.mmu);
 	write_lock(&kvm->mmu_lock);
 	sp = list_empty(&to_shadow(kvm)->unsync) ? NULL : root_of(vcpu->arch.mmu, gva);
 	while (sp && sp->role.level > 1) {
@@ -223,9 +228,69 @@ void shadow_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
  */
 void shadow_flush_guest(struct kvm_vcpu *vcpu)
 {
+	shadow_forget_mmio(vcpu->arch.mmu);
 	write_lock(&vcpu->kvm->mmu_lock);
 	shadow_sync(vcpu);
 	write_unlock(&vcpu->kvm->mmu_lock);
+}
+
+/* ---- devices ------------------------------------------------------------------------- */
+
+/**
+ * shadow_forget_mmio() - the guest has flushed, or pages in another way now
+ * @mmu: of the vCPU
+ */
+void shadow_forget_mmio(struct kvm_mmu *mmu)
+{
+	int i;
+
+	for (i = 0; i < SHADOW_NR_MMIO; i++)
+		mmu->mmio[i].page = KVM_INVALID_GPA;
+}
+
+static struct shadow_mmio *mmio_of(struct kvm_vcpu *vcpu, gva_t gva)
+{
+	return &vcpu->arch.mmu->mmio[(gva >> PAGE_SHIFT) % SHADOW_NR_MMIO];
+}
+
+static bool has_ac(struct kvm_vcpu *vcpu)
+{
+	return kvm_rflags_read(vcpu) & X86_EFLAGS_AC;
+}
+
+/* What the CPU does for itself, at CPL 3 as a supervisor, has its own rules. */
+static bool implicit(struct kvm_vcpu *vcpu, u64 access)
+{
+	return !(access & PFERR_USER) && kvm_be_call(get_cpl)(vcpu) == 3;
+}
+
+/* Was this access, or one that needs more, to a device the last time? */
+static bool known_mmio(struct kvm_vcpu *vcpu, gva_t gva, u64 access, gpa_t *gpa)
+{
+	const struct shadow_mmio *m = mmio_of(vcpu, gva);
+
+	if (m->page != (gva & PAGE_MASK) || (access & ~(m->access & PFERR_WRITE)) !=
+	    (m->access & PFERR_USER) || m->pkru != vcpu->arch.pkru ||
+	    m->ac != has_ac(vcpu) || m->generation != kvm_memslots_generation(vcpu->kvm) ||
+	    implicit(vcpu, access))
+		return false;
+	*gpa = m->gpa + offset_in_page(gva);
+	return true;
+}
+
+static void remember_mmio(struct kvm_vcpu *vcpu, gva_t gva, u64 access, gpa_t gpa,
+			  u64 generation)
+{
+	if ((access & PFERR_FETCH) || implicit(vcpu, access))
+		return;
+	*mmio_of(vcpu, gva) = (struct shadow_mmio) {
+		.page = gva & PAGE_MASK,
+		.gpa = gpa & PAGE_MASK,
+		.generation = generation,
+		.access = access,
+		.ac = has_ac(vcpu),
+		.pkru = vcpu->arch.pkru,
+	};
 }
 
 /* ---- faults --------------------------------------------------------------------------- */
@@ -399,8 +464,8 @@ static int guest_allows(struct kvm_vcpu *vcpu, struct shadow_fault *f, u64 acces
 		return 0;
 	}
 	kvm_walk_describe(vcpu, &f->walk);
-	/* what the CPU does for itself is not a program's access, whose AC would count */
-	if (!(access & PFERR_USER) && kvm_be_call(get_cpl)(vcpu) == 3)
+	/* AC is a program's */
+	if (implicit(vcpu, access))
 		f->walk.ac = false;
 	r = kvm_walk_guest(vcpu, &f->walk, f->gva, access, fault, &f->res);
 	if (r)
@@ -442,13 +507,19 @@ int kvm_mmu_shadow_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code, gpa_t
 		.write = error_code & PFERR_WRITE,
 		.fetch = error_code & PFERR_FETCH,
 	};
+	u64 access = error_code & (PFERR_WRITE | PFERR_USER | PFERR_FETCH);
+	u64 generation = kvm_memslots_generation(vcpu->kvm);
 	struct kvm *kvm = vcpu->kvm;
 	unsigned long seq;
 	u64 spte = 0;
 	int r;
 
 	vcpu->stat.pf_taken++;
-	r = guest_allows(vcpu, &f, error_code & (PFERR_WRITE | PFERR_USER | PFERR_FETCH), fault);
+	if (!(error_code & PFERR_PRESENT) && known_mmio(vcpu, gva, access, gpa)) {
+		vcpu->stat.pf_emulate++;
+		return KVM_PF_MMIO;
+	}
+	r = guest_allows(vcpu, &f, access, fault);
 	if (r == -EAGAIN)
 		return KVM_PF_RETRY;
 	if (r) {
@@ -459,7 +530,10 @@ int kvm_mmu_shadow_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code, gpa_t
 	f.slot = kvm_vcpu_gfn_to_memslot(vcpu, f.gfn);
 	if (!f.slot || (f.write && (f.slot->flags & KVM_MEM_READONLY)) || !make_writable(&f)) {
 		vcpu->stat.pf_emulate++;
-		return f.slot ? KVM_PF_EMULATE : KVM_PF_MMIO;
+		if (f.slot)
+			return KVM_PF_EMULATE;
+		remember_mmio(vcpu, gva, access, *gpa, generation);
+		return KVM_PF_MMIO;
 	}
 
 	r = shadow_fill_cache(vcpu->arch.mmu, STOCK);

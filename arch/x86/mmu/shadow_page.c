@@ -328,10 +328,10 @@ static void count_tables(struct shadow_slot *slot, gfn_t gfn, int by)
 		slot->tables[level][shadow_index(slot, gfn, level)] += by;
 }
 
-#define for_each_table(sp, kvm, frame)					\
-	hlist_for_each_entry(sp, bucket(kvm, frame), hash)		\
-		if ((sp)->gfn != (frame) || (sp)->role.direct) {	\
-		} else
+static bool is_table(const struct shadow_page *sp, gfn_t gfn)
+{
+	return sp->gfn == gfn && !sp->role.direct;
+}
 
 /**
  * shadow_has_tables() - does a shadow page stand for a table in a frame
@@ -342,8 +342,9 @@ bool shadow_has_tables(struct kvm *kvm, gfn_t gfn)
 {
 	struct shadow_page *sp;
 
-	for_each_table(sp, kvm, gfn)
-		return true;
+	hlist_for_each_entry(sp, bucket(kvm, gfn), hash)
+		if (is_table(sp, gfn))
+			return true;
 	return false;
 }
 
@@ -360,12 +361,11 @@ bool shadow_unsync(struct kvm *kvm, gfn_t gfn)
 	struct shadow_vm *s = to_shadow(kvm);
 	struct shadow_page *sp;
 
-	for_each_table(sp, kvm, gfn) {
-		if (sp->role.level > 1)
+	hlist_for_each_entry(sp, bucket(kvm, gfn), hash)
+		if (is_table(sp, gfn) && sp->role.level > 1)
 			return false;
-	}
-	for_each_table(sp, kvm, gfn) {
-		if (sp->unsync)
+	hlist_for_each_entry(sp, bucket(kvm, gfn), hash) {
+		if (!is_table(sp, gfn) || sp->unsync)
 			continue;
 		sp->unsync = true;
 		list_add(&sp->unsync_link, &s->unsync);
@@ -677,7 +677,7 @@ void kvm_mmu_guest_wrote(struct kvm *kvm, gpa_t gpa, unsigned int len)
 		return;
 	write_lock(&kvm->mmu_lock);
 	hlist_for_each_entry_safe(sp, next, bucket(kvm, gpa >> PAGE_SHIFT), hash) {
-		if (sp->gfn != gpa >> PAGE_SHIFT || sp->role.direct)
+		if (!is_table(sp, gpa >> PAGE_SHIFT))
 			continue;
 		kvm->stat.mmu_pte_write++;
 		/* written over and over, or not as a table is: it is one no longer */
@@ -710,7 +710,7 @@ bool kvm_mmu_unprotect(struct kvm *kvm, gfn_t gfn)
 		return false;
 	write_lock(&kvm->mmu_lock);
 	hlist_for_each_entry_safe(sp, next, bucket(kvm, gfn), hash) {
-		if (sp->gfn != gfn || sp->role.direct)
+		if (!is_table(sp, gfn))
 			continue;
 		zap_page(kvm, sp, &garbage);
 		was = true;

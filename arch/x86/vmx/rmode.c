@@ -113,9 +113,9 @@ void vmx_check_state(struct vmx_vcpu *v)
 		return;
 	read_segs(segs);
 	if (v->guest_cr0 & X86_CR0_PE) {
+		v->checked_vm = kvm_rflags_read(vcpu) & X86_EFLAGS_VM;
 		v->must_emulate = vmx_emulate_invalid &&
-			!vmx_segs_valid(segs, kvm_rflags_read(vcpu) & X86_EFLAGS_VM,
-					vcpu->arch.efer & EFER_LMA);
+			!vmx_segs_valid(segs, v->checked_vm, vcpu->arch.efer & EFER_LMA);
 		return;
 	}
 	for (i = VCPU_SEG_ES; i <= VCPU_SEG_GS; i++)
@@ -139,9 +139,12 @@ void vmx_check_state(struct vmx_vcpu *v)
  */
 bool vmx_rmode_prepare(struct vmx_vcpu *v)
 {
+	struct kvm_vcpu_arch *arch = &v->vcpu->arch;
+
 	/* protected mode may have become virtual-8086 mode, or the other way round */
 	if (v->check_state ||
-	    (!v->vm86 && (v->vcpu->arch.regs_dirty & BIT(VCPU_REG_RFLAGS))))
+	    (!v->vm86 && (arch->regs_dirty & BIT(VCPU_REG_RFLAGS)) &&
+	     !!(arch->regs[VCPU_REG_RFLAGS] & X86_EFLAGS_VM) != v->checked_vm))
 		vmx_check_state(v);
 	return v->must_emulate;
 }

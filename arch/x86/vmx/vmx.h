@@ -141,6 +141,7 @@ struct vmx_vcpu {
 	bool vm86;			/* virtual-8086 mode stands for real mode */
 	bool check_state;		/* see before the next entry whether it takes the state */
 	bool must_emulate;		/* it does not */
+	bool checked_vm;		/* RFLAGS.VM when that was seen */
 	unsigned long guest_cr0;	/* PE and PG as the guest has them */
 	u32 rm_ar[VCPU_SEG_GS + 1];	/* with @vm86: what the guest has */
 	struct vmx_seg rm_tr;

@@ -73,6 +73,11 @@ static u64 peek(u64 va)
 	return READ_ONCE(*(u64 *)va);
 }
 
+static s64 try_read(u64 va)
+{
+	return TRY("movq (%0), %%rax", ARGS(), ARGS("r"(va)), "rax");
+}
+
 static void expect(u64 va, u64 gpa)
 {
 	GUEST_EQ(peek(va), TT_WORD(gpa));
@@ -115,7 +120,7 @@ static void remap(void)
 		if (round % 5 == 0) {
 			pt[page] = 0;
 			invlpg(VA + page * 4096);
-			GUEST_EQ(TRY("movq (%0), %%rax", ARGS(), ARGS("r"(VA + page * 4096)), "rax"), 14);
+			GUEST_EQ(try_read(VA + page * 4096), 14);
 			GUEST_EQ(fault_err, 0);
 			GUEST_EQ(fault_cr2, VA + page * 4096);
 			/* what becomes present needs no flush */
@@ -254,7 +259,7 @@ static void recursive(void)
 		GUEST_EQ(READ_ONCE(pdes[0]) & ADDR, (u64)pt);
 		WRITE_ONCE(pdes[0], 0);
 		write_cr3(read_cr3());
-		GUEST_EQ(TRY("movq (%0), %%rax", ARGS(), ARGS("r"(VA)), "rax"), 14);
+		GUEST_EQ(try_read(VA), 14);
 		WRITE_ONCE(pdes[0], (u64)pt | PWU);
 		expect(VA + page * 4096, f[i]);
 	}
