@@ -130,7 +130,7 @@ EXPORT_SYMBOL_FOR_KUNIT(kvm_walk_reserved_bits);
  * @writable: W was set on all levels
  * @nx: NX was set on any level
  * @pkey: protection key of the leaf
- * @pk_fault: set when only the key stands against it
+ * @pk_fault: set when the key stands against it, whatever else does
  */
 bool kvm_walk_permits(const struct guest_walk *w, u64 access, bool user_page,
 		      bool writable, bool nx, u32 pkey, bool *pk_fault)
@@ -140,6 +140,10 @@ bool kvm_walk_permits(const struct guest_walk *w, u64 access, bool user_page,
 	u32 pk;
 
 	*pk_fault = false;
+	if (w->pke && user_page && !fetch) {
+		pk = w->pkru >> (pkey * 2);
+		*pk_fault = (pk & 1) || (write && (pk & 2) && (user || w->wp));
+	}
 	if (user && !user_page)
 		return false;
 	if (write && !writable && (user || w->wp))
@@ -152,14 +156,7 @@ bool kvm_walk_permits(const struct guest_walk *w, u64 access, bool user_page,
 		if (!fetch && w->smap && !w->ac)
 			return false;
 	}
-	if (w->pke && user_page && !fetch) {
-		pk = w->pkru >> (pkey * 2);
-		if ((pk & 1) || (write && (pk & 2) && (user || w->wp))) {
-			*pk_fault = true;
-			return false;
-		}
-	}
-	return true;
+	return !*pk_fault;
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_walk_permits);
 
