@@ -227,9 +227,9 @@ static void say(const struct ac_shared *sh)
 	for (level = sh->top; level >= sh->leaf; level--)
 		n += snprintf(entries + n, sizeof(entries) - n, " %llx->%llx(%llx)",
 			      sh->before[level], sh->after[level], sh->want[level]);
-	if (sh->bad & (AC_BAD_CR2 | AC_BAD_IP))
-		snprintf(cr2, sizeof(cr2), ", CR2 %llx (%llx), IP %llx (%llx)", sh->seen_cr2,
-			 sh->want_cr2, sh->seen_ip, sh->want_ip);
+	if (sh->bad & (AC_BAD_CR2 | AC_BAD_IP | AC_BAD_ERROR))
+		snprintf(cr2, sizeof(cr2), ", CR2 %llx (%llx), IP %x:%llx (%llx)", sh->seen_cr2,
+			 sh->want_cr2, sh->seen_cs, sh->seen_ip, sh->want_ip);
 	st_note("%s%s at CPL %d,%s%s%s%s%s AC=%d PKRU=%#x: %s, wanted %s%s%s; entries%s",
 		sh->emulated ? "emulated " : "", kinds[sh->kind], sh->user ? 3 : 0,
 		sh->regs & AC_WP ? " WP" : "", sh->regs & AC_SMEP ? " SMEP" : "",

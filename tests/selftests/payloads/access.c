@@ -76,6 +76,7 @@ static void learn(void)
 	cpuid(0x80000001, 0, &a, &b, &c, &d);
 	has |= d >> 20 & 1 ? AC_NXE : 0;
 	gbpages = d >> 26 & 1;
+	cpuid(1, 0, &a, &b, &c, &d);
 	pse36 = d >> 17 & 1;
 	cpuid(0x80000008, 0, &a, &b, &c, &d);
 	maxphyaddr = a & 0xff;
@@ -119,20 +120,39 @@ static void set_pkru(u32 v)
 	asm volatile("wrpkru" : : "a"(v), "c"(0), "d"(0) : "memory");
 }
 
+/*
+ * PAE's page directory pointers have no A. QEMU sets it, and a load of them, such as by MOV to
+ * CR0 and CR4, is refused then. Twice: the first time may make QEMU walk and set it again.
+ */
+static void clear_pdpte_a(void)
+{
+	volatile u32 *p = (volatile u32 *)AC_TABLES;
+	int i;
+
+	if (sh->tcg_walks && mode == AC_PAE)
+		for (i = 0; i < 16; i++)
+			p[2 * (i & 3)] &= ~E_A;
+}
+
 static void set_regs(u32 want)
 {
 	u32 change = regs ^ want;
-	unsigned long cr4;
+	unsigned long cr0, cr4;
 
 	if (change & AC_NXE)
 		wrmsr(MSR_EFER, with(rdmsr(MSR_EFER), 1 << 11, want & AC_NXE));
 	if (change & (AC_SMEP | AC_SMAP | AC_PKE)) {
 		cr4 = with(READ_CR(4), 1 << 20, want & AC_SMEP);
 		cr4 = with(cr4, 1 << 21, want & AC_SMAP);
-		WRITE_CR(4, with(cr4, 1 << 22, want & AC_PKE));
+		cr4 = with(cr4, 1 << 22, want & AC_PKE);
+		clear_pdpte_a();
+		WRITE_CR(4, cr4);
 	}
-	if (change & AC_WP)
-		WRITE_CR(0, with(READ_CR(0), 1 << 16, want & AC_WP));
+	if (change & AC_WP) {
+		cr0 = with(READ_CR(0), 1 << 16, want & AC_WP);
+		clear_pdpte_a();
+		WRITE_CR(0, cr0);
+	}
 	regs = want;
 }
 
@@ -210,8 +230,10 @@ static void model(const struct access *a, const u64 *entry, struct answer *w)
 
 		if (!(e & E_P))
 			return;
-		if (mode == AC_PAE && level == 3)
+		if (mode == AC_PAE && level == 3) {
+			w->may[3] = sh->tcg_walks ? E_A : 0;
 			continue;
+		}
 		if (e & must_be_zero(level, e)) {
 			w->error |= F_P | F_R;
 			return;
@@ -221,6 +243,8 @@ static void model(const struct access *a, const u64 *entry, struct answer *w)
 		x &= !(e & E_NX);
 		if (can_be_page(level, e)) {
 			key = e >> 59 & 0xf;
+			if (level == 3 && sh->tcg_walks)
+				w->may[3] = E_A;
 			break;
 		}
 		w->may[level] = E_A;
@@ -259,7 +283,7 @@ static void model(const struct access *a, const u64 *entry, struct answer *w)
 /* ---- making an access ------------------------------------------------------------------------- */
 
 u32 seen_vec, seen_value;
-unsigned long seen_err, seen_cr2, seen_ip, saved_sp;
+unsigned long seen_err, seen_cr2, seen_ip, seen_cs, saved_sp;
 
 /* returns when the access faults, or has been made */
 void go(unsigned long ip, unsigned long cs, unsigned long ss, unsigned long flags,
@@ -288,7 +312,7 @@ asm(".macro PREFIX\n"
     "	jmp 1f\n"
     "on_int80:	mov %eax, seen_value\n"
     "	movl $0x80, seen_vec\n"
-    "1:	pop seen_ip\n"
+    "1:	pop seen_ip; pop seen_cs\n"
     "	mov saved_sp, %rsp\n"
     "	pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
     "	ret\n"
@@ -317,7 +341,7 @@ asm(".macro PREFIX\n"
     "	jmp 1f\n"
     "on_int80:	mov %eax, seen_value\n"
     "	movl $0x80, seen_vec\n"
-    "1:	popl seen_ip\n"
+    "1:	popl seen_ip; popl seen_cs\n"
     "	mov saved_sp, %esp\n"
     "	pop %edi; pop %esi; pop %ebp; pop %ebx\n"
     "	ret\n"
@@ -326,6 +350,7 @@ asm(".macro PREFIX\n"
 #endif
     "	mov $4, %eax\n"			/* REPORT_FAULT: vector, and two words of its frame */
     "	outl %eax, $0x5e\n"
+    "	.balign 8\n"
     "on_other:\n"
     "	vec = 0\n"
     "	.rept 32\n"
@@ -496,6 +521,7 @@ static void tell(const struct access *a, const struct answer *w, u32 bad, const 
 	sh->want_cr2 = want_cr2;
 	sh->seen_ip = seen_ip;
 	sh->want_ip = want_ip;
+	sh->seen_cs = seen_cs;
 	sh->value = seen_value;
 	sh->want_value = in_memory;
 	for (i = 0; i < AC_LEVELS; i++) {
@@ -564,7 +590,7 @@ static void check(const struct access *a)
 			bad |= AC_BAD_ERROR;
 		if (seen_cr2 != addr)
 			bad |= AC_BAD_CR2;
-		if (seen_ip != insn_ip)
+		if (seen_ip != insn_ip || (u16)seen_cs != cs)
 			bad |= AC_BAD_IP;
 	}
 	for (i = leaf; i <= top; i++) {

@@ -69,7 +69,7 @@ struct ac_shared {
 	unsigned int bad, regs, kind, user, ac, pkru, emulated, value;
 	unsigned int seen_vec, want_vec;
 	unsigned int seen_err, want_err;
-	unsigned int want_value, pad3;
+	unsigned int want_value, seen_cs;
 	unsigned long long seen_cr2, want_cr2, seen_ip, want_ip;
 	unsigned long long before[AC_LEVELS], after[AC_LEVELS], want[AC_LEVELS];
 };
