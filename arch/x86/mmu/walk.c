@@ -245,8 +245,13 @@ static gpa_t leaf_address(const struct guest_walk *w, int level, u64 pte, gva_t 
 /* PAE's page directory pointers are loaded with CR3; where CR3 is the CPU's own, look. */
 static int read_pdpte(struct kvm_vcpu *vcpu, gpa_t addr, unsigned int i, u64 *pte)
 {
-	if (kvm_be.tdp)
-		return read_entry(vcpu->kvm, addr, 8, pte);
+	if (kvm_be.tdp) {
+		if (read_entry(vcpu->kvm, addr, 8, pte))
+			return -EFAULT;
+		/* QEMU sets it there, and does not mind */
+		*pte &= ~PTE_A;
+		return 0;
+	}
 	*pte = vcpu->arch.pdptrs[i];
 	return 0;
 }

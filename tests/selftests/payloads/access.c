@@ -787,10 +787,85 @@ static const struct access some[] = {
 	{ .kind = AC_READ, .ac = true }, { .kind = AC_WRITE, .ac = true },
 };
 
+static void check_some(u32 pkru)
+{
+	struct access a;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(some); i++) {
+		a = some[i];
+		a.pkru = pkru;
+		check(&a);
+	}
+}
+
+/* Other registers, and no INVLPG; a change of NXE would need one. */
+static void switches(u32 all, u32 pkru)
+{
+	u64 l = 0, lmask = E_W | E_U | (wide() ? E_NX : 0), was = set[leaf];
+	u32 r, to;
+
+	do {
+		set[leaf] = was ^ l;
+		write_entries();
+		r = 0;
+		do {
+			to = 0;
+			do {
+				set_regs(r | (has & AC_NXE));
+				check_some(pkru);
+				set_regs(to | (has & AC_NXE));
+				check_some(pkru);
+			} while ((to = next_subset(to, all)));
+		} while ((r = next_subset(r, all)));
+	} while ((l = next_subset(l, lmask)));
+	set[leaf] = was;
+	write_entries();
+}
+
+static void flush(bool by_cr4)
+{
+	unsigned long cr4 = READ_CR(4);
+
+	clear_pdpte_a();
+	if (by_cr4) {
+		WRITE_CR(4, cr4 ^ 1 << 7);
+		clear_pdpte_a();
+		WRITE_CR(4, cr4);
+	} else {
+		WRITE_CR(3, READ_CR(3));
+	}
+}
+
+/* An entry gets other rights, and all is flushed: by MOV to CR3, by a change of CR4.PGE. */
+static void flushes(u32 level)
+{
+	u64 l, to, lmask = E_W | E_U | (wide() ? E_NX : 0);
+	u32 all = has & ~AC_PKE, r = 0, n = 0;
+
+	do {
+		set_regs(r);
+		l = 0;
+		do {
+			to = 0;
+			do {
+				set[level] = base[level] ^ l;
+				write_entries();
+				check_some(0);
+				put_at(sh->entry[level], get_entry(level), base[level] ^ to);
+				flush(n++ & 1);
+				check_some(0);
+			} while ((to = next_subset(to, lmask)));
+		} while ((l = next_subset(l, lmask)));
+	} while ((r = next_subset(r, all)));
+	set[level] = base[level];
+	write_entries();
+}
+
 /* What one access leaves behind must not be seen by the next. */
 static void sequences(void)
 {
-	u32 all = has & ~AC_PKE, r, to, i, j, n = ARRAY_SIZE(some);
+	u32 all = has & ~AC_PKE, r, i, j, n = ARRAY_SIZE(some);
 	u64 l, lmask = E_W | E_U | (wide() ? E_NX : 0);
 
 	/* two accesses, A and D clear at first */
@@ -812,28 +887,14 @@ static void sequences(void)
 		} while ((l = next_subset(l, lmask)));
 	} while ((r = next_subset(r, all)));
 
-	/* other registers, and no INVLPG; NXE would need one */
 	if (leaf < top)
 		set[leaf + 1] = base[leaf + 1];
-	all &= ~AC_NXE;
-	l = 0;
-	do {
-		set[leaf] = base[leaf] ^ l;
-		set_regs(has & AC_NXE);
-		write_entries();
-		r = 0;
-		do {
-			to = 0;
-			do {
-				for (j = 0; j < 2; j++) {
-					set_regs((j ? to : r) | (has & AC_NXE));
-					for (i = 0; i < n; i++)
-						check(&some[i]);
-				}
-			} while ((to = next_subset(to, all)));
-		} while ((r = next_subset(r, all)));
-	} while ((l = next_subset(l, lmask)));
 	set[leaf] = base[leaf];
+
+	flushes(leaf);
+	if (leaf < top && !(mode == AC_PAE && leaf == 2))
+		flushes(leaf + 1);
+	switches(all & ~AC_NXE, 0);
 }
 
 /* Protection keys: those of the page with all that they can meet. */
@@ -872,6 +933,17 @@ static void keys(void)
 			} while ((l = next_subset(l, lmask)));
 		} while ((d = next_subset(d, dmask)));
 	} while ((r = next_subset(r, all)));
+
+	if (sh->emulate)
+		return;
+	if (dir)
+		set[dir] = base[dir];
+	set[leaf] = base[leaf] | E_KEY;
+	for (mine = 1; mine < 4; mine++) {
+		set_regs((has & AC_NXE) | AC_PKE);
+		set_pkru(mine << 2 * KEY);
+		switches(all, mine << 2 * KEY);
+	}
 }
 
 void guest_main(u64 test, u64 a, u64 b)
