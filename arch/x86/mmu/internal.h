@@ -78,6 +78,8 @@ struct tdp_page {
  * @pse: 4 MiB pages are on
  * @nx: EFER.NX is on
  * @wp: CR0.WP is on
+ * @strict: it is off, but SMEP, SMAP or protection keys are on, which look at U: a user's
+ *	page is not mapped as a supervisor's
  */
 union shadow_role {
 	u32 word;
@@ -92,6 +94,7 @@ union shadow_role {
 		u32 pse : 1;
 		u32 nx : 1;
 		u32 wp : 1;
+		u32 strict : 1;
 	};
 };
 

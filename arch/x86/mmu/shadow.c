@@ -53,6 +53,7 @@ struct shadow_fault {
 static union shadow_role role_of(struct kvm_vcpu *vcpu)
 {
 	bool paging = is_paging(vcpu), lma = is_long_mode(vcpu);
+	bool wp = !paging || kvm_cr0_bit(vcpu, X86_CR0_WP);
 
 	return (union shadow_role) {
 		.level = !lma ? 2 : kvm_cr4_bit(vcpu, X86_CR4_LA57) ? 5 : 4,
@@ -62,7 +63,9 @@ static union shadow_role role_of(struct kvm_vcpu *vcpu)
 		.lma = lma,
 		.pse = paging && !is_pae(vcpu) && kvm_cr4_bit(vcpu, X86_CR4_PSE),
 		.nx = paging && (vcpu->arch.efer & EFER_NX),
-		.wp = !paging || kvm_cr0_bit(vcpu, X86_CR0_WP),
+		.wp = wp,
+		.strict = !wp && (kvm_read_cr4(vcpu) &
+				  (X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE)),
 	};
 }
 

@@ -427,7 +427,7 @@ static bool still_right(const struct shadow_page *sp, const struct guest_walk *w
 	if (!sp->role.wp && !(spte & SHADOW_USER) && (pte & _PAGE_DIRTY))
 		access |= ACC_WRITE;
 	if (((spte & SHADOW_WRITABLE) && !(access & ACC_WRITE)) ||
-	    ((spte & SHADOW_USER) && !(access & ACC_USER)) ||
+	    !(spte & SHADOW_USER) != !(access & ACC_USER) ||
 	    (!(spte & SHADOW_NX) && !(access & ACC_EXEC)))
 		return false;
 	return !sp->role.lma || !((spte ^ pte) & SHADOW_PKEY);

@@ -130,7 +130,7 @@ EXPORT_SYMBOL_FOR_KUNIT(kvm_walk_reserved_bits);
  * @writable: W was set on all levels
  * @nx: NX was set on any level
  * @pkey: protection key of the leaf
- * @pk_fault: set when only the key stands against it
+ * @pk_fault: set when the key stands against it, whatever else does
  */
 bool kvm_walk_permits(const struct guest_walk *w, u64 access, bool user_page,
 		      bool writable, bool nx, u32 pkey, bool *pk_fault)
@@ -140,6 +140,10 @@ bool kvm_walk_permits(const struct guest_walk *w, u64 access, bool user_page,
 	u32 pk;
 
 	*pk_fault = false;
+	if (w->pke && user_page && !fetch) {
+		pk = w->pkru >> (pkey * 2);
+		*pk_fault = (pk & 1) || (write && (pk & 2) && (user || w->wp));
+	}
 	if (user && !user_page)
 		return false;
 	if (write && !writable && (user || w->wp))
@@ -152,14 +156,7 @@ bool kvm_walk_permits(const struct guest_walk *w, u64 access, bool user_page,
 		if (!fetch && w->smap && !w->ac)
 			return false;
 	}
-	if (w->pke && user_page && !fetch) {
-		pk = w->pkru >> (pkey * 2);
-		if ((pk & 1) || (write && (pk & 2) && (user || w->wp))) {
-			*pk_fault = true;
-			return false;
-		}
-	}
-	return true;
+	return !*pk_fault;
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_walk_permits);
 
@@ -248,8 +245,13 @@ static gpa_t leaf_address(const struct guest_walk *w, int level, u64 pte, gva_t 
 /* PAE's page directory pointers are loaded with CR3; where CR3 is the CPU's own, look. */
 static int read_pdpte(struct kvm_vcpu *vcpu, gpa_t addr, unsigned int i, u64 *pte)
 {
-	if (kvm_be.tdp)
-		return read_entry(vcpu->kvm, addr, 8, pte);
+	if (kvm_be.tdp) {
+		if (read_entry(vcpu->kvm, addr, 8, pte))
+			return -EFAULT;
+		/* QEMU sets it there, and does not mind */
+		*pte &= ~PTE_A;
+		return 0;
+	}
 	*pte = vcpu->arch.pdptrs[i];
 	return 0;
 }

@@ -11,8 +11,13 @@
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
+#ifdef __x86_64__
 typedef unsigned long u64;
 typedef long s64;
+#else
+typedef unsigned long long u64;
+typedef long long s64;
+#endif
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define BIT(n)		(1ul << (n))
@@ -43,7 +48,8 @@ extern const u8 vec_stubs[];	/* start.S: 16 bytes for each vector */
 static inline void report(u32 kind, u64 a, u64 b, u64 c)
 {
 	asm volatile("outl %%eax, %0"
-		     : : "i"(REPORT_PORT), "a"(kind), "D"(a), "S"(b), "d"(c)
+		     : : "i"(REPORT_PORT), "a"(kind), "D"((unsigned long)a),
+		       "S"((unsigned long)b), "d"((unsigned long)c)
 		     : "memory");
 }
 
