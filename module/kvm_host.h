@@ -385,6 +385,18 @@ struct kvm_vcpu {
 
 /* ---- VM -------------------------------------------------------------------- */
 
+/**
+ * struct kvm_invalidation - what faults must not map, since it is about to change
+ * @in_progress: how many changes there are
+ * @start: first address or frame of any of them
+ * @end: the one after the last
+ */
+struct kvm_invalidation {
+	long in_progress;
+	unsigned long start;
+	unsigned long end;
+};
+
 struct kvm {
 	rwlock_t mmu_lock;			/* (m) */
 	struct mutex lock;			/* (l) */
@@ -400,10 +412,9 @@ struct kvm {
 	struct kvm_memslots *memslot_sets[KVM_OOT_ADDRESS_SPACES][2];	/* (s) both copies */
 	unsigned long nr_memslot_pages;		/* (s) */
 	struct mmu_notifier mmu_notifier;
-	unsigned long mmu_invalidate_seq;	/* (m) */
-	long mmu_invalidate_in_progress;	/* (m) */
-	unsigned long mmu_invalidate_start;	/* (m) */
-	unsigned long mmu_invalidate_end;	/* (m) */
+	unsigned long mmu_invalidate_seq;	/* (m) of either kind */
+	struct kvm_invalidation hva_invalidation;	/* (m) of the host's pages */
+	struct kvm_invalidation gfn_invalidation;	/* (m) of attributes and private pages */
 	u64 manual_dirty_log_protect;		/* (l) KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 flags */
 	u32 dirty_ring_bytes;			/* (l) of each vCPU's ring; 0: none */
 	bool dirty_ring_with_bitmap;		/* (s) user space reads the bitmaps, too */
@@ -568,6 +579,17 @@ int kvm_memslots_create(struct kvm *kvm);	/* VM creation; also the MMU notifier 
 void kvm_memslots_destroy(struct kvm *kvm);
 int kvm_mmu_notifier_init(struct kvm *kvm);
 void kvm_mmu_notifier_exit(struct kvm *kvm);
+void kvm_invalidate_gfns_begin(struct kvm *kvm, gfn_t start, gfn_t end);
+void kvm_invalidate_gfns_end(struct kvm *kvm);
+
+/* is a change of any frame of the range on its way; mmu_lock held */
+static inline bool kvm_gfns_are_changing(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	const struct kvm_invalidation *inv = &kvm->gfn_invalidation;
+
+	return inv->in_progress && start < inv->end && end > inv->start;
+}
+
 int kvm_set_memory_region(struct kvm *kvm,
 			  const struct kvm_userspace_memory_region2 *mem);
 /* internal slot of @size bytes at @gpa with anonymous memory; size 0 deletes. (s) held */

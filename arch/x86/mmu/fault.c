@@ -19,15 +19,19 @@
 #include "module/memslot.h"
 
 /**
- * mmu_stale() - did the host's tables change, or are they about to
+ * mmu_stale() - did what is behind a frame change, or is it about to
  * @kvm: the VM; mmu_lock held
  * @seq: of invalidations, as it was before the host's page was asked for
+ * @gfn: the frame
  * @hva: address of that page
  */
-bool mmu_stale(struct kvm *kvm, unsigned long seq, unsigned long hva)
+bool mmu_stale(struct kvm *kvm, unsigned long seq, gfn_t gfn, unsigned long hva)
 {
-	if (kvm->mmu_invalidate_in_progress &&
-	    hva >= kvm->mmu_invalidate_start && hva < kvm->mmu_invalidate_end)
+	const struct kvm_invalidation *inv = &kvm->hva_invalidation;
+
+	if (inv->in_progress && hva >= inv->start && hva < inv->end)
+		return true;
+	if (kvm_gfns_are_changing(kvm, gfn, gfn + 1))
 		return true;
 	smp_rmb();	/* pairs with the notifier's smp_wmb() */
 	return kvm->mmu_invalidate_seq != seq;
@@ -133,7 +137,7 @@ static int split_by_zap(struct kvm_vcpu *vcpu, gfn_t gfn, int nx_level, u64 spte
 				  &garbage))
 			kvm_flush_remote_tlbs(kvm);
 	}
-	if (spte && !mmu_stale(kvm, seq, hva))
+	if (spte && !mmu_stale(kvm, seq, gfn, hva))
 		r = tdp_map(vcpu, gfn, 1, nx_level, spte);
 	write_unlock(&kvm->mmu_lock);
 	tdp_free_garbage(garbage);
@@ -211,7 +215,7 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 
 	r = 1;
 	read_lock(&kvm->mmu_lock);
-	if (mmu_stale(kvm, seq, hp.hva))
+	if (mmu_stale(kvm, seq, gfn, hp.hva))
 		goto out;
 	level = mmu_slot_level(slot, gfn);
 	if (level > 1)

@@ -137,7 +137,7 @@ static inline struct kvm_mmu_vm *to_mmu_vm(struct kvm *kvm)
 }
 
 /* fault.c */
-bool mmu_stale(struct kvm *kvm, unsigned long seq, unsigned long hva);
+bool mmu_stale(struct kvm *kvm, unsigned long seq, gfn_t gfn, unsigned long hva);
 int mmu_slot_level(const struct kvm_memory_slot *slot, gfn_t gfn);
 
 /* mmu.c */
