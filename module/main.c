@@ -284,6 +284,12 @@ long kvm_check_extension(struct kvm *kvm, long ext)
 		return KVM_OOT_MAX_IRQ_ROUTES;
 	case KVM_CAP_NR_MEMSLOTS:
 		return KVM_OOT_MEM_SLOTS;
+	case KVM_CAP_MEMORY_ATTRIBUTES:
+		return kvm_supported_mem_attributes(kvm);
+	case KVM_CAP_GUEST_MEMFD:
+		return kvm_arch_supports_private_mem();
+	case KVM_CAP_GUEST_MEMFD_FLAGS:
+		return kvm_arch_supports_private_mem() ? KVM_GMEM_FLAGS : 0;
 	default:
 		return kvm_arch_dev_check_extension(kvm, ext);
 	}
@@ -363,6 +369,7 @@ int kvm_init(struct module *owner)
 	kvm_vm_set_owner(owner);
 	kvm_vcpu_set_owner(owner);
 	kvm_stats_set_owner(owner);
+	kvm_gmem_set_owner(owner);
 
 	r = cpuhp_setup_state_nocalls(KVM_CPUHP_STATE, "kvm-oot:online",
 				      cpu_comes, cpu_goes);
@@ -410,13 +417,18 @@ static int __init kvm_module_init(void)
 	r = kvm_stats_module_init();
 	if (r)
 		goto out_eventfd;
-	r = kvm_x86_module_init();
+	r = kvm_gmem_module_init();
 	if (r)
 		goto out_stats;
+	r = kvm_x86_module_init();
+	if (r)
+		goto out_gmem;
 	/* a static key: once, instead of patching the scheduler with each VM */
 	preempt_notifier_inc();
 	return 0;
 
+out_gmem:
+	kvm_gmem_module_exit();
 out_stats:
 	kvm_stats_module_exit();
 out_eventfd:
@@ -431,6 +443,7 @@ static void __exit kvm_module_exit(void)
 {
 	preempt_notifier_dec();
 	kvm_x86_module_exit();
+	kvm_gmem_module_exit();
 	kvm_stats_module_exit();
 	kvm_eventfd_module_exit();
 	kvm_vcpu_module_exit();

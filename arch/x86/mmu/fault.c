@@ -3,13 +3,14 @@
  * The nested page fault.
  *
  * 1. Which slot: none means MMIO, a write to a read-only one likewise; or the
- *    page with which hardware knows accesses to the APIC (irq/apic_page.c).
+ *    page with which hardware knows accesses to the APIC (irq/apic_page.c). A
+ *    private frame must have a slot with private memory: else user space is told.
  * 2. Is it only the dirty log that stands against a write: then the right is
  *    given back without asking the host.
  * 3. Which page of the host, which may mean waiting for it.
- * 4. With mmu_lock held: if an invalidation came since before 3, begin again.
- *    Else map it as large as slot, host and dirty log allow; in small pages, where
- *    large ones must not be executed from (nx.c).
+ * 4. With mmu_lock held: if an invalidation came since before 1, begin again.
+ *    Else map it as large as slot, host, dirty log and attributes allow; in small
+ *    pages, where large ones must not be executed from (nx.c).
  */
 #include <linux/mem_encrypt.h>
 #include <linux/mm.h>
@@ -57,6 +58,21 @@ int mmu_slot_level(const struct kvm_memory_slot *slot, gfn_t gfn)
 		if (!((slot->base_gfn ^ hfn) & (pages - 1)) &&
 		    first >= slot->base_gfn &&
 		    first + pages <= slot->base_gfn + slot->npages)
+			break;
+	}
+	return level;
+}
+
+/* Largest page up to @level all of whose frames are, and stay, shared; mmu_lock held. */
+static int shared_level(struct kvm *kvm, gfn_t gfn, int level)
+{
+	if (!kvm_has_private_mem(kvm))
+		return level;
+	for (; level > 1; level--) {
+		gfn_t first = gfn & ~(level_pages(level) - 1), end = first + level_pages(level);
+
+		if (!kvm_gfns_are_changing(kvm, first, end) &&
+		    kvm_gfns_have_attributes(kvm, first, end, 0))
 			break;
 	}
 	return level;
@@ -181,9 +197,15 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	unsigned long seq;
 	u64 spte = 0;
 	int r, level, nx_level = 1;
+	bool private;
 
 	vcpu->stat.pf_taken++;
+	seq = READ_ONCE(kvm->mmu_invalidate_seq);
+	smp_rmb();	/* the sequence before attributes and the host's tables */
 	slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
+	private = kvm_gfn_is_private(kvm, gfn);
+	if (private)
+		goto map;
 	if (!slot) {
 		r = map_apic_page(vcpu, gfn);
 		if (r)
@@ -196,14 +218,13 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	if (write && (error_code & PFERR_PRESENT) &&
 	    fast_write_fault(vcpu, slot, gfn))
 		return KVM_PF_RETRY;
-
+map:
 	r = tdp_fill_cache(vcpu->arch.mmu, TDP_MAX_LEVEL);
 	if (r)
 		return r;
 
-	seq = READ_ONCE(kvm->mmu_invalidate_seq);
-	smp_rmb();	/* the sequence before the host's tables */
-	r = host_page_get(kvm, slot, gfn, write, &hp);
+	r = private ? private_page_get(slot, gfn, &hp) :
+		      host_page_get(kvm, slot, gfn, write, &hp);
 	if (r == -EHWPOISON) {
 		host_page_poisoned(slot, gfn);
 		return KVM_PF_RETRY;
@@ -217,7 +238,7 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	read_lock(&kvm->mmu_lock);
 	if (mmu_stale(kvm, seq, gfn, hp.hva))
 		goto out;
-	level = mmu_slot_level(slot, gfn);
+	level = private ? 1 : shared_level(kvm, gfn, mmu_slot_level(slot, gfn));
 	if (level > 1)
 		level = hp.page ? min(level, host_mapping_level(kvm, hp.hva)) : 1;
 	if ((error_code & PFERR_FETCH) && tdp_nx_on(kvm)) {
