@@ -54,8 +54,29 @@ struct kvm_gmem {
 	struct rb_root_cached slots;
 };
 
-static struct vfsmount *gmem_mount;
 static struct file_operations gmem_fops;
+
+/* ---- the file system ------------------------------------------------------------------ */
+
+static int gmem_init_fs_context(struct fs_context *fc)
+{
+	return init_pseudo(fc, GUEST_MEMFD_MAGIC) ? 0 : -ENOMEM;
+}
+
+/*
+ * It is there while there are files. The kernel closes a file, lets go of the module
+ * that its operations are in, and only then takes the inode apart: until that is done
+ * the file system holds this module.
+ */
+static struct file_system_type gmem_fs = {
+	.owner			= THIS_MODULE,
+	.name			= "kvm-gmem",
+	.init_fs_context	= gmem_init_fs_context,
+	.kill_sb		= kill_anon_super,
+};
+
+static struct vfsmount *gmem_mount;	/* both belong to simple_pin_fs() */
+static int gmem_files;
 
 /* ---- pages -------------------------------------------------------------------------- */
 
@@ -298,6 +319,8 @@ static int gmem_release(struct inode *inode, struct file *file)
 	mutex_destroy(&gmem->lock);
 	kfree(gmem);
 	kvm_put_kvm(kvm);
+	/* the file itself still has the mount */
+	simple_release_fs(&gmem_mount, &gmem_files);
 	return 0;
 }
 
@@ -319,27 +342,39 @@ static const struct inode_operations gmem_inode_ops = {
 /* The file takes over @gmem when it works. */
 static struct file *make_file(struct kvm_gmem *gmem, u64 size)
 {
-	struct inode *inode = alloc_anon_inode(gmem_mount->mnt_sb);
+	struct inode *inode;
 	struct file *file;
+	int r;
 
-	if (IS_ERR(inode))
-		return ERR_CAST(inode);
+	r = simple_pin_fs(&gmem_fs, &gmem_mount, &gmem_files);
+	if (r)
+		return ERR_PTR(r);
+	inode = alloc_anon_inode(gmem_mount->mnt_sb);
+	if (IS_ERR(inode)) {
+		file = ERR_CAST(inode);
+		goto out_fs;
+	}
 	inode->i_mode |= S_IFREG;
 	inode->i_op = &gmem_inode_ops;
 	i_size_write(inode, size);
 
 	/* closing the file gives that back */
 	if (!try_module_get(gmem_fops.owner)) {
-		iput(inode);
-		return ERR_PTR(-ENODEV);
+		file = ERR_PTR(-ENODEV);
+		goto out_inode;
 	}
 	file = alloc_file_pseudo(inode, gmem_mount, "kvm-gmem", O_RDWR | O_LARGEFILE, &gmem_fops);
-	if (IS_ERR(file)) {
-		module_put(gmem_fops.owner);
-		iput(inode);
-		return file;
-	}
+	if (IS_ERR(file))
+		goto out_module;
 	file->private_data = gmem;
+	return file;
+
+out_module:
+	module_put(gmem_fops.owner);
+out_inode:
+	iput(inode);
+out_fs:
+	simple_release_fs(&gmem_mount, &gmem_files);
 	return file;
 }
 
@@ -392,20 +427,6 @@ out_free:
 	return fd;
 }
 
-/* ---- the file system ------------------------------------------------------------------ */
-
-static int gmem_init_fs_context(struct fs_context *fc)
-{
-	return init_pseudo(fc, GUEST_MEMFD_MAGIC) ? 0 : -ENOMEM;
-}
-
-/* Without an owner: its only mount would hold the module for ever. The files hold it. */
-static struct file_system_type gmem_fs = {
-	.name			= "kvm-gmem",
-	.init_fs_context	= gmem_init_fs_context,
-	.kill_sb		= kill_anon_super,
-};
-
 /**
  * kvm_gmem_set_owner() - which module an open guest_memfd keeps in the kernel
  * @owner: the vendor module
@@ -413,23 +434,4 @@ static struct file_system_type gmem_fs = {
 void kvm_gmem_set_owner(struct module *owner)
 {
 	gmem_fops.owner = owner;
-}
-
-/**
- * kvm_gmem_module_init() - have somewhere to put the inodes
- *
- * Return: 0 or -ENOMEM.
- */
-int kvm_gmem_module_init(void)
-{
-	gmem_mount = kern_mount(&gmem_fs);
-	return PTR_ERR_OR_ZERO(gmem_mount);
-}
-
-/**
- * kvm_gmem_module_exit() - undo it; there is no file any more
- */
-void kvm_gmem_module_exit(void)
-{
-	kern_unmount(gmem_mount);
 }

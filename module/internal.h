@@ -36,8 +36,6 @@ void kvm_destroy_vcpus(struct kvm *kvm);
 
 /* guest_memfd.c */
 #define KVM_GMEM_FLAGS	0	/* GUEST_MEMFD_FLAG_* that are supported */
-int kvm_gmem_module_init(void);
-void kvm_gmem_module_exit(void);
 void kvm_gmem_set_owner(struct module *owner);
 
 /* stats.c */

@@ -417,18 +417,13 @@ static int __init kvm_module_init(void)
 	r = kvm_stats_module_init();
 	if (r)
 		goto out_eventfd;
-	r = kvm_gmem_module_init();
-	if (r)
-		goto out_stats;
 	r = kvm_x86_module_init();
 	if (r)
-		goto out_gmem;
+		goto out_stats;
 	/* a static key: once, instead of patching the scheduler with each VM */
 	preempt_notifier_inc();
 	return 0;
 
-out_gmem:
-	kvm_gmem_module_exit();
 out_stats:
 	kvm_stats_module_exit();
 out_eventfd:
@@ -443,7 +438,6 @@ static void __exit kvm_module_exit(void)
 {
 	preempt_notifier_dec();
 	kvm_x86_module_exit();
-	kvm_gmem_module_exit();
 	kvm_stats_module_exit();
 	kvm_eventfd_module_exit();
 	kvm_vcpu_module_exit();
