@@ -426,7 +426,7 @@ static void file(void)
 	CHECK_EQ(s.st_size, 16 * PAGE);
 }
 
-/* ---- two kinds of memory ------------------------------------------------------------------ */
+/* ---- two kinds of memory ------------------------------------------------------------------- */
 
 static void apart(void)
 {
@@ -562,7 +562,7 @@ static void pre_fault(void)
 	CHECK_EQ(p.size, PAGE);
 }
 
-/* ---- no memory of the kind ------------------------------------------------------------------ */
+/* ---- no memory of the kind ----------------------------------------------------------------- */
 
 static void memory_faults(void)
 {
@@ -634,7 +634,7 @@ static void memory_faults(void)
 	command(GM_ZEROES, 0, 16, 0);
 }
 
-/* ---- while the guest runs -------------------------------------------------------------------- */
+/* ---- while the guest runs ------------------------------------------------------------------ */
 
 static void *watcher(void *arg)
 {
@@ -726,7 +726,7 @@ static void convert_running(void)
 				((uint64_t *)(g.mem + page * PAGE))[j] =
 					gm_word(page, SHARED_VALUE, j);
 		times++;
-	} while (now() < end);
+	} while (now() < end || times < 6);
 	stop_watching();
 	shared_holds(0, g.size / PAGE, SHARED_VALUE);
 	st_note("%lu times there and back", times);
@@ -841,7 +841,7 @@ static void churn(void)
 	st_note("%lu files", times);
 }
 
-/* ---- lifetimes ---------------------------------------------------------------------------------- */
+/* ---- lifetimes ----------------------------------------------------------------------------- */
 
 static long available_kib(void)
 {
@@ -967,4 +967,4 @@ static const struct st_test tests[] = {
 	{}
 };
 
-ST_MAIN("gmem_test", tests)
+ST_MAIN("gmem", tests)
