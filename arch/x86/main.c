@@ -488,7 +488,7 @@ int kvm_arch_init_vm(struct kvm *kvm, unsigned long type)
 {
 	int r;
 
-	if (type >= BITS_PER_TYPE(int) || !(supported_vm_types() & BIT(type)))
+	if (type > KVM_X86_SW_PROTECTED_VM || !(supported_vm_types() & BIT(type)))
 		return -EINVAL;
 
 	kvm->arch.has_private_mem = type == KVM_X86_SW_PROTECTED_VM;
