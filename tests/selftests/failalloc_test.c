@@ -584,11 +584,13 @@ static void private_memory(void)
 	t.vm = vm_new_type(4 << 20, VM_IRQCHIP, KVM_X86_SW_PROTECTED_VM);
 	t.v = vm_add_vcpu(t.vm, 0);
 	prepare();
+	/* also those for the guest's pages */
+	set_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
 	each("KVM_CREATE_GUEST_MEMFD", &t, create_memfd, close_made);
 	memfd = OK(create_memfd(&t));
 	each("a slot with private memory", &t, private_slot, delete_slot);
 	OK(private_slot(&t));
-	for (i = 0; i < 40; i++)
+	for (i = 0; i < 16; i++)
 		each("KVM_SET_MEMORY_ATTRIBUTES", &t, make_private, NULL);
 	all_private(&t);
 	each("KVM_SET_MEMORY_ATTRIBUTES, in the middle", &t, make_shared, all_private);
