@@ -34,6 +34,10 @@ void kvm_vcpu_set_owner(struct module *owner);
 long kvm_create_vcpu_fd(struct kvm *kvm, unsigned long id);
 void kvm_destroy_vcpus(struct kvm *kvm);
 
+/* guest_memfd.c */
+#define KVM_GMEM_FLAGS	0	/* GUEST_MEMFD_FLAG_* that are supported */
+void kvm_gmem_set_owner(struct module *owner);
+
 /* stats.c */
 void kvm_stats_set_owner(struct module *owner);
 

@@ -21,6 +21,7 @@
 #include <linux/kvm_types.h>
 #include <linux/kvm.h>
 #include <linux/list.h>
+#include <linux/maple_tree.h>
 #include <linux/mm_types.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
@@ -88,6 +89,8 @@ static inline bool kvm_is_error_hva(unsigned long hva)
  * @dirty_bitmap: (a) one bit per frame; two copies back to back (the second is
  *	the scratch copy for KVM_GET_DIRTY_LOG); NULL when logging is off
  * @ring_bitmap: (a) frames that are in a dirty ring; NULL unless logged in a VM with rings
+ * @gmem: (s) where private pages come from; NULL: nowhere, or the file was closed
+ * @gmem_node: (c) which pages of it, in kvm_gmem.slots
  * @arch: owned by arch/x86/mmu
  *
  * A slot is immutable once published; changes replace the slot. There are
@@ -106,10 +109,13 @@ struct kvm_memory_slot {
 	u16 as_id;
 	unsigned long *dirty_bitmap;
 	unsigned long *ring_bitmap;
+	struct kvm_gmem *gmem;
+	struct interval_tree_node gmem_node;
 	void *arch;
 };
 
 struct kvm_memslots;	/* module/memslot.h */
+struct kvm_gmem;	/* module/guest_memfd.c */
 
 /**
  * struct kvm_hva_cache - remembered translation of a guest physical range
@@ -385,6 +391,18 @@ struct kvm_vcpu {
 
 /* ---- VM -------------------------------------------------------------------- */
 
+/**
+ * struct kvm_invalidation - what faults must not map, since it is about to change
+ * @in_progress: how many changes there are
+ * @start: first address or frame of any of them
+ * @end: the one after the last
+ */
+struct kvm_invalidation {
+	long in_progress;
+	unsigned long start;
+	unsigned long end;
+};
+
 struct kvm {
 	rwlock_t mmu_lock;			/* (m) */
 	struct mutex lock;			/* (l) */
@@ -400,10 +418,10 @@ struct kvm {
 	struct kvm_memslots *memslot_sets[KVM_OOT_ADDRESS_SPACES][2];	/* (s) both copies */
 	unsigned long nr_memslot_pages;		/* (s) */
 	struct mmu_notifier mmu_notifier;
-	unsigned long mmu_invalidate_seq;	/* (m) */
-	long mmu_invalidate_in_progress;	/* (m) */
-	unsigned long mmu_invalidate_start;	/* (m) */
-	unsigned long mmu_invalidate_end;	/* (m) */
+	unsigned long mmu_invalidate_seq;	/* (m) of either kind */
+	struct kvm_invalidation hva_invalidation;	/* (m) of the host's pages */
+	struct kvm_invalidation gfn_invalidation;	/* (m) of attributes and private pages */
+	struct maple_tree mem_attributes;	/* (s) for writing, RCU for reading; by frame */
 	u64 manual_dirty_log_protect;		/* (l) KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 flags */
 	u32 dirty_ring_bytes;			/* (l) of each vCPU's ring; 0: none */
 	bool dirty_ring_with_bitmap;		/* (s) user space reads the bitmaps, too */
@@ -568,12 +586,38 @@ int kvm_memslots_create(struct kvm *kvm);	/* VM creation; also the MMU notifier 
 void kvm_memslots_destroy(struct kvm *kvm);
 int kvm_mmu_notifier_init(struct kvm *kvm);
 void kvm_mmu_notifier_exit(struct kvm *kvm);
+void kvm_invalidate_gfns_begin(struct kvm *kvm, gfn_t start, gfn_t end);
+void kvm_invalidate_gfns_end(struct kvm *kvm);
+
+/* is a change of any frame of the range on its way; mmu_lock held */
+static inline bool kvm_gfns_are_changing(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	const struct kvm_invalidation *inv = &kvm->gfn_invalidation;
+
+	return inv->in_progress && start < inv->end && end > inv->start;
+}
+
 int kvm_set_memory_region(struct kvm *kvm,
 			  const struct kvm_userspace_memory_region2 *mem);
 /* internal slot of @size bytes at @gpa with anonymous memory; size 0 deletes. (s) held */
 int kvm_set_private_slot(struct kvm *kvm, int id, gpa_t gpa, u64 size);
 int kvm_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log);
 int kvm_clear_dirty_log(struct kvm *kvm, struct kvm_clear_dirty_log *log);
+
+/* private memory (module/mem_attributes.c, module/guest_memfd.c) */
+static inline bool kvm_has_private_mem(struct kvm *kvm)
+{
+	return kvm->arch.has_private_mem;
+}
+
+u64 kvm_supported_mem_attributes(struct kvm *kvm);
+int kvm_set_mem_attributes(struct kvm *kvm, const struct kvm_memory_attributes *attrs);
+bool kvm_gfns_have_attributes(struct kvm *kvm, gfn_t start, gfn_t end, u64 attrs);
+bool kvm_gfn_is_private(struct kvm *kvm, gfn_t gfn);
+long kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args);
+int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot, unsigned int fd, u64 offset);
+void kvm_gmem_unbind(struct kvm_memory_slot *slot);
+int kvm_gmem_get_page(const struct kvm_memory_slot *slot, gfn_t gfn, struct page **page);
 
 /* the dirty ring (module/dirty_ring.c) */
 u32 kvm_dirty_ring_max_bytes(void);
@@ -653,6 +697,9 @@ void kvm_arch_free_slot(struct kvm_memory_slot *slot);
 void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen);
 void kvm_arch_flush_shadow_slot(struct kvm *kvm, struct kvm_memory_slot *slot);
 void kvm_arch_flush_shadow_all(struct kvm *kvm);
+bool kvm_arch_supports_private_mem(void);	/* in VMs of some type */
+/* drop the mappings of frames of a VM with private memory, and flush */
+void kvm_arch_zap_gfns(struct kvm *kvm, gfn_t start, gfn_t end);
 void kvm_arch_sync_dirty_log(struct kvm *kvm);
 /* pages that the CPU may have logged and that are marked at once */
 u32 kvm_arch_dirty_log_entries(void);

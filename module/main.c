@@ -283,6 +283,12 @@ long kvm_check_extension(struct kvm *kvm, long ext)
 		return KVM_OOT_MAX_IRQ_ROUTES;
 	case KVM_CAP_NR_MEMSLOTS:
 		return KVM_OOT_MEM_SLOTS;
+	case KVM_CAP_MEMORY_ATTRIBUTES:
+		return kvm_supported_mem_attributes(kvm);
+	case KVM_CAP_GUEST_MEMFD:
+		return kvm_arch_supports_private_mem();
+	case KVM_CAP_GUEST_MEMFD_FLAGS:
+		return kvm_arch_supports_private_mem() ? KVM_GMEM_FLAGS : 0;
 	default:
 		return kvm_arch_dev_check_extension(kvm, ext);
 	}
@@ -362,6 +368,7 @@ int kvm_init(struct module *owner)
 	kvm_vm_set_owner(owner);
 	kvm_vcpu_set_owner(owner);
 	kvm_stats_set_owner(owner);
+	kvm_gmem_set_owner(owner);
 
 	r = cpuhp_setup_state_nocalls(KVM_CPUHP_STATE, "kvm-oot:online",
 				      cpu_comes, cpu_goes);

@@ -15,6 +15,9 @@
  * which are being zapped. Only when they are gone is the slot dropped from the
  * second tree, too.
  *
+ * A slot that is bound to a guest_memfd (guest_memfd.c) is never changed: it can
+ * only be deleted.
+ *
  * Frames are looked up in a red-black tree with a one-entry cache, host
  * addresses in an interval tree, ids in a hash: nothing is linear in the
  * number of slots.
@@ -292,6 +295,7 @@ static void free_slot(struct kvm_memory_slot *slot)
 {
 	if (!slot)
 		return;
+	kvm_gmem_unbind(slot);
 	free_dirty_bitmap(slot);
 	kvm_arch_free_slot(slot);
 	kfree(slot);
@@ -458,7 +462,8 @@ static int set_region(struct kvm *kvm,
 	} else {
 		if (mem->userspace_addr != old->userspace_addr ||
 		    npages != old->npages ||
-		    ((mem->flags ^ old->flags) & KVM_MEM_READONLY))
+		    ((mem->flags ^ old->flags) & KVM_MEM_READONLY) ||
+		    ((mem->flags | old->flags) & KVM_MEM_GUEST_MEMFD))
 			return -EINVAL;
 		if (base != old->base_gfn)
 			change = KVM_SLOT_MOVE;
@@ -474,10 +479,26 @@ static int set_region(struct kvm *kvm,
 	new = make_slot(mem, as_id, id);
 	if (!new)
 		return -ENOMEM;
+	if (new->flags & KVM_MEM_GUEST_MEMFD) {
+		r = kvm_gmem_bind(kvm, new, mem->guest_memfd, mem->guest_memfd_offset);
+		if (r)
+			goto out_free;
+	}
 	r = change_slot(kvm, old, new, change);
-	if (r)
-		kfree(new);
+	if (!r)
+		return 0;
+	kvm_gmem_unbind(new);
+out_free:
+	kfree(new);
 	return r;
+}
+
+static bool flags_are_valid(u32 flags)
+{
+	/* neither a log of private pages, nor writes that are to be emulated */
+	if (flags & KVM_MEM_GUEST_MEMFD)
+		return flags == KVM_MEM_GUEST_MEMFD && kvm_arch_supports_private_mem();
+	return !(flags & ~(u32)(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY));
 }
 
 /**
@@ -486,8 +507,9 @@ static int set_region(struct kvm *kvm,
  * @mem: what user space asks for, a kernel copy
  *
  * Return: 0; -EINVAL for bad flags, alignment, range, slot number, a deleted
- * slot that is not there, or a change of size, host address or KVM_MEM_READONLY
- * of an existing slot; -EEXIST when it overlaps another slot; -ENOMEM.
+ * slot that is not there, a change of size, host address or KVM_MEM_READONLY
+ * of an existing slot, or of anything of a slot with a guest_memfd; -EEXIST when
+ * it overlaps another slot; -ENOMEM; and what kvm_gmem_bind() says.
  */
 int kvm_set_memory_region(struct kvm *kvm,
 			  const struct kvm_userspace_memory_region2 *mem)
@@ -495,7 +517,7 @@ int kvm_set_memory_region(struct kvm *kvm,
 	int as_id = mem->slot >> 16, id = (u16)mem->slot;
 	int r;
 
-	if (mem->flags & ~(u32)(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY))
+	if (!flags_are_valid(mem->flags))
 		return -EINVAL;
 	if (mem->memory_size & (PAGE_SIZE - 1) ||
 	    mem->guest_phys_addr & (PAGE_SIZE - 1) ||

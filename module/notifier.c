@@ -3,12 +3,15 @@
  * The MMU notifier: the owner's page tables change (unmap, swap-out, migration,
  * copy on write, KSM, collapse), so what the guest has mapped of them must go.
  *
- * Each invalidation holds kvm->mmu_invalidate_in_progress up from before the
+ * Each invalidation holds the count in kvm->hva_invalidation up from before the
  * mappings are dropped until the host has changed its tables. A fault that
  * looked its page up before or within that time sees, under mmu_lock, the count
  * or a changed mmu_invalidate_seq, and looks again (arch/x86/mmu). The count is
  * raised for every range of the address space, whether or not a slot lies there:
  * a slot may be created while an invalidation is on its way.
+ *
+ * What changes by guest frame, which is where private memory is and what belongs
+ * to it, is announced in the same way in kvm->gfn_invalidation.
  */
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
@@ -54,6 +57,56 @@ static bool call_on_range(struct kvm *kvm, unsigned long start,
 	return ret;
 }
 
+/* mmu_lock held for writing */
+static void raise(struct kvm_invalidation *inv, unsigned long start, unsigned long end)
+{
+	if (!inv->in_progress++) {
+		inv->start = start;
+		inv->end = end;
+	} else {
+		inv->start = min(inv->start, start);
+		inv->end = max(inv->end, end);
+	}
+}
+
+static void lower(struct kvm *kvm, struct kvm_invalidation *inv)
+{
+	write_lock(&kvm->mmu_lock);
+	/*
+	 * The sequence goes up first: a fault that does not see the count any
+	 * more must see that something happened (it reads them in this order).
+	 */
+	kvm->mmu_invalidate_seq++;
+	smp_wmb();	/* pairs with the read barrier of the fault path */
+	inv->in_progress--;
+	write_unlock(&kvm->mmu_lock);
+}
+
+/**
+ * kvm_invalidate_gfns_begin() - what is behind guest frames will change
+ * @kvm: the VM
+ * @start: first frame
+ * @end: frame after the last
+ *
+ * Until kvm_invalidate_gfns_end() no fault maps any of them; what is mapped is the
+ * caller's to drop. Any number of changes may be on their way at once.
+ */
+void kvm_invalidate_gfns_begin(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	write_lock(&kvm->mmu_lock);
+	raise(&kvm->gfn_invalidation, start, end);
+	write_unlock(&kvm->mmu_lock);
+}
+
+/**
+ * kvm_invalidate_gfns_end() - it has changed
+ * @kvm: the VM
+ */
+void kvm_invalidate_gfns_end(struct kvm *kvm)
+{
+	lower(kvm, &kvm->gfn_invalidation);
+}
+
 static int invalidate_range_start(struct mmu_notifier *mn,
 				  const struct mmu_notifier_range *range)
 {
@@ -61,15 +114,7 @@ static int invalidate_range_start(struct mmu_notifier *mn,
 	int idx = srcu_read_lock(&kvm->srcu);
 
 	write_lock(&kvm->mmu_lock);
-	if (!kvm->mmu_invalidate_in_progress++) {
-		kvm->mmu_invalidate_start = range->start;
-		kvm->mmu_invalidate_end = range->end;
-	} else {
-		kvm->mmu_invalidate_start = min(kvm->mmu_invalidate_start,
-						range->start);
-		kvm->mmu_invalidate_end = max(kvm->mmu_invalidate_end,
-					      range->end);
-	}
+	raise(&kvm->hva_invalidation, range->start, range->end);
 	if (call_on_range(kvm, range->start, range->end,
 			  mmu_notifier_range_blockable(range),
 			  kvm_arch_unmap_gfn_range))
@@ -84,15 +129,7 @@ static void invalidate_range_end(struct mmu_notifier *mn,
 {
 	struct kvm *kvm = notifier_kvm(mn);
 
-	write_lock(&kvm->mmu_lock);
-	/*
-	 * The sequence goes up first: a fault that does not see the count any
-	 * more must see that something happened (it reads them in this order).
-	 */
-	kvm->mmu_invalidate_seq++;
-	smp_wmb();	/* pairs with the read barrier of the fault path */
-	kvm->mmu_invalidate_in_progress--;
-	write_unlock(&kvm->mmu_lock);
+	lower(kvm, &kvm->hva_invalidation);
 }
 
 static bool age(struct mmu_notifier *mn, unsigned long start, unsigned long end,

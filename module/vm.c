@@ -3,8 +3,8 @@
  * The VM: the object behind the descriptor that KVM_CREATE_VM returns, and its
  * ioctls (Documentation/virt/kvm/api.rst, "vm ioctls").
  *
- * References: the VM's own descriptor, that of each vCPU, and each stats
- * descriptor hold one. The last one to go destroys the VM, vCPUs included. The
+ * References: the VM's own descriptor, that of each vCPU, of each guest_memfd, and
+ * each stats descriptor hold one. The last one to go destroys the VM, vCPUs included. The
  * address space of the creator is held by its structure, not by its contents:
  * it can be torn down under us, which the MMU notifier tells. Only a task that
  * runs in it may use the descriptors.
@@ -50,6 +50,7 @@ static void destroy_vm(struct kvm *kvm)
 	kvm_destroy_vcpus(kvm);
 	kvm_arch_destroy_vm(kvm);
 	kvm_memslots_destroy(kvm);
+	mtree_destroy(&kvm->mem_attributes);
 	srcu_barrier(&kvm->irq_srcu);
 	cleanup_srcu_struct(&kvm->irq_srcu);
 	srcu_barrier(&kvm->srcu);	/* replaced buses */
@@ -113,6 +114,7 @@ static void init_fields(struct kvm *kvm)
 	mutex_init(&kvm->irq_lock);
 	spin_lock_init(&kvm->ring_lock);
 	xa_init(&kvm->vcpu_array);
+	mt_init_flags(&kvm->mem_attributes, MT_FLAGS_USE_RCU);
 	refcount_set(&kvm->users, 1);
 	INIT_LIST_HEAD(&kvm->vm_list);
 	INIT_LIST_HEAD(&kvm->ioeventfds);
@@ -200,7 +202,7 @@ out_free:
 
 /**
  * kvm_create_vm_fd() - KVM_CREATE_VM
- * @type: machine type, 0 on x86
+ * @type: machine type, KVM_X86_*_VM
  *
  * Return: a descriptor, or -errno: -EINVAL for another type, -EBUSY when the
  * CPUs' virtualization extension is in use, -ENOMEM, -EMFILE.
@@ -241,7 +243,27 @@ static long set_user_memory_region(struct kvm *kvm, void __user *argp, bool v2)
 	/* the second form begins like the first */
 	if (copy_from_user(&mem, argp, size))
 		return -EFAULT;
+	if (!v2 && (mem.flags & KVM_MEM_GUEST_MEMFD))
+		return -EINVAL;
 	return kvm_set_memory_region(kvm, &mem);
+}
+
+static long set_memory_attributes(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_memory_attributes attrs;
+
+	if (copy_from_user(&attrs, argp, sizeof(attrs)))
+		return -EFAULT;
+	return kvm_set_mem_attributes(kvm, &attrs);
+}
+
+static long create_guest_memfd(struct kvm *kvm, void __user *argp)
+{
+	struct kvm_create_guest_memfd args;
+
+	if (copy_from_user(&args, argp, sizeof(args)))
+		return -EFAULT;
+	return kvm_gmem_create(kvm, &args);
 }
 
 static long get_dirty_log(struct kvm *kvm, void __user *argp)
@@ -386,6 +408,10 @@ static long vm_ioctl(struct file *filp, unsigned int ioctl, unsigned long arg)
 		return set_user_memory_region(kvm, argp, false);
 	case KVM_SET_USER_MEMORY_REGION2:
 		return set_user_memory_region(kvm, argp, true);
+	case KVM_SET_MEMORY_ATTRIBUTES:
+		return set_memory_attributes(kvm, argp);
+	case KVM_CREATE_GUEST_MEMFD:
+		return create_guest_memfd(kvm, argp);
 	case KVM_GET_DIRTY_LOG:
 		return get_dirty_log(kvm, argp);
 	case KVM_CLEAR_DIRTY_LOG:

@@ -185,14 +185,15 @@ static int handle_exception(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 
 /* ---- memory ------------------------------------------------------------------------ */
 
-/* Tell user space beside KVM_RUN's EFAULT which page it is that has no memory. */
+/* Tell user space beside KVM_RUN's EFAULT which page it is that has no memory of its kind. */
 static void memory_fault(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
 	/* older headers have no name for this place in the union */
 	struct kvm_oot_memory_fault *f = (void *)&vcpu->run->hw;
 
 	vcpu->run->exit_reason = KVM_EXIT_MEMORY_FAULT;
-	f->flags = 0;
+	f->flags = kvm_gfn_is_private(vcpu->kvm, gpa >> PAGE_SHIFT) ?
+		   KVM_MEMORY_EXIT_FLAG_PRIVATE : 0;
 	f->gpa = gpa & PAGE_MASK;
 	f->size = PAGE_SIZE;
 }

@@ -281,6 +281,7 @@ struct kvm_arch {
 
 	/* MMU (arch/x86/mmu) */
 	void *mmu;				/* (c) its per-VM state */
+	bool has_private_mem;			/* (c) by its type */
 	u64 nr_mmu_pages_requested;
 	unsigned int nr_logged_slots;		/* (s), READ_ONCE elsewhere */
 

@@ -216,6 +216,24 @@ static u64 valid_disable_exits(void)
 }
 
 /**
+ * kvm_arch_supports_private_mem() - is there a type of VM that has private memory
+ *
+ * Return: true with nested paging. Shadow paging reads the guest's page tables through
+ * user space's mapping, and private ones are not there.
+ */
+bool kvm_arch_supports_private_mem(void)
+{
+	return kvm_be.tdp;
+}
+
+/* KVM_X86_*_VM that can be made, a bit each. */
+static int supported_vm_types(void)
+{
+	return BIT(KVM_X86_DEFAULT_VM) |
+	       (kvm_arch_supports_private_mem() ? BIT(KVM_X86_SW_PROTECTED_VM) : 0);
+}
+
+/**
  * kvm_arch_dev_check_extension() - KVM_CHECK_EXTENSION for what is x86's
  * @kvm: the VM when asked on a VM fd, else NULL
  * @ext: KVM_CAP_*
@@ -300,6 +318,8 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 		return sched_info_on();
 	case KVM_CAP_DISABLE_QUIRKS2:
 		return VALID_QUIRKS;
+	case KVM_CAP_VM_TYPES:
+		return supported_vm_types();
 	default:
 		return 0;
 	}
@@ -462,17 +482,18 @@ long kvm_arch_dev_ioctl(struct file *filp, unsigned int ioctl,
 /**
  * kvm_arch_init_vm() - set up the x86 half of a VM
  * @kvm: zeroed but for what module/vm.c has set up
- * @type: machine type, 0
+ * @type: KVM_X86_*_VM
  *
- * Return: 0 or -errno.
+ * Return: 0; -EINVAL for a type that is not supported; -ENOMEM.
  */
 int kvm_arch_init_vm(struct kvm *kvm, unsigned long type)
 {
 	int r;
 
-	if (type)
+	if (type > KVM_X86_SW_PROTECTED_VM || !(supported_vm_types() & BIT(type)))
 		return -EINVAL;
 
+	kvm->arch.has_private_mem = type == KVM_X86_SW_PROTECTED_VM;
 	mutex_init(&kvm->arch.apic_map_lock);
 	kvm->arch.guest_can_read_platform_info = true;
 

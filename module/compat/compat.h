@@ -51,6 +51,13 @@ static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,
 #endif
 #endif
 
+/* what a file system's calls are given beside the file: how its mount maps user ids */
+#if KERNEL_VERSION(6, 3, 0) > LINUX_VERSION_CODE
+#define KVM_MNT_IDMAP_T		struct user_namespace
+#else
+#define KVM_MNT_IDMAP_T		struct mnt_idmap
+#endif
+
 /* what the MMU notifier's calls about age return */
 #if KERNEL_VERSION(7, 1, 0) > LINUX_VERSION_CODE
 #define KVM_NOTIFIER_YOUNG_T	int

@@ -6,6 +6,7 @@
  *
  * Needs a host whose kernel can do it (/proc/thread-self/fail-nth).
  */
+#include <linux/falloc.h>
 #include <sys/eventfd.h>
 
 #include "basic.h"
@@ -506,6 +507,97 @@ static void runs(void)
 	each("KVM_RUN", &t, run, begin);
 }
 
+/* ---- private memory --------------------------------------------------------------- */
+
+#define PRIVATE_GPA	0x40000000ul
+
+static int memfd = -1;
+
+static long create_memfd(struct things *t)
+{
+	struct kvm_create_guest_memfd args = { .size = 64 * PAGE };
+
+	return t->made = ioctl(t->vm->fd, KVM_CREATE_GUEST_MEMFD, &args);
+}
+
+static long private_slot(struct things *t)
+{
+	struct kvm_userspace_memory_region2 r = {
+		.slot = 1, .guest_phys_addr = PRIVATE_GPA, .memory_size = 64 * PAGE,
+		.flags = KVM_MEM_GUEST_MEMFD, .userspace_addr = (uintptr_t)t->vm->mem,
+		.guest_memfd = memfd,
+	};
+
+	return ioctl(t->vm->fd, KVM_SET_USER_MEMORY_REGION2, &r);
+}
+
+static long attributes(struct things *t, uint64_t page, uint64_t pages, uint64_t attrs)
+{
+	struct kvm_memory_attributes a = { PRIVATE_GPA + page * PAGE, pages * PAGE, attrs };
+
+	return ioctl(t->vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &a);
+}
+
+static unsigned int nr_private;
+
+/* one more each time, apart from the others: the tree must grow */
+static long make_private(struct things *t)
+{
+	return attributes(t, 2 * nr_private++ + 64, 1, KVM_MEMORY_ATTRIBUTE_PRIVATE);
+}
+
+static long make_shared(struct things *t)
+{
+	return attributes(t, 3, 2, 0);
+}
+
+static void all_private(struct things *t)
+{
+	OK(attributes(t, 0, 64, KVM_MEMORY_ATTRIBUTE_PRIVATE));
+}
+
+static long allocate(struct things *t)
+{
+	return fallocate(memfd, FALLOC_FL_KEEP_SIZE, 0, 64 * PAGE);
+}
+
+static void punch(struct things *t)
+{
+	OK(fallocate(memfd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0, 64 * PAGE));
+}
+
+static long pre_fault(struct things *t)
+{
+	struct kvm_pre_fault_memory p = { PRIVATE_GPA, PAGE };
+
+	return ioctl(t->v->fd, KVM_PRE_FAULT_MEMORY, &p);
+}
+
+static void private_memory(void)
+{
+	struct things t = {};
+	unsigned int i;
+	int dev = kvm_open(), types = kvm_cap(dev, KVM_CAP_VM_TYPES);
+
+	if (types <= 0 || !(types & BIT(KVM_X86_SW_PROTECTED_VM)))
+		st_skip("there is no type of VM with private memory");
+	t.vm = vm_new_type(4 << 20, VM_IRQCHIP, KVM_X86_SW_PROTECTED_VM);
+	t.v = vm_add_vcpu(t.vm, 0);
+	prepare();
+	/* also those for the guest's pages */
+	set_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
+	each("KVM_CREATE_GUEST_MEMFD", &t, create_memfd, close_made);
+	memfd = OK(create_memfd(&t));
+	each("a slot with private memory", &t, private_slot, delete_slot);
+	OK(private_slot(&t));
+	for (i = 0; i < 16; i++)
+		each("KVM_SET_MEMORY_ATTRIBUTES", &t, make_private, NULL);
+	all_private(&t);
+	each("KVM_SET_MEMORY_ATTRIBUTES, in the middle", &t, make_shared, all_private);
+	each("fallocate", &t, allocate, punch);
+	each("KVM_PRE_FAULT_MEMORY", &t, pre_fault, punch);
+}
+
 static const struct st_test tests[] = {
 	{ "vms", vms, 300 },
 	{ "vcpus", vcpus, 300 },
@@ -514,6 +606,7 @@ static const struct st_test tests[] = {
 	{ "buses", buses, 300 },
 	{ "state", state, 300 },
 	{ "runs", runs, 300 },
+	{ "private_memory", private_memory, 300 },
 	{}
 };
 

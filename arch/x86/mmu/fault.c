@@ -3,13 +3,14 @@
  * The nested page fault.
  *
  * 1. Which slot: none means MMIO, a write to a read-only one likewise; or the
- *    page with which hardware knows accesses to the APIC (irq/apic_page.c).
+ *    page with which hardware knows accesses to the APIC (irq/apic_page.c). A
+ *    private frame must have a slot with private memory: else user space is told.
  * 2. Is it only the dirty log that stands against a write: then the right is
  *    given back without asking the host.
  * 3. Which page of the host, which may mean waiting for it.
- * 4. With mmu_lock held: if an invalidation came since before 3, begin again.
- *    Else map it as large as slot, host and dirty log allow; in small pages, where
- *    large ones must not be executed from (nx.c).
+ * 4. With mmu_lock held: if an invalidation came since before 1, begin again.
+ *    Else map it as large as slot, host, dirty log and attributes allow; in small
+ *    pages, where large ones must not be executed from (nx.c).
  */
 #include <linux/mem_encrypt.h>
 #include <linux/mm.h>
@@ -19,15 +20,19 @@
 #include "module/memslot.h"
 
 /**
- * mmu_stale() - did the host's tables change, or are they about to
+ * mmu_stale() - did what is behind a frame change, or is it about to
  * @kvm: the VM; mmu_lock held
  * @seq: of invalidations, as it was before the host's page was asked for
+ * @gfn: the frame
  * @hva: address of that page
  */
-bool mmu_stale(struct kvm *kvm, unsigned long seq, unsigned long hva)
+bool mmu_stale(struct kvm *kvm, unsigned long seq, gfn_t gfn, unsigned long hva)
 {
-	if (kvm->mmu_invalidate_in_progress &&
-	    hva >= kvm->mmu_invalidate_start && hva < kvm->mmu_invalidate_end)
+	const struct kvm_invalidation *inv = &kvm->hva_invalidation;
+
+	if (inv->in_progress && hva >= inv->start && hva < inv->end)
+		return true;
+	if (kvm_gfns_are_changing(kvm, gfn, gfn + 1))
 		return true;
 	smp_rmb();	/* pairs with the notifier's smp_wmb() */
 	return kvm->mmu_invalidate_seq != seq;
@@ -53,6 +58,21 @@ int mmu_slot_level(const struct kvm_memory_slot *slot, gfn_t gfn)
 		if (!((slot->base_gfn ^ hfn) & (pages - 1)) &&
 		    first >= slot->base_gfn &&
 		    first + pages <= slot->base_gfn + slot->npages)
+			break;
+	}
+	return level;
+}
+
+/* Largest page up to @level all of whose frames are, and stay, shared; mmu_lock held. */
+static int shared_level(struct kvm *kvm, gfn_t gfn, int level)
+{
+	if (!kvm_has_private_mem(kvm))
+		return level;
+	for (; level > 1; level--) {
+		gfn_t first = gfn & ~(level_pages(level) - 1), end = first + level_pages(level);
+
+		if (!kvm_gfns_are_changing(kvm, first, end) &&
+		    kvm_gfns_have_attributes(kvm, first, end, 0))
 			break;
 	}
 	return level;
@@ -133,7 +153,7 @@ static int split_by_zap(struct kvm_vcpu *vcpu, gfn_t gfn, int nx_level, u64 spte
 				  &garbage))
 			kvm_flush_remote_tlbs(kvm);
 	}
-	if (spte && !mmu_stale(kvm, seq, hva))
+	if (spte && !mmu_stale(kvm, seq, gfn, hva))
 		r = tdp_map(vcpu, gfn, 1, nx_level, spte);
 	write_unlock(&kvm->mmu_lock);
 	tdp_free_garbage(garbage);
@@ -177,9 +197,15 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	unsigned long seq;
 	u64 spte = 0;
 	int r, level, nx_level = 1;
+	bool private;
 
 	vcpu->stat.pf_taken++;
+	seq = READ_ONCE(kvm->mmu_invalidate_seq);
+	smp_rmb();	/* the sequence before attributes and the host's tables */
 	slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
+	private = kvm_gfn_is_private(kvm, gfn);
+	if (private)
+		goto map;
 	if (!slot) {
 		r = map_apic_page(vcpu, gfn);
 		if (r)
@@ -192,14 +218,13 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	if (write && (error_code & PFERR_PRESENT) &&
 	    fast_write_fault(vcpu, slot, gfn))
 		return KVM_PF_RETRY;
-
+map:
 	r = tdp_fill_cache(vcpu->arch.mmu, TDP_MAX_LEVEL);
 	if (r)
 		return r;
 
-	seq = READ_ONCE(kvm->mmu_invalidate_seq);
-	smp_rmb();	/* the sequence before the host's tables */
-	r = host_page_get(kvm, slot, gfn, write, &hp);
+	r = private ? private_page_get(slot, gfn, &hp) :
+		      host_page_get(kvm, slot, gfn, write, &hp);
 	if (r == -EHWPOISON) {
 		host_page_poisoned(slot, gfn);
 		return KVM_PF_RETRY;
@@ -211,9 +236,9 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 
 	r = 1;
 	read_lock(&kvm->mmu_lock);
-	if (mmu_stale(kvm, seq, hp.hva))
+	if (mmu_stale(kvm, seq, gfn, hp.hva))
 		goto out;
-	level = mmu_slot_level(slot, gfn);
+	level = private ? 1 : shared_level(kvm, gfn, mmu_slot_level(slot, gfn));
 	if (level > 1)
 		level = hp.page ? min(level, host_mapping_level(kvm, hp.hva)) : 1;
 	if ((error_code & PFERR_FETCH) && tdp_nx_on(kvm)) {

@@ -4,7 +4,8 @@
  * host has mapped it.
  *
  * A page is referenced only until its mapping is in the guest's tables; from
- * then on the MMU notifier says when it goes. Nothing is pinned.
+ * then on the MMU notifier says when it goes, or the guest_memfd that it is in.
+ * Nothing is pinned.
  */
 #include <linux/mm.h>
 #include <linux/pgtable.h>
@@ -81,6 +82,27 @@ found:
 }
 
 /**
+ * private_page_get() - find the page behind a private frame, making it if need be
+ * @slot: slot of the frame, or NULL
+ * @gfn: the frame
+ * @hp: filled; given back with host_page_put()
+ *
+ * Return: 0; -EFAULT when the slot has no private memory; -ENOMEM.
+ */
+int private_page_get(const struct kvm_memory_slot *slot, gfn_t gfn, struct host_page *hp)
+{
+	int r;
+
+	memset(hp, 0, sizeof(*hp));
+	hp->hva = KVM_HVA_ERR_BAD;
+	hp->writable = true;
+	r = slot ? kvm_gmem_get_page(slot, gfn, &hp->page) : -EFAULT;
+	if (!r)
+		hp->pfn = page_to_pfn(hp->page);
+	return r;
+}
+
+/**
  * host_page_poisoned() - the page behind a frame has failed: the process is told
  * @slot: slot of the frame
  * @gfn: the frame
@@ -103,7 +125,8 @@ void host_page_put(struct host_page *hp, bool may_be_written)
 
 	if (!page)
 		return;
-	if (!PageReserved(page)) {
+	/* nobody writes a private page back or swaps it out */
+	if (hp->hva != KVM_HVA_ERR_BAD && !PageReserved(page)) {
 		/*
 		 * The guest's writes do not show in the host's tables: what it may
 		 * write counts as written, until the notifier takes it away.

@@ -161,7 +161,7 @@ static inline struct kvm_mmu_vm *to_mmu_vm(struct kvm *kvm)
 }
 
 /* fault.c */
-bool mmu_stale(struct kvm *kvm, unsigned long seq, unsigned long hva);
+bool mmu_stale(struct kvm *kvm, unsigned long seq, gfn_t gfn, unsigned long hva);
 int mmu_slot_level(const struct kvm_memory_slot *slot, gfn_t gfn);
 
 /* mmu.c */
@@ -220,7 +220,7 @@ void kvm_mmu_nx_exit(void);
 
 /**
  * struct host_page - the host's page behind a guest frame
- * @hva: host address
+ * @hva: host address; KVM_HVA_ERR_BAD: it has none, since it is private
  * @pfn: its frame
  * @page: referenced, or NULL for a mapping without page structures
  * @writable: it may be mapped writable
@@ -234,6 +234,7 @@ struct host_page {
 
 int host_page_get(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		  bool write, struct host_page *hp);
+int private_page_get(const struct kvm_memory_slot *slot, gfn_t gfn, struct host_page *hp);
 void host_page_put(struct host_page *hp, bool may_be_written);
 void host_page_poisoned(const struct kvm_memory_slot *slot, gfn_t gfn);
 int host_mapping_level(struct kvm *kvm, unsigned long hva);

@@ -374,6 +374,17 @@ static void zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end)
 }
 
 /**
+ * kvm_arch_zap_gfns() - drop the mappings of a range of frames, and flush
+ * @kvm: a VM with private memory, so with nested paging
+ * @start: first frame
+ * @end: frame after the last
+ */
+void kvm_arch_zap_gfns(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	zap_and_flush(kvm, start, end);
+}
+
+/**
  * kvm_mmu_place_apic_page() - map the APIC page at another address, or nowhere
  * @kvm: the VM
  * @gfn: where, KVM_NO_APIC_PAGE: nowhere; a memory slot there comes first

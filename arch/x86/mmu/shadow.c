@@ -554,7 +554,7 @@ int kvm_mmu_shadow_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code, gpa_t
 
 	r = KVM_PF_RETRY;
 	write_lock(&kvm->mmu_lock);
-	if (!mmu_stale(kvm, seq, f.hp.hva)) {
+	if (!mmu_stale(kvm, seq, f.gfn, f.hp.hva)) {
 		shadow_make_room(kvm, STOCK);
 		r = map(vcpu, &f, &spte);
 		if (f.flush)

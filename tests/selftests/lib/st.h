@@ -108,6 +108,7 @@ bool st_on_tcg(void);	/* the host's CPU is QEMU's emulation */
 #define VM_IRQCHIP	1	/* in-kernel PIC, IOAPIC, LAPIC */
 #define VM_SPLIT	2	/* LAPIC in the kernel only */
 struct vm *vm_new(size_t mem_bytes, unsigned int flags);
+struct vm *vm_new_type(size_t mem_bytes, unsigned int flags, unsigned long type);
 void vm_free(struct vm *vm);
 struct vcpu *vm_add_vcpu(struct vm *vm, int id);
 void vm_set_slot(struct vm *vm, int slot, uint64_t gpa, uint64_t size, void *mem,

@@ -105,11 +105,16 @@ static void make_tables(struct vm *vm)
 
 struct vm *vm_new(size_t mem_bytes, unsigned int flags)
 {
+	return vm_new_type(mem_bytes, flags, 0);
+}
+
+struct vm *vm_new_type(size_t mem_bytes, unsigned int flags, unsigned long type)
+{
 	struct vm *vm = calloc(1, sizeof(*vm));
 
 	CHECK(vm);
 	vm->dev = kvm_open();
-	vm->fd = OK(ioctl(vm->dev, KVM_CREATE_VM, 0UL));
+	vm->fd = OK(ioctl(vm->dev, KVM_CREATE_VM, type));
 	vm->size = mem_bytes;
 	vm->mem = mmap(NULL, mem_bytes, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
