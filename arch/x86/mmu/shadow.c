@@ -481,11 +481,20 @@ static int guest_allows(struct kvm_vcpu *vcpu, struct shadow_fault *f, u64 acces
 	return 0;
 }
 
+/* Does the key forbid writes to all but supervisors with CR0.WP off? The CPU's is on. */
+static bool key_forbids(const struct shadow_fault *f)
+{
+	return f->paging && f->walk.pke && !f->walk.wp && (f->access & ACC_USER) &&
+	       (f->walk.pkru >> (2 * f->res.pkey) & 2);
+}
+
 /* CR0.WP is off, and a supervisor writes what is read-only: can an entry say that? */
 static bool make_writable(struct shadow_fault *f)
 {
-	if (!f->write || (f->access & ACC_WRITE))
+	if (!f->write)
 		return true;
+	if (f->access & ACC_WRITE)
+		return !key_forbids(f);
 	if ((f->access & ACC_USER) && (f->walk.smep || f->walk.smap || f->walk.pke))
 		return false;
 	f->access = (f->access | ACC_WRITE) & ~ACC_USER;
