@@ -103,6 +103,11 @@ static void permissions(struct kunit *test)
 						  false, 2, &pk));
 	KUNIT_EXPECT_TRUE(test, kvm_walk_permits(&w, PFERR_USER | PFERR_FETCH, true, true,
 						 false, 1, &pk));
+	KUNIT_EXPECT_FALSE(test, pk);
+	/* it is told also when it is not the only reason */
+	KUNIT_EXPECT_FALSE(test, kvm_walk_permits(&w, PFERR_USER | PFERR_WRITE, true, false,
+						  false, 2, &pk));
+	KUNIT_EXPECT_TRUE(test, pk);
 }
 
 static struct kunit_case walk_cases[] = {

@@ -944,7 +944,7 @@ static void keys(void)
 	for (mine = 1; mine < 4; mine++) {
 		set_regs((has & AC_NXE) | AC_PKE);
 		set_pkru(mine << 2 * KEY);
-		switches(all, mine << 2 * KEY);
+		switches(sh->cut ? all & (AC_WP | AC_PKE) : all, mine << 2 * KEY);
 	}
 }
 
