@@ -29,8 +29,8 @@
  * loaded with CR3; supervisor accesses that a CPU makes by itself at CPL 3; PCID and
  * global pages; bit 8 of entries of the upper levels, in which the vendors differ.
  */
-#include "access.h"
 #include "guest.h"
+#include "access.h"
 
 #define E_P	1ull
 #define E_W	2ull
@@ -38,7 +38,7 @@
 #define E_A	0x20ull
 #define E_D	0x40ull
 #define E_PS	0x80ull
-#define E_NX	(1ull << 63)
+#define E_NX	0x8000000000000000ull
 #define E_KEY	(5ull << 59)	/* key 5 */
 #define KEY	5
 
@@ -49,13 +49,13 @@
 #define F_I	0x10
 #define F_PK	0x20
 
-#define AC_FLAG	(1u << 18)
+#define AC_FLAG	0x40000
 
 #define BITS(hi, lo) ((~0ull >> (63 - (hi))) & (~0ull << (lo)))
 
 static struct ac_shared *const sh = (struct ac_shared *)GUEST_SHARED;
 
-/* ---- how the guest pages, and what its CPU has ------------------------------------------ */
+/* ---- how the guest pages, and what its CPU has --------------------------------------- */
 
 static u32 mode, top, leaf, maxphyaddr, has;
 static bool gbpages, pse36, amd;
@@ -105,7 +105,7 @@ static bool can_be_page(int level, u64 e)
 	return false;
 }
 
-/* ---- registers ---------------------------------------------------------------------------- */
+/* ---- registers ----------------------------------------------------------------------- */
 
 static u32 regs;		/* AC_WP and so on, as they are now */
 
@@ -113,7 +113,8 @@ static u32 regs;		/* AC_WP and so on, as they are now */
 	unsigned long __v;						\
 	asm volatile("mov %%cr" #n ", %0" : "=r"(__v));			\
 	__v; })
-#define WRITE_CR(n, v) asm volatile("mov %0, %%cr" #n : : "r"((unsigned long)(v)) : "memory")
+#define WRITE_CR(n, v) ({						\
+	asm volatile("mov %0, %%cr" #n : : "r"((unsigned long)(v)) : "memory"); })
 
 static unsigned long with(unsigned long v, unsigned long bit, bool on)
 {
@@ -131,12 +132,12 @@ static void set_pkru(u32 v)
  */
 static void clear_pdpte_a(void)
 {
-	volatile u32 *p = (volatile u32 *)AC_TABLES;
+	u32 *p = (u32 *)AC_TABLES;
 	int i;
 
 	if (sh->tcg_walks && mode == AC_PAE)
 		for (i = 0; i < 16; i++)
-			p[2 * (i & 3)] &= ~E_A;
+			WRITE_ONCE(p[2 * (i & 3)], READ_ONCE(p[2 * (i & 3)]) & ~E_A);
 }
 
 static void set_regs(u32 want)
@@ -168,7 +169,7 @@ static void learn_regs(void)
 	       (rdmsr(MSR_EFER) >> 11 & 1 ? AC_NXE : 0);
 }
 
-/* ---- the model ----------------------------------------------------------------------------- */
+/* ---- the model ----------------------------------------------------------------------- */
 
 struct access {
 	u32 kind;
@@ -284,99 +285,91 @@ static void model(const struct access *a, const u64 *entry, struct answer *w)
 		w->entry[level] |= E_D;
 }
 
-/* ---- making an access ------------------------------------------------------------------------- */
+/* ---- making an access ---------------------------------------------------------------- */
 
 u32 seen_vec, seen_value;
 unsigned long seen_err, seen_cr2, seen_ip, seen_cs, saved_sp;
 
-/* returns when the access faults, or has been made */
-void go(unsigned long ip, unsigned long cs, unsigned long ss, unsigned long flags,
-	unsigned long addr, unsigned long value);
-extern const u8 on_pf[], on_int80[], on_other[];
-extern const u8 stubs[], stubs_end[], stub_read[], stub_read_ip[], stub_write[],
-	stub_write_ip[], stub_emul_read[], stub_emul_read_ip[], stub_emul_write[],
-	stub_emul_write_ip[];
-
 asm(".macro PREFIX\n"
-    ".byte 0x0f, 0x0b, 0x6b, 0x76, 0x6d\n"
-    ".endm\n"
-    ".text\n"
+	".byte 0x0f, 0x0b, 0x6b, 0x76, 0x6d\n"
+	".endm\n"
+	".text\n"
 #ifdef __x86_64__
-    "go:	push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
-    "	mov %rsp, saved_sp\n"
-    "	mov %rsp, %rax\n"
-    "	push %rdx; push %rax; push %rcx; push %rsi; push %rdi\n"
-    "	mov %r8, %rdi\n"
-    "	mov %r9, %rax\n"
-    "	iretq\n"
-    "on_pf:	pop seen_err\n"
-    "	mov %cr2, %rax\n"
-    "	mov %rax, seen_cr2\n"
-    "	movl $14, seen_vec\n"
-    "	jmp 1f\n"
-    "on_int80:	mov %eax, seen_value\n"
-    "	movl $0x80, seen_vec\n"
-    "1:	pop seen_ip; pop seen_cs\n"
-    "	mov saved_sp, %rsp\n"
-    "	pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
-    "	ret\n"
-    "2:	pop %rdi; pop %rsi; pop %rdx\n"
+	"go:	push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
+	"	mov %rsp, saved_sp\n"
+	"	mov %rsp, %rax\n"
+	"	push %rdx; push %rax; push %rcx; push %rsi; push %rdi\n"
+	"	mov %r8, %rdi\n"
+	"	mov %r9, %rax\n"
+	"	iretq\n"
+	"on_pf:	pop seen_err\n"
+	"	mov %cr2, %rax\n"
+	"	mov %rax, seen_cr2\n"
+	"	movl $14, seen_vec\n"
+	"	jmp 1f\n"
+	"on_int80:	mov %eax, seen_value\n"
+	"	movl $0x80, seen_vec\n"
+	"1:	pop seen_ip; pop seen_cs\n"
+	"	mov saved_sp, %rsp\n"
+	"	pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
+	"	ret\n"
+	"2:	pop %rdi; pop %rsi; pop %rdx\n"
 #define AT "(%rdi)"
 #else
-    ".pushsection .text.start, \"ax\"\n"
-    ".globl _start\n"
-    "_start:	cld\n"
-    "	call guest_main\n"
-    "	mov $1, %eax\n"			/* REPORT_DONE */
-    "	outl %eax, $0x5e\n"
-    ".popsection\n"
-    "go:	push %ebx; push %ebp; push %esi; push %edi\n"
-    "	mov %esp, saved_sp\n"
-    "	lea 20(%esp), %edx\n"
-    "	mov %esp, %eax\n"
-    "	pushl 8(%edx); push %eax; pushl 12(%edx); pushl 4(%edx); pushl (%edx)\n"
-    "	mov 16(%edx), %edi\n"
-    "	mov 20(%edx), %eax\n"
-    "	iret\n"
-    "on_pf:	popl seen_err\n"
-    "	mov %cr2, %eax\n"
-    "	mov %eax, seen_cr2\n"
-    "	movl $14, seen_vec\n"
-    "	jmp 1f\n"
-    "on_int80:	mov %eax, seen_value\n"
-    "	movl $0x80, seen_vec\n"
-    "1:	popl seen_ip; popl seen_cs\n"
-    "	mov saved_sp, %esp\n"
-    "	pop %edi; pop %esi; pop %ebp; pop %ebx\n"
-    "	ret\n"
-    "2:	pop %edi; pop %esi; pop %edx\n"
+	".pushsection .text.start, \"ax\"\n"
+	".globl _start\n"
+	"_start:	cld\n"
+	"	call guest_main\n"
+	"	mov $1, %eax\n"			/* REPORT_DONE */
+	"	outl %eax, $0x5e\n"
+	".popsection\n"
+	"go:	push %ebx; push %ebp; push %esi; push %edi\n"
+	"	mov %esp, saved_sp\n"
+	"	lea 20(%esp), %edx\n"
+	"	mov %esp, %eax\n"
+	"	pushl 8(%edx); push %eax; pushl 12(%edx); pushl 4(%edx); pushl (%edx)\n"
+	"	mov 16(%edx), %edi\n"
+	"	mov 20(%edx), %eax\n"
+	"	iret\n"
+	"on_pf:	popl seen_err\n"
+	"	mov %cr2, %eax\n"
+	"	mov %eax, seen_cr2\n"
+	"	movl $14, seen_vec\n"
+	"	jmp 1f\n"
+	"on_int80:	mov %eax, seen_value\n"
+	"	movl $0x80, seen_vec\n"
+	"1:	popl seen_ip; popl seen_cs\n"
+	"	mov saved_sp, %esp\n"
+	"	pop %edi; pop %esi; pop %ebp; pop %ebx\n"
+	"	ret\n"
+	"2:	pop %edi; pop %esi; pop %edx\n"
 #define AT "(%edi)"
 #endif
-    "	mov $4, %eax\n"			/* REPORT_FAULT: vector, and two words of its frame */
-    "	outl %eax, $0x5e\n"
-    "	.balign 8\n"
-    "on_other:\n"
-    "	vec = 0\n"
-    "	.rept 32\n"
-    "	.balign 8\n"
-    "	push $vec\n"
-    "	jmp 2b\n"
-    "	vec = vec + 1\n"
-    "	.endr\n"
-    "stubs:\n"
-    "stub_read:\n"
-    "stub_read_ip:	mov " AT ", %eax\n"
-    "	int $0x80\n"
-    "stub_write:\n"
-    "stub_write_ip:	mov %eax, " AT "\n"
-    "	int $0x80\n"
-    "stub_emul_read:	PREFIX\n"
-    "stub_emul_read_ip:	mov " AT ", %eax\n"
-    "	int $0x80\n"
-    "stub_emul_write:	PREFIX\n"
-    "stub_emul_write_ip:	mov %eax, " AT "\n"
-    "	int $0x80\n"
-    "stubs_end:\n");
+	"	mov $4, %eax\n"	/* REPORT_FAULT: vector, and two words */
+	"	outl %eax, $0x5e\n"
+	"	.balign 8\n"
+	"on_other:\n"
+	"	vec = 0\n"
+	"	.rept 32\n"
+	"	.balign 8\n"
+	"	push $vec\n"
+	"	jmp 2b\n"
+	"	vec = vec + 1\n"
+	"	.endr\n"
+	"stubs:\n"
+	"stub_read:\n"
+	"stub_read_ip:	mov " AT ", %eax\n"
+	"	int $0x80\n"
+	"stub_write:\n"
+	"stub_write_ip:	mov %eax, " AT "\n"
+	"	int $0x80\n"
+	"stub_emul_read:	PREFIX\n"
+	"stub_emul_read_ip:	mov " AT ", %eax\n"
+	"	int $0x80\n"
+	"stub_emul_write:	PREFIX\n"
+	"stub_emul_write_ip:	mov %eax, " AT "\n"
+	"	int $0x80\n"
+	"stubs_end:\n");
 
 struct gate {
 	u16 off0, sel;
@@ -405,7 +398,7 @@ static void set_gate(int vec, const u8 *to, u8 type)
 
 #define DATA_AT		8	/* in the page, behind what is executed */
 
-static volatile u8 *const target = (volatile u8 *)AC_TARGET;
+static u8 *const target = (u8 *)AC_TARGET;
 static u32 in_memory;		/* what is at DATA_AT */
 
 static void make_ready(void)
@@ -415,7 +408,7 @@ static void make_ready(void)
 		unsigned long base;
 	} __packed d = { sizeof(idt) - 1, (unsigned long)idt };
 	static const u8 prefix[] = { 0x0f, 0x0b, 0x6b, 0x76, 0x6d };
-	volatile u8 *p = (volatile u8 *)AC_STUBS;
+	u8 *p = (u8 *)AC_STUBS;
 	unsigned int i;
 
 	for (i = 0; i < 32; i++)
@@ -428,22 +421,23 @@ static void make_ready(void)
 	asm volatile("ltr %w0" : : "r"(SEL_TSS));
 #endif
 	for (i = 0; stubs + i < stubs_end; i++)
-		p[i] = stubs[i];
-	p = (volatile u8 *)(AC_PREFIX + 0x1000 - sizeof(prefix));
+		WRITE_ONCE(p[i], stubs[i]);
+	p = (u8 *)(AC_PREFIX + 0x1000 - sizeof(prefix));
 	for (i = 0; i < sizeof(prefix); i++)
-		p[i] = prefix[i];
-	target[0] = 0x90;		/* NOP; INT 0x80 */
-	target[1] = 0xcd;
-	target[2] = 0x80;
+		WRITE_ONCE(p[i], prefix[i]);
+	/* NOP; INT 0x80 */
+	WRITE_ONCE(target[0], 0x90);
+	WRITE_ONCE(target[1], 0xcd);
+	WRITE_ONCE(target[2], 0x80);
 }
 
-/* ---- entries ------------------------------------------------------------------------------------ */
+/* ---- entries ------------------------------------------------------------------------- */
 
 static u64 get_entry(int level)
 {
 	unsigned long at = sh->entry[level];
 
-	return wide() ? *(volatile u64 *)at : *(volatile u32 *)at;
+	return wide() ? READ_ONCE(*(u64 *)at) : READ_ONCE(*(u32 *)at);
 }
 
 /* The two halves by themselves: a shadow of them is told of no more than has changed. */
@@ -452,12 +446,12 @@ static bool put_at(unsigned long at, u64 old, u64 v)
 	if (old == v)
 		return false;
 #ifdef __x86_64__
-	*(volatile u64 *)at = v;
+	WRITE_ONCE(*(u64 *)at, v);
 #else
 	if ((u32)old != (u32)v)
-		*(volatile u32 *)at = v;
+		WRITE_ONCE(*(u32 *)at, v);
 	if (wide() && old >> 32 != v >> 32)
-		*(volatile u32 *)(at + 4) = v >> 32;
+		WRITE_ONCE(*(u32 *)(at + 4), v >> 32);
 #endif
 	return true;
 }
@@ -485,8 +479,10 @@ static void keep_base(void)
 {
 	u32 i;
 
-	for (i = leaf; i <= top; i++)
-		set[i] = base[i] = get_entry(i);
+	for (i = leaf; i <= top; i++) {
+		base[i] = get_entry(i);
+		set[i] = base[i];
+	}
 }
 
 /* What is fetched for the emulator is the prefix, from the page before. */
@@ -495,12 +491,12 @@ static void open_prefix_page(bool user)
 	u64 v = AC_PREFIX | E_P | E_W | E_A | E_D | (user ? E_U : 0), old;
 	unsigned long at = sh->prefix_entry;
 
-	old = wide() ? *(volatile u64 *)at : *(volatile u32 *)at;
+	old = wide() ? READ_ONCE(*(u64 *)at) : READ_ONCE(*(u32 *)at);
 	if (put_at(at, old, v))
 		invlpg(va - 0x1000);
 }
 
-/* ---- a case --------------------------------------------------------------------------------------- */
+/* ---- a case -------------------------------------------------------------------------- */
 
 static void tell(const struct access *a, const struct answer *w, u32 bad, const u64 *before,
 		 const u64 *after, u64 want_cr2, u64 want_ip)
@@ -548,6 +544,7 @@ static void check(const struct access *a)
 	u32 bad = 0, value = in_memory, i, found;
 	unsigned long ip, insn_ip, cs, ss;
 	struct answer w;
+	bool faulted;
 
 	for (i = leaf; i <= top; i++)
 		before[i] = get_entry(i);
@@ -581,7 +578,8 @@ static void check(const struct access *a)
 	go(ip, cs, ss, 2 | (a->ac ? AC_FLAG : 0), addr, value);
 
 	sh->cases++;
-	if ((seen_vec == 14) != w.fault) {
+	faulted = seen_vec == 14;
+	if (faulted != w.fault) {
 		bad |= AC_BAD_VECTOR;
 	} else if (w.fault) {
 		sh->faults++;
@@ -602,7 +600,7 @@ static void check(const struct access *a)
 	}
 	if (!w.fault && a->kind == AC_WRITE)
 		in_memory = value;
-	found = *(volatile u32 *)(target + DATA_AT);
+	found = READ_ONCE(*(u32 *)(target + DATA_AT));
 	if (found != in_memory ||
 	    (!w.fault && a->kind == AC_READ && seen_value != in_memory))
 		bad |= AC_BAD_DATA;
@@ -654,7 +652,7 @@ static void check_all(bool emulated, u32 pkru)
 	}
 }
 
-/* ---- what is tried ---------------------------------------------------------------------------------- */
+/* ---- what is tried ------------------------------------------------------------------- */
 
 /* the next subset of a mask; 0 comes last */
 static u64 next_subset(u64 sub, u64 mask)
@@ -925,7 +923,7 @@ static void keys(void)
 					u32 others = mine * 0x55555555 ^ ~0u;
 					u32 pkru = (others & ~(3u << 2 * KEY)) | mine << 2 * KEY;
 
-					/* without CR4.PKE there is no WRPKRU, and what is there stays */
+					/* no WRPKRU without CR4.PKE: what is there stays */
 					if (r & AC_PKE)
 						set_pkru(pkru);
 					else if (mine)
