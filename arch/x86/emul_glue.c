@@ -31,8 +31,7 @@
  * struct kvm_emul - emulation of one vCPU
  * @e: the emulator's context
  * @vcpu: the vCPU
- * @gpa: where the memory operand is, when @have_gpa
- * @fault_gpa: what it faulted at, with KVM_EMUL_FAULT
+ * @gpa: what it faulted at, with KVM_EMUL_FAULT; with @have_gpa the memory operand
  * @unprotected_gfn: table that was let go of, see unprotect()
  * @unprotected_rip: for the instruction there
  * @have_gpa: the nested fault told the address, and it is that of the operand
@@ -46,8 +45,7 @@ struct kvm_emul {
 	struct x86_emul e;
 	struct kvm_vcpu *vcpu;
 	gpa_t gpa;
-	gpa_t fault_gpa;		/* that made the guest exit, with KVM_EMUL_FAULT */
-	gfn_t unprotected_gfn;		/* see unprotect() */
+	gfn_t unprotected_gfn;
 	unsigned long unprotected_rip;
 	bool have_gpa;
 	bool gpa_is_mmio;
@@ -183,7 +181,7 @@ static int write_span(struct kvm_vcpu *vcpu, const struct kvm_emul_span *span,
 					  span->part[i].len, (void *)val, true);
 			if (r != X86_EMUL_CONTINUE)
 				return r;
-		} else if (!kvm_be.tdp) {
+		} else {
 			kvm_mmu_guest_wrote(vcpu->kvm, span->part[i].gpa, span->part[i].len);
 		}
 		val += span->part[i].len;
@@ -217,7 +215,7 @@ static int op_cmpxchg(struct x86_emul *e, u64 linear, const void *old,
 	if (span.nr == 1 && IS_ALIGNED(linear, bytes)) {
 		r = kvm_cmpxchg_guest(vcpu->kvm, span.part[0].gpa, old, new,
 				      bytes);
-		if (!r && !kvm_be.tdp)
+		if (!r)
 			kvm_mmu_guest_wrote(vcpu->kvm, span.part[0].gpa, bytes);
 		if (r >= 0)
 			return r ? X86_EMUL_CMPXCHG_FAILED : X86_EMUL_CONTINUE;
@@ -839,7 +837,7 @@ EXPORT_SYMBOL_GPL(kvm_prepare_emulation_failure_exit);
  */
 static bool unprotect(struct kvm_emul *k)
 {
-	gfn_t gfn = k->fault_gpa >> PAGE_SHIFT;
+	gfn_t gfn = k->gpa >> PAGE_SHIFT;
 
 	if (k->unprotected_rip == k->linear_rip && k->unprotected_gfn == gfn)
 		return false;
@@ -1055,7 +1053,7 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
 	}
 
 	k->have_gpa = false;
-	k->fault_gpa = gpa;
+	k->gpa = gpa;
 	k->pio_out = false;
 	k->halted = false;
 	vcpu->mmio_needed = false;
@@ -1088,7 +1086,6 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
 
 	vcpu->stat.insn_emulation++;
 	if ((flags & KVM_EMUL_FAULT) && gpa_is_operand(&k->e.d)) {
-		k->gpa = gpa;
 		k->have_gpa = true;
 		k->gpa_is_mmio = flags & KVM_EMUL_MMIO;
 	}

@@ -165,7 +165,7 @@ bool mmu_stale(struct kvm *kvm, unsigned long seq, gfn_t gfn, unsigned long hva)
 int mmu_slot_level(const struct kvm_memory_slot *slot, gfn_t gfn);
 
 /* mmu.c */
-void mmu_own_table(u64 *spt, void *owner);
+u64 *mmu_alloc_table(void *owner);
 void mmu_free_table(u64 *spt);
 struct tdp_page *tdp_alloc_page(void);
 void tdp_free_page(struct tdp_page *page);
@@ -253,6 +253,13 @@ struct guest_walk {
 #define ACC_USER	BIT(1)
 #define ACC_EXEC	BIT(2)
 #define ACC_ALL		(ACC_WRITE | ACC_USER | ACC_EXEC)
+
+/* What an entry of a guest's table grants, wherever it has these bits. */
+static inline u8 kvm_pte_access(u64 pte, bool nx)
+{
+	return (pte & _PAGE_RW ? ACC_WRITE : 0) | (pte & _PAGE_USER ? ACC_USER : 0) |
+	       (nx && (pte & _PAGE_NX) ? 0 : ACC_EXEC);
+}
 
 /* an entry of a guest's table, and where it is */
 struct guest_pte {

@@ -33,18 +33,22 @@ static struct kmem_cache *page_cache;
 /* ---- tables ------------------------------------------------------------------------ */
 
 /**
- * mmu_own_table() - a page is a table from now on
- * @spt: the page, a new one
+ * mmu_alloc_table() - an empty table
  * @owner: what tdp_page_of() and shadow_child() find by it
  *
  * It is among the SecPageTables of /proc/meminfo.
+ *
+ * Return: its entries or NULL. Charged to the caller's memory cgroup.
  */
-void mmu_own_table(u64 *spt, void *owner)
+u64 *mmu_alloc_table(void *owner)
 {
-	struct page *page = virt_to_page(spt);
+	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 
+	if (!page)
+		return NULL;
 	set_page_private(page, (unsigned long)owner);
 	mod_node_page_state(page_pgdat(page), NR_SECONDARY_PAGETABLE, 1);
+	return page_address(page);
 }
 
 /**
@@ -71,12 +75,11 @@ struct tdp_page *tdp_alloc_page(void)
 
 	if (!page)
 		return NULL;
-	page->spt = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	page->spt = mmu_alloc_table(page);
 	if (!page->spt) {
 		kmem_cache_free(page_cache, page);
 		return NULL;
 	}
-	mmu_own_table(page->spt, page);
 	INIT_LIST_HEAD(&page->nx_link);
 	return page;
 }

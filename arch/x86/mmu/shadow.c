@@ -38,7 +38,7 @@
 struct shadow_fault {
 	gva_t gva;
 	gfn_t gfn;
-	bool write, fetch;
+	bool write;
 	struct kvm_memory_slot *slot;
 	struct host_page hp;
 	bool paging;			/* @walk and @res are valid */
@@ -302,10 +302,10 @@ static void remember_mmio(struct kvm_vcpu *vcpu, gva_t gva, u64 access, gpa_t gp
 static bool changed(struct kvm_vcpu *vcpu, const struct shadow_fault *f, int level)
 {
 	const struct guest_pte *seen = &f->res.pte[level];
-	u64 pte;
+	u64 pte = 0;
 
-	return shadow_read_guest_pte(vcpu, seen->addr, vcpu->arch.mmu->role.wide ? 8 : 4, &pte) ||
-	       pte != seen->pte;
+	return !shadow_read_guest(vcpu->kvm, seen->addr, &pte,
+				  vcpu->arch.mmu->role.wide ? 8 : 4) || pte != seen->pte;
 }
 
 /* Can the page be as large as that: no guest's table in it may be written unseen. */
@@ -517,7 +517,6 @@ int kvm_mmu_shadow_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code, gpa_t
 	struct shadow_fault f = {
 		.gva = gva,
 		.write = error_code & PFERR_WRITE,
-		.fetch = error_code & PFERR_FETCH,
 	};
 	u64 access = error_code & (PFERR_WRITE | PFERR_USER | PFERR_FETCH);
 	u64 generation = kvm_memslots_generation(vcpu->kvm);

@@ -134,6 +134,6 @@ bool shadow_has_tables(struct kvm *kvm, gfn_t gfn);
 bool shadow_unsync(struct kvm *kvm, gfn_t gfn);
 void shadow_sync(struct kvm_vcpu *vcpu);
 void shadow_make_room(struct kvm *kvm, unsigned long n);
-int shadow_read_guest_pte(struct kvm_vcpu *vcpu, gpa_t addr, unsigned int size, u64 *pte);
+bool shadow_read_guest(struct kvm *kvm, gpa_t gpa, void *data, unsigned int len);
 
 #endif /* KVM_OOT_MMU_SHADOW_H */

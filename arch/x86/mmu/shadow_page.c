@@ -72,12 +72,11 @@ static struct shadow_page *alloc_page_of(void)
 
 	if (!sp)
 		return NULL;
-	sp->spt = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	sp->spt = mmu_alloc_table(sp);
 	if (!sp->spt) {
 		kmem_cache_free(shadow_cache, sp);
 		return NULL;
 	}
-	mmu_own_table(sp->spt, sp);
 	for (i = 0; i < TDP_ENTRIES; i++)
 		sp->links[i].index = i;
 	INIT_LIST_HEAD(&sp->unsync_link);
@@ -384,26 +383,25 @@ static void no_longer_unsync(struct kvm *kvm, struct shadow_page *sp)
 }
 
 /**
- * shadow_read_guest_pte() - read an entry of a guest's table with mmu_lock held
- * @vcpu: the vCPU; kvm->srcu is held
- * @addr: guest physical address of the entry
- * @size: its bytes
- * @pte: filled
+ * shadow_read_guest() - read of a guest's table with mmu_lock held
+ * @kvm: the VM; kvm->srcu is held
+ * @gpa: guest physical address
+ * @data: filled
+ * @len: bytes, within a page
  *
- * Return: 0; -EFAULT when it is not in memory just now.
+ * Return: false when it is not in memory just now.
  */
-int shadow_read_guest_pte(struct kvm_vcpu *vcpu, gpa_t addr, unsigned int size, u64 *pte)
+bool shadow_read_guest(struct kvm *kvm, gpa_t gpa, void *data, unsigned int len)
 {
-	unsigned long hva = kvm_gfn_to_hva_prot(vcpu->kvm, addr >> PAGE_SHIFT, NULL);
+	unsigned long hva = kvm_gfn_to_hva_prot(kvm, gpa >> PAGE_SHIFT, NULL);
 	unsigned long left;
 
 	if (kvm_is_error_hva(hva))
-		return -EFAULT;
-	*pte = 0;
+		return false;
 	pagefault_disable();
-	left = __copy_from_user_inatomic(pte, (void __user *)(hva + offset_in_page(addr)), size);
+	left = __copy_from_user_inatomic(data, (void __user *)(hva + offset_in_page(gpa)), len);
 	pagefault_enable();
-	return left ? -EFAULT : 0;
+	return !left;
 }
 
 /* May an entry stay that was made of what the guest's table had then? */
@@ -411,18 +409,14 @@ static bool still_right(const struct shadow_page *sp, const struct guest_walk *w
 			unsigned int i, u64 pte)
 {
 	u64 spte = READ_ONCE(sp->spt[i]);
-	u8 access = sp->role.access;
+	u8 access = sp->role.access & kvm_pte_access(pte, sp->role.nx);
 	u64 addr = sp->role.wide ? SPTE_ADDR : 0xfffff000;
 
 	if (!(pte & _PAGE_PRESENT) || !(pte & _PAGE_ACCESSED) ||
 	    kvm_walk_reserved_bits(w, 1, pte) || (pte & addr) >> PAGE_SHIFT != sp->links[i].gfn)
 		return false;
-	if (!(pte & _PAGE_RW) || !(pte & _PAGE_DIRTY))
+	if (!(pte & _PAGE_DIRTY))
 		access &= ~ACC_WRITE;
-	if (!(pte & _PAGE_USER))
-		access &= ~ACC_USER;
-	if (sp->role.nx && (pte & SHADOW_NX))
-		access &= ~ACC_EXEC;
 	/* CR0.WP is off: what only supervisors reach they may write */
 	if (!sp->role.wp && !(spte & SHADOW_USER) && (pte & _PAGE_DIRTY))
 		access |= ACC_WRITE;
@@ -439,27 +433,17 @@ static bool compare(struct kvm_vcpu *vcpu, struct shadow_page *sp)
 	unsigned int i, size = sp->role.wide ? 8 : 4;
 	struct kvm *kvm = vcpu->kvm;
 	u64 *buffer = to_shadow(kvm)->buffer;
-	gpa_t addr = sp->gfn << PAGE_SHIFT;
-	struct guest_walk w;
-	unsigned long hva;
 	bool flush = false, known;
+	struct guest_walk w;
 
 	kvm_walk_describe(vcpu, &w);
 	w.lma = sp->role.lma;
 	w.pae = sp->role.wide;
 	w.pse = sp->role.pse;
 	w.nx = sp->role.nx;
-	addr += sp->role.quadrant * TDP_ENTRIES * size;
-
-	hva = kvm_gfn_to_hva_prot(kvm, sp->gfn, NULL);
-	known = !kvm_is_error_hva(hva);
-	if (known) {
-		pagefault_disable();
-		known = !__copy_from_user_inatomic(buffer,
-						   (void __user *)(hva + offset_in_page(addr)),
-						   TDP_ENTRIES * size);
-		pagefault_enable();
-	}
+	known = shadow_read_guest(kvm, (sp->gfn << PAGE_SHIFT) +
+				  sp->role.quadrant * TDP_ENTRIES * size,
+				  buffer, TDP_ENTRIES * size);
 	for (i = 0; i < TDP_ENTRIES; i++) {
 		u64 pte = size == 8 ? buffer[i] : ((u32 *)buffer)[i];
 
@@ -671,9 +655,11 @@ void kvm_mmu_guest_wrote(struct kvm *kvm, gpa_t gpa, unsigned int len)
 	LIST_HEAD(garbage);
 	bool flush = false;
 
+	if (kvm_be.tdp)
+		return;
 	/* one that comes at the same time reads what was written */
 	smp_mb();
-	if (kvm_be.tdp || !READ_ONCE(to_shadow(kvm)->nr_tables))
+	if (!READ_ONCE(to_shadow(kvm)->nr_tables))
 		return;
 	write_lock(&kvm->mmu_lock);
 	hlist_for_each_entry_safe(sp, next, bucket(kvm, gpa >> PAGE_SHIFT), hash) {
@@ -694,7 +680,7 @@ void kvm_mmu_guest_wrote(struct kvm *kvm, gpa_t gpa, unsigned int len)
 
 /**
  * kvm_mmu_unprotect() - let a frame be written, whatever it was as a table
- * @kvm: the VM
+ * @kvm: the VM, with shadow paging
  * @gfn: the frame
  *
  * Return: true when it was one.
@@ -706,8 +692,6 @@ bool kvm_mmu_unprotect(struct kvm *kvm, gfn_t gfn)
 	LIST_HEAD(garbage);
 	bool was = false;
 
-	if (kvm_be.tdp)
-		return false;
 	write_lock(&kvm->mmu_lock);
 	hlist_for_each_entry_safe(sp, next, bucket(kvm, gfn), hash) {
 		if (!is_table(sp, gfn))
@@ -813,9 +797,11 @@ void shadow_zap_slot(struct kvm *kvm, struct shadow_slot *slot, bool tables)
 
 	write_lock(&kvm->mmu_lock);
 	flush = for_range(kvm, slot, slot->base, slot->base + slot->npages, DROP, true);
-	list_for_each_entry_safe(sp, next, &to_shadow(kvm)->pages, link)
-		if (tables && sp->slot == slot)
-			zap_page(kvm, sp, &garbage);
+	if (tables) {
+		list_for_each_entry_safe(sp, next, &to_shadow(kvm)->pages, link)
+			if (sp->slot == slot)
+				zap_page(kvm, sp, &garbage);
+	}
 	flush_and_free(kvm, flush, &garbage);
 	write_unlock(&kvm->mmu_lock);
 }

@@ -266,13 +266,9 @@ static void tell(struct guest_walk_result *res, const struct guest_walk *w,
 	res->level = level;
 	res->top = top;
 	for (l = top; l >= level; l--) {
-		u64 pte = seen[l].pte;
-
 		res->pte[l] = seen[l];
-		if (l != 3 || w->lma) {
-			access &= ~((pte & PTE_W ? 0 : ACC_WRITE) | (pte & PTE_U ? 0 : ACC_USER) |
-					    (wide(w) && w->nx && (pte & PTE_NX) ? ACC_EXEC : 0));
-		}
+		if (l != 3 || w->lma)
+			access &= kvm_pte_access(seen[l].pte, wide(w) && w->nx);
 		res->access[l] = access;
 	}
 	res->dirty = seen[level].pte & PTE_D;

@@ -201,7 +201,6 @@ bool vmx_rmode_set_seg(struct vmx_vcpu *v, enum kvm_seg seg, const struct vmx_se
 void vmx_rmode_set_cr0(struct vmx_vcpu *v, unsigned long cr0)
 {
 	struct kvm_vcpu *vcpu = v->vcpu;
-	bool paging = cr0 & X86_CR0_PG;
 	unsigned long cr4;
 
 	/* the VMCS has them for the last time, or has them from now on */
@@ -214,7 +213,7 @@ void vmx_rmode_set_cr0(struct vmx_vcpu *v, unsigned long cr0)
 	v->check_state = true;
 	v->guest_cr0 = cr0;
 	vmx_set_cpu_ctl(v, CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING,
-			!paging || !vmx_feat.ept);
+			vmx_cr3_is_ours(v));
 	vmcs_write(CR0_GUEST_HOST_MASK, ~vmx_cr0_owned(v));
 	vmcs_write(CR4_GUEST_HOST_MASK, ~vmx_cr4_owned(v));
 	vmx_set_cr4(vcpu, cr4);
@@ -227,12 +226,10 @@ void vmx_rmode_set_cr0(struct vmx_vcpu *v, unsigned long cr0)
  */
 unsigned long vmx_rmode_hw_cr4(struct vmx_vcpu *v, unsigned long cr4)
 {
-	if (!vmx_feat.ept)
+	if (!vmx_feat.ept) {
 		cr4 = kvm_shadow_cr4(v->guest_cr0, cr4);
-	if (v->guest_cr0 & X86_CR0_PG)
-		return cr4;
-	/* the identity map has 4 MiB pages that user code may use */
-	if (vmx_feat.ept) {
+	} else if (!(v->guest_cr0 & X86_CR0_PG)) {
+		/* the identity map has 4 MiB pages that user code may use */
 		cr4 &= ~(X86_CR4_PAE | X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE);
 		cr4 |= X86_CR4_PSE;
 	}
