@@ -146,12 +146,6 @@ static void make_tables(struct vm *vm, int mode, int leaf, struct ac_shared *sh)
 
 /* ---- the guest ------------------------------------------------------------------------- */
 
-static bool tdp_on(void)
-{
-	return st_param_is("kvm_intel", "ept", 'Y') || st_param_is("kvm_amd", "npt", 'Y') ||
-	       st_param_is("kvm_amd", "npt", '1');
-}
-
 static bool cpu_has(struct vm *vm, uint32_t fn, int reg, int bit)
 {
 	struct kvm_cpuid2 *c = kvm_supported_cpuid(vm->dev);
@@ -261,9 +255,9 @@ static void run(int mode, int leaf, int what, bool emulate)
 	sh->top = modes[mode].top;
 	sh->leaf = leaf;
 	sh->what = what;
-	sh->cut = emulate ? 2 : !tdp_on() && !full;
+	sh->cut = emulate ? 2 : st_shadow_paging() && !full;
 	sh->emulate = emulate;
-	sh->tcg_walks = st_on_tcg() && tdp_on();
+	sh->tcg_walks = st_on_tcg() && !st_shadow_paging();
 	make_tables(vm, mode, leaf, sh);
 	if (mode >= AC_L4)
 		PAYLOAD(vm, access);

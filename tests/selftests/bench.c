@@ -173,21 +173,15 @@ static void touch_4k_new(void)
 /* kB, as /proc/meminfo has it */
 static long table_memory(void)
 {
-	char line[128];
-	long kb = -1;
-	FILE *f;
+	FILE *f = fopen("/proc/sys/vm/stat_refresh", "w");
+	long kb;
 
 	/* what each CPU has counted by itself is added up */
-	f = fopen("/proc/sys/vm/stat_refresh", "w");
 	if (f) {
 		fputs("1", f);
 		fclose(f);
 	}
-	f = fopen("/proc/meminfo", "r");
-	while (f && fgets(line, sizeof(line), f))
-		sscanf(line, "SecPageTables: %ld", &kb);
-	if (f)
-		fclose(f);
+	kb = st_named("/proc/meminfo", "SecPageTables");
 	CHECK(kb >= 0);
 	return kb;
 }

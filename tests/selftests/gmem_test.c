@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "gmem.h"
 #include "st.h"
@@ -26,22 +25,6 @@
 /* values of what is in shared and in private memory */
 #define SHARED_VALUE	0x5a
 #define PRIVATE_VALUE	0xb7
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-/* Wait for something, at most some seconds. */
-#define UNTIL(cond, seconds) ({						\
-	double __end = now() + (seconds);				\
-	bool __is;							\
-	while (!(__is = (cond)) && now() < __end)			\
-		usleep(1000);						\
-	__is; })
 
 static bool has_private_vms(void)
 {
@@ -105,15 +88,6 @@ struct guest {
 
 static struct guest g;
 
-static uint8_t *aligned_memory(size_t size)
-{
-	uint8_t *p = mmap(NULL, size + LARGE, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	CHECK(p != MAP_FAILED);
-	return (uint8_t *)(((uintptr_t)p + LARGE - 1) & -LARGE);
-}
-
 /* A protected VM with @size bytes of either kind of memory; all of it is shared at first. */
 static void new_guest(unsigned int vcpus, size_t size)
 {
@@ -122,7 +96,7 @@ static void new_guest(unsigned int vcpus, size_t size)
 	need_private_vms();
 	g.vm = vm_new_type(2 * MIB, 0, KVM_X86_SW_PROTECTED_VM);
 	g.size = size;
-	g.mem = aligned_memory(size);
+	g.mem = st_aligned_memory(size);
 	g.memfd = OK(create_memfd(g.vm, size, 0));
 	OK(set_slot2(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem, MEMFD, g.memfd, 0));
 	PAYLOAD(g.vm, gmem);
@@ -261,7 +235,7 @@ static void bad_slots(void)
 	need_private_vms();
 	vm = vm_new_type(2 * MIB, 0, KVM_X86_SW_PROTECTED_VM);
 	other = vm_new_type(2 * MIB, 0, KVM_X86_SW_PROTECTED_VM);
-	mem = aligned_memory(4 * MIB);
+	mem = st_aligned_memory(4 * MIB);
 	fd = OK(create_memfd(vm, 8 * PAGE, 0));
 	alien = OK(create_memfd(other, 8 * PAGE, 0));
 #define BAD(err, size, flags, memfd, offset) \
@@ -570,7 +544,7 @@ static void memory_faults(void)
 	uint8_t *mem;
 
 	new_guest(1, 16 * PAGE);
-	mem = aligned_memory(16 * PAGE);
+	mem = st_aligned_memory(16 * PAGE);
 	OK(set_slot2(g.vm, 2, plain, 16 * PAGE, mem, 0, -1, 0));
 	start_commands();
 	command(GM_WRITE, 0, 16, SHARED_VALUE);
@@ -701,7 +675,7 @@ static void convert_running(void)
 	set_private(g.vm, TESTED_GPA, g.size, true);
 	start_watching();
 	have_filled(PRIVATE_VALUE);
-	end = now() + 5;
+	end = st_now() + 5;
 	do {
 		phase(GM_HOLDS, PRIVATE_VALUE);
 		some_checks(20);
@@ -726,7 +700,7 @@ static void convert_running(void)
 				((uint64_t *)(g.mem + page * PAGE))[j] =
 					gm_word(page, SHARED_VALUE, j);
 		times++;
-	} while (now() < end || times < 6);
+	} while (st_now() < end || times < 6);
 	stop_watching();
 	shared_holds(0, g.size / PAGE, SHARED_VALUE);
 	st_note("%lu times there and back", times);
@@ -741,7 +715,7 @@ static void punch_running(void)
 	fill_shared(SHARED_VALUE);
 	set_private(g.vm, TESTED_GPA, g.size, true);
 	start_watching();
-	end = now() + 5;
+	end = st_now() + 5;
 	do {
 		have_filled(value);
 		phase(GM_HOLDS, value);
@@ -756,7 +730,7 @@ static void punch_running(void)
 		phase(GM_EMPTY, 0);
 		some_checks(20);
 		value++;
-	} while (now() < end);
+	} while (st_now() < end);
 	stop_watching();
 	shared_holds(0, g.size / PAGE, SHARED_VALUE);
 	st_note("%lu holes", value);
@@ -804,7 +778,7 @@ static void churn(void)
 		vcpu_start(&g.vm->vcpus[i], GM_WATCH, i, 0);
 		CHECK(!pthread_create(&g.threads[i], NULL, faulting, &g.vm->vcpus[i]));
 	}
-	end = now() + 5;
+	end = st_now() + 5;
 	do {
 		switch (times % 4) {
 		case 0:
@@ -833,7 +807,7 @@ static void churn(void)
 		set_private(g.vm, TESTED_GPA, g.size, true);
 		usleep(1000);
 		times++;
-	} while (now() < end);
+	} while (st_now() < end);
 	WRITE_ONCE(stop_churn, true);
 	phase(GM_STOP, 0);
 	for (i = 0; i < g.n; i++)
@@ -842,20 +816,6 @@ static void churn(void)
 }
 
 /* ---- lifetimes ----------------------------------------------------------------------------- */
-
-static long available_kib(void)
-{
-	char line[128];
-	long kib = -1;
-	FILE *f = fopen("/proc/meminfo", "r");
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %ld", &kib) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return kib;
-}
 
 /* One guest that has used its private memory, and is taken apart in one of six orders. */
 static void one_life(unsigned int order)
@@ -902,11 +862,11 @@ static void lifetimes(void)
 	/* what is kept for reuse is there after some */
 	for (i = 0; i < 12; i++)
 		one_life(i);
-	before = available_kib();
+	before = st_named("/proc/meminfo", "MemAvailable");
 	for (i = 0; i < 100; i++)
 		one_life(i);
 	/* 100 times 2 MiB */
-	CHECK(UNTIL((after = available_kib()) > before - 40 * 1024, 20));
+	CHECK(UNTIL((after = st_named("/proc/meminfo", "MemAvailable")) > before - 40 * 1024, 20));
 	st_note("%ld KiB available before, %ld after", before, after);
 }
 

@@ -14,7 +14,6 @@
 #include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <linux/userfaultfd.h>
 
 #include "basic.h"
@@ -58,25 +57,9 @@ static long get_number(const char *path)
 	return text[0] ? atol(text) : -1;
 }
 
-/* a line "name number", or "name: number" of a file in /proc */
-static long named(const char *path, const char *name)
-{
-	size_t len = strlen(name);
-	long value = -1;
-	char line[256];
-	FILE *f = fopen(path, "r");
-
-	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, name, len) && (line[len] == ' ' || line[len] == ':'))
-			value = atol(line + len + 1);
-	if (f)
-		fclose(f);
-	return value;
-}
-
 static long vmstat(const char *name)
 {
-	return named("/proc/vmstat", name);
+	return st_named("/proc/vmstat", name);
 }
 
 /* the counters of a VM, or of a vCPU, which must not be running then */
@@ -122,22 +105,6 @@ static uint64_t vm_stat(struct vm *vm, const char *name)
 	return value;
 }
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-/* Wait for something, at most some seconds. */
-#define UNTIL(cond, seconds) ({						\
-	double __end = now() + (seconds);				\
-	bool __is;							\
-	while (!(__is = (cond)) && now() < __end)			\
-		usleep(2000);						\
-	__is; })
-
 /* ---- the guest ------------------------------------------------------------------- */
 
 struct guest {
@@ -159,16 +126,6 @@ struct guest {
 };
 
 static struct guest g;
-
-/* Memory of any size at an address that huge pages can have. */
-static uint8_t *aligned_memory(size_t size)
-{
-	uint8_t *p = mmap(NULL, size + LARGE, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	CHECK(p != MAP_FAILED);
-	return (uint8_t *)(((uintptr_t)p + LARGE - 1) & -LARGE);
-}
 
 /* The smallest rings of at least g.ring_bytes. */
 static void enable_ring(void)
@@ -322,7 +279,7 @@ static void release(void)
 /* A guest of two vCPUs at HM_PATTERN, that has written all its memory. */
 static void pattern_guest(size_t size)
 {
-	new_guest(2, aligned_memory(size), size, 0);
+	new_guest(2, st_aligned_memory(size), size, 0);
 	start(HM_PATTERN);
 	some_rounds(2);
 }
@@ -367,7 +324,7 @@ static void swap_end(void)
 
 static void swap_begin(void)
 {
-	if (named("/proc/meminfo", "SwapTotal") > 0)
+	if (st_named("/proc/meminfo", "SwapTotal") > 0)
 		return;
 	if (geteuid())
 		st_skip("no swap, and it takes root to make some");
@@ -402,7 +359,7 @@ static void pageout(void)
 	pattern_guest(8 * MIB);
 	out = vmstat("pswpout");
 	in = vmstat("pswpin");
-	end = now() + 3;
+	end = st_now() + 3;
 	do {
 		/* while the guest runs, and while it rests */
 		for (at = 0; at < g.size; at += MIB)
@@ -414,7 +371,7 @@ static void pageout(void)
 		release();
 		some_rounds(0);
 		times++;
-	} while (now() < end || vmstat("pswpin") - in < 1000);
+	} while (st_now() < end || vmstat("pswpin") - in < 1000);
 	out = vmstat("pswpout") - out;
 	in = vmstat("pswpin") - in;
 	swap_end();
@@ -442,7 +399,7 @@ static void ksm(void)
 		st_skip("KSM cannot be switched on: %s", strerror(errno));
 	OK(madvise(g.mem, g.size, MADV_MERGEABLE));
 	/* twins are alike until they are written anew, which parts them again */
-	end = now() + 3;
+	end = st_now() + 3;
 	do {
 		put_file(KSM "run", "1");
 		some_rounds(1);
@@ -455,7 +412,7 @@ static void ksm(void)
 			most = merged;
 		if (UNTIL(get_number(KSM "pages_sharing") < merged - 50, 5))
 			broke = true;
-	} while (now() < end);
+	} while (st_now() < end);
 	OK(madvise(g.mem, g.size / 2, MADV_UNMERGEABLE));
 	some_rounds(2);
 	put_file(KSM "run", "2");	/* part all of them */
@@ -482,8 +439,8 @@ static void migrate(void)
 	pattern_guest(8 * MIB);
 	n = g.size / PAGE;
 	before = vmstat("pgmigrate_success");
-	end = now() + 4;
-	while (now() < end || (!moved && now() < end + 10)) {
+	end = st_now() + 4;
+	while (st_now() < end || (!moved && st_now() < end + 10)) {
 		to = !to;
 		for (i = 0; i < n; i++) {
 			pages[i] = g.mem + i * PAGE;
@@ -511,8 +468,8 @@ static void compact(void)
 	if (access("/proc/sys/vm/compact_memory", W_OK))
 		st_skip("no /proc/sys/vm/compact_memory");
 	/* small pages with holes between them: something to tidy up */
-	new_guest(2, aligned_memory(8 * MIB), 8 * MIB, 0);
-	filler = aligned_memory(64 * MIB);
+	new_guest(2, st_aligned_memory(8 * MIB), 8 * MIB, 0);
+	filler = st_aligned_memory(64 * MIB);
 	OK(madvise(g.mem, g.size, MADV_NOHUGEPAGE));
 	OK(madvise(filler, 64 * MIB, MADV_NOHUGEPAGE));
 	for (at = 0; at < g.size; at += PAGE) {
@@ -524,11 +481,11 @@ static void compact(void)
 	start(HM_PATTERN);
 	some_rounds(2);
 	was.moved = vmstat("pgmigrate_success");
-	end = now() + 2;
+	end = st_now() + 2;
 	do {
 		put_file("/proc/sys/vm/compact_memory", "1");
 		some_rounds(1);
-	} while (now() < end);
+	} while (st_now() < end);
 	was.moved = vmstat("pgmigrate_success") - was.moved;
 	end_pattern();
 	st_note("the host counts %ld pages moved", was.moved);
@@ -548,13 +505,13 @@ static void thp(void)
 
 	if (collapsed < 0)
 		st_skip("no transparent huge pages");
-	new_guest(2, aligned_memory(8 * MIB), 8 * MIB, 0);
+	new_guest(2, st_aligned_memory(8 * MIB), 8 * MIB, 0);
 	OK(madvise(g.mem, g.size, MADV_NOHUGEPAGE));
 	start(HM_PATTERN);
 	some_rounds(2);
 	CHECK_EQ(vm_stat(g.vm, "pages_2m"), 0);
 	OK(madvise(g.mem, g.size, MADV_HUGEPAGE));
-	end = now() + 4;
+	end = st_now() + 4;
 	do {
 		for (at = 0; at < g.size; at += LARGE)
 			if (madvise(g.mem + at, LARGE, MADV_COLLAPSE) && errno == EINVAL)
@@ -573,7 +530,7 @@ static void thp(void)
 			OK(madvise(page + 4 * PAGE, PAGE, MADV_PAGEOUT));
 		}
 		some_rounds(1);
-	} while (now() < end);
+	} while (st_now() < end);
 	collapsed = vmstat("thp_collapse_alloc") - collapsed;
 	split = vmstat("thp_split_pmd") - split;
 	end_pattern();
@@ -616,7 +573,7 @@ static void executed_huge_page(void)
 	set_nx_huge_pages("force");
 
 	vm = vm_new(4 * MIB, 0);
-	mem = aligned_memory(4 * MIB);
+	mem = st_aligned_memory(4 * MIB);
 	OK(madvise(mem, 4 * MIB, MADV_HUGEPAGE));
 	memcpy(mem, vm->mem, 4 * MIB);
 	vm_set_slot(vm, 0, 0, 0, NULL, 0);
@@ -707,7 +664,7 @@ static void zero_pages(void)
 
 	pattern_guest(8 * MIB);
 	pages = g.size / PAGE;
-	end = now() + 3;
+	end = st_now() + 3;
 	do {
 		hold();
 		n = times % 3 == 2 ? 512 : 40;
@@ -720,7 +677,7 @@ static void zero_pages(void)
 			CHECK(UNTIL(READ_ONCE(g.sh->zeros[i]) == g.holds, 60));
 		some_rounds(1);
 		times++;
-	} while (now() < end || times < 4);
+	} while (st_now() < end || times < 4);
 	end_pattern();
 	st_note("%lu times", times);
 }
@@ -729,7 +686,7 @@ static void zero_pages(void)
 static void protect(void)
 {
 	static const int rights[] = { PROT_READ, PROT_NONE, PROT_READ };
-	uint8_t *copy = aligned_memory(4 * MIB);
+	uint8_t *copy = st_aligned_memory(4 * MIB);
 	unsigned long before;
 	unsigned int i;
 
@@ -756,7 +713,7 @@ static void protect(void)
 /* The memory is elsewhere for a while: what is there does not change, then it goes on. */
 static void moved_away(void)
 {
-	uint8_t *copy = aligned_memory(2 * MIB), *other = aligned_memory(2 * MIB), *part;
+	uint8_t *copy = st_aligned_memory(2 * MIB), *other = st_aligned_memory(2 * MIB), *part;
 	unsigned long before;
 	unsigned int i;
 
@@ -842,14 +799,14 @@ static void add_bits(uint64_t *to, const uint64_t *log, size_t words)
 static void dirty_log_while_paging(void)
 {
 	size_t size = 4 * MIB, n = size / PAGE, i;
-	uint8_t *copy = aligned_memory(size);
+	uint8_t *copy = st_aligned_memory(size);
 	uint64_t *log = calloc(n / 64, 8), *sum = calloc(n / 64, 8);
 	struct kvm_dirty_log d = { .slot = TESTED_SLOT, .dirty_bitmap = log };
 	unsigned long changed = 0, clean = 0, times;
 	long in;
 
 	swap_begin();
-	new_guest(2, aligned_memory(size), size, 0);
+	new_guest(2, st_aligned_memory(size), size, 0);
 	start(HM_PATTERN);
 	some_rounds(2);
 	in = vmstat("pswpin");
@@ -946,7 +903,7 @@ static void dirty_log(bool manual, bool initially_set)
 	int begin = initially_set ? 0xff : 0;
 	unsigned int round, vcpus = 2;
 
-	new_guest(vcpus, aligned_memory(size), size, 0);
+	new_guest(vcpus, st_aligned_memory(size), size, 0);
 	if (manual)
 		OK(ioctl(g.vm->fd, KVM_ENABLE_CAP, &cap));
 	start(HM_DIRTY);
@@ -1016,7 +973,7 @@ static void split_by_clear(void)
 					 .first_page = 512, .num_pages = 512 };
 
 	memset(all, 0xff, sizeof(all));
-	new_guest(1, aligned_memory(size), size, 0);
+	new_guest(1, st_aligned_memory(size), size, 0);
 	OK(ioctl(g.vm->fd, KVM_ENABLE_CAP, &cap));
 	madvise(g.mem, size, MADV_HUGEPAGE);
 	memset(g.mem, 1, size);
@@ -1049,7 +1006,7 @@ static void split_for_log(void)
 	bool eager = splits_eagerly();
 	int stats;
 
-	new_guest(1, aligned_memory(size), size, 0);
+	new_guest(1, st_aligned_memory(size), size, 0);
 	madvise(g.mem, size, MADV_HUGEPAGE);
 	memset(g.mem, 1, size);
 	stats = stats_of(g.vm->vcpus[0].fd);
@@ -1131,7 +1088,7 @@ static void ring_exact(void)
 	unsigned int round, id, n;
 
 	g.ring_bytes = 4 * HM_MAX_DIRTY * sizeof(struct kvm_dirty_gfn);
-	new_guest(2, aligned_memory(size), size, 0);
+	new_guest(2, st_aligned_memory(size), size, 0);
 	start(HM_DIRTY);
 	write_pages(1, 4, expect, words);
 	vm_set_slot(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem, KVM_MEM_LOG_DIRTY_PAGES);
@@ -1163,7 +1120,7 @@ static struct vcpu *ring_writer(void)
 	struct vcpu *v;
 
 	g.ring_bytes = PAGE;
-	new_guest(1, aligned_memory(size), size, KVM_MEM_LOG_DIRTY_PAGES);
+	new_guest(1, st_aligned_memory(size), size, KVM_MEM_LOG_DIRTY_PAGES);
 	v = &g.vm->vcpus[0];
 	vcpu_start(v, HM_DIRTY, 0, 0);
 	memset(g.sh->to_write, 0xff, sizeof(g.sh->to_write));
@@ -1265,7 +1222,7 @@ static void ring_of_rubbish(void)
 	unsigned int round, entries, j;
 
 	g.ring_bytes = 4 * HM_MAX_DIRTY * sizeof(struct kvm_dirty_gfn);
-	new_guest(2, aligned_memory(size), size, KVM_MEM_LOG_DIRTY_PAGES);
+	new_guest(2, st_aligned_memory(size), size, KVM_MEM_LOG_DIRTY_PAGES);
 	entries = g.ring_bytes / sizeof(struct kvm_dirty_gfn);
 	start(HM_DIRTY);
 	for (round = 1; round < 12; round++) {
@@ -1306,7 +1263,7 @@ static void ring_of_rubbish(void)
 
 static void readonly_slot(void)
 {
-	uint64_t *mem = (uint64_t *)aligned_memory(LARGE);
+	uint64_t *mem = (uint64_t *)st_aligned_memory(LARGE);
 	struct report rep;
 	struct vcpu *v;
 
@@ -1344,7 +1301,7 @@ static void readonly_slot(void)
  */
 static void slot_changes(void)
 {
-	uint8_t *mem[2] = { aligned_memory(LARGE), aligned_memory(LARGE) };
+	uint8_t *mem[2] = { st_aligned_memory(LARGE), st_aligned_memory(LARGE) };
 	unsigned long e = 1, k;
 	double end;
 
@@ -1353,8 +1310,8 @@ static void slot_changes(void)
 	g.sh->epoch = e;
 	start(HM_EPOCH);
 	some_rounds(1);
-	end = now() + 3;
-	for (k = 0; now() < end || k < 20; k++) {
+	end = st_now() + 3;
+	for (k = 0; st_now() < end || k < 20; k++) {
 		uint8_t *next = mem[++e & 1];
 
 		/* the old memory is not written: only a stale translation shows it */
@@ -1391,7 +1348,7 @@ static void pre_fault(void)
 	struct vcpu *v;
 	int stats;
 
-	new_guest(1, aligned_memory(8 * MIB), 8 * MIB, 0);
+	new_guest(1, st_aligned_memory(8 * MIB), 8 * MIB, 0);
 	if (!kvm_cap(g.vm->fd, KVM_CAP_PRE_FAULT_MEMORY))
 		st_skip("there is no KVM_PRE_FAULT_MEMORY");
 	v = &g.vm->vcpus[0];
@@ -1429,7 +1386,7 @@ static void parallel_faults(void)
 	unsigned long rounds = 12, round, page, spent;
 	unsigned int i;
 
-	new_guest(8, aligned_memory(8 * MIB), 8 * MIB, 0);
+	new_guest(8, st_aligned_memory(8 * MIB), 8 * MIB, 0);
 	for (round = 1; round <= rounds; round++) {
 		OK(madvise(g.mem, g.size, MADV_DONTNEED));
 		OK(madvise(g.mem, g.size, round & 1 ? MADV_NOHUGEPAGE : MADV_HUGEPAGE));
@@ -1454,7 +1411,7 @@ static long available(void)
 {
 	/* what is freed later has been */
 	usleep(400000);
-	return named("/proc/meminfo", "MemAvailable");
+	return st_named("/proc/meminfo", "MemAvailable");
 }
 
 /* Two hundred guests that have run: nothing is left of them. */
@@ -1534,7 +1491,7 @@ static void trouble_slots(unsigned int *seed)
 	uint64_t gpa = 0x80000000ul + slot * 16 * MIB;
 
 	if (!other)
-		other = aligned_memory(LARGE);
+		other = st_aligned_memory(LARGE);
 	vm_set_slot(g.vm, slot, gpa, LARGE, other, 0);
 	vm_set_slot(g.vm, slot, gpa + 4 * MIB, LARGE, other, 0);
 	vm_set_slot(g.vm, slot, gpa + 4 * MIB, LARGE, other, KVM_MEM_LOG_DIRTY_PAGES);
@@ -1643,7 +1600,7 @@ static void everything(void)
 	unsigned int i, n = ARRAY_SIZE(troubles);
 
 	swap_begin();
-	new_guest(8, aligned_memory(16 * MIB), 16 * MIB, 0);
+	new_guest(8, st_aligned_memory(16 * MIB), 16 * MIB, 0);
 	start(HM_PATTERN);
 	some_rounds(1);
 	OK(madvise(g.mem, g.size / 2, MADV_HUGEPAGE));

@@ -133,12 +133,9 @@ static void *run_watcher(void *arg)
 
 static uint8_t *make_frames(void)
 {
-	uint8_t *p = mmap(NULL, 2 * LARGE, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *p = st_aligned_memory(LARGE);
 	uint64_t *table, i;
 
-	CHECK(p != MAP_FAILED);
-	p = (uint8_t *)(((uintptr_t)p + LARGE - 1) & -LARGE);
 	madvise(p, LARGE, MADV_HUGEPAGE);
 	for (i = 0; i < LARGE / PAGE; i++)
 		*(uint64_t *)(p + i * PAGE) = TT_WORD(TT_SLOT_GPA + i * PAGE);
@@ -160,27 +157,41 @@ static void some_reads(unsigned long n)
 	}
 }
 
+static pthread_t watcher;
+
+/* A guest that reads what its entry maps, which is @value; returns where the entry is. */
+static uint64_t *start_watching(uint8_t *frames, uint64_t value)
+{
+	uint64_t *pde;
+
+	new_guest(1, 0);
+	vcpu_start(&vm->vcpus[0], TT_WATCH, 0, 0);
+	vm_set_slot(vm, TESTED_SLOT, TT_SLOT_GPA, LARGE, frames, 0);
+	vcpu_expect_sync(&vm->vcpus[0], 1);
+	pde = vm_ptr(vm, sh->pde);
+	WRITE_ONCE(*pde, value);
+	CHECK(!pthread_create(&watcher, NULL, run_watcher, &vm->vcpus[0]));
+	return pde;
+}
+
+static void stop_watching(void)
+{
+	WRITE_ONCE(sh->stop, 1);
+	pthread_join(watcher, NULL);
+}
+
 /*
  * The entry is changed between a large page, the table that is in that page, and another
  * table, without the guest's doing and without a flush; then the memory goes.
  */
 static void swapped_from_outside(void)
 {
-	uint64_t *pde, *other, i, round;
-	pthread_t t;
-	uint8_t *p;
+	uint8_t *p = make_frames();
+	uint64_t *pde = start_watching(p, TT_SLOT_GPA | LEAF), *other, i, round;
 
-	new_guest(1, 0);
-	vcpu_start(&vm->vcpus[0], TT_WATCH, 0, 0);
-	p = make_frames();
-	vm_set_slot(vm, TESTED_SLOT, TT_SLOT_GPA, LARGE, p, 0);
-	vcpu_expect_sync(&vm->vcpus[0], 1);
-	pde = vm_ptr(vm, sh->pde);
 	other = vm_ptr(vm, 30 * MIB);
 	for (i = 0; i < 512; i++)
 		other[i] = (TT_SLOT_GPA + (511 - i) * PAGE) | TABLE;
-	WRITE_ONCE(*pde, TT_SLOT_GPA | LEAF);
-	CHECK(!pthread_create(&t, NULL, run_watcher, &vm->vcpus[0]));
 	for (round = 0; round < 20; round++) {
 		for (i = 0; i < 12; i++) {
 			switch ((i + round) % 3) {
@@ -209,8 +220,7 @@ static void swapped_from_outside(void)
 		p = make_frames();
 		vm_set_slot(vm, TESTED_SLOT, TT_SLOT_GPA, LARGE, p, 0);
 	}
-	WRITE_ONCE(sh->stop, 1);
-	pthread_join(t, NULL);
+	stop_watching();
 	CHECK(mmio_reads > 0);
 }
 
@@ -233,19 +243,10 @@ static void new_frames(uint8_t *p, size_t size)
 /* Tables and what they map are swapped out, copied on write, and come back. */
 static void tables_paged(void)
 {
+	uint8_t *p = make_frames();
 	unsigned long round;
-	uint64_t *pde;
-	pthread_t t;
-	uint8_t *p;
 
-	new_guest(1, 0);
-	vcpu_start(&vm->vcpus[0], TT_WATCH, 0, 0);
-	p = make_frames();
-	vm_set_slot(vm, TESTED_SLOT, TT_SLOT_GPA, LARGE, p, 0);
-	vcpu_expect_sync(&vm->vcpus[0], 1);
-	pde = vm_ptr(vm, sh->pde);
-	WRITE_ONCE(*pde, TT_SLOT_GPA | TABLE);
-	CHECK(!pthread_create(&t, NULL, run_watcher, &vm->vcpus[0]));
+	start_watching(p, TT_SLOT_GPA | TABLE);
 	for (round = 0; round < 12; round++) {
 		madvise(vm->mem, vm->size, MADV_PAGEOUT);
 		madvise(p, LARGE, MADV_PAGEOUT);
@@ -253,8 +254,7 @@ static void tables_paged(void)
 		new_frames(p, LARGE);
 		some_reads(20);
 	}
-	WRITE_ONCE(sh->stop, 1);
-	pthread_join(t, NULL);
+	stop_watching();
 	CHECK_EQ(mmio_reads, 0);
 }
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "st.h"
 
@@ -147,6 +148,40 @@ static int run_one(const struct st_test *t)
 		return EXIT_FAIL;
 	}
 	return WEXITSTATUS(status);
+}
+
+long st_named(const char *path, const char *name)
+{
+	size_t len = strlen(name);
+	long value = -1;
+	char line[256];
+	FILE *f = fopen(path, "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, len) && (line[len] == ' ' || line[len] == ':'))
+			value = atol(line + len + 1);
+	if (f)
+		fclose(f);
+	return value;
+}
+
+double st_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+#define HUGE_PAGE	(2ul << 20)
+
+uint8_t *st_aligned_memory(size_t size)
+{
+	uint8_t *p = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	return (uint8_t *)(((uintptr_t)p + HUGE_PAGE - 1) & -HUGE_PAGE);
 }
 
 /* ST_ONLY=NAME[,NAME...] runs these subtests. */

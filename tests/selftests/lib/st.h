@@ -77,6 +77,22 @@ extern const char known_list[];
 			__r, __r >= 0 ? "no error" : strerror(errno), #err); \
 } while (0)
 
+/* ---- the host --------------------------------------------------------------------- */
+
+/* a line "name number", or "name: number" of a file in /proc; -1: there is none */
+long st_named(const char *path, const char *name);
+double st_now(void);	/* seconds of a clock that goes on */
+/* memory of any size at an address that huge pages can have */
+uint8_t *st_aligned_memory(size_t size);
+
+/* Wait for something, at most some seconds. */
+#define UNTIL(cond, seconds) ({						\
+	double __end = st_now() + (seconds);				\
+	bool __is;							\
+	while (!(__is = (cond)) && st_now() < __end)			\
+		usleep(1000);						\
+	__is; })
+
 /* ---- VMs --------------------------------------------------------------------- */
 
 #define VM_MAX_VCPUS	16
