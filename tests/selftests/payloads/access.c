@@ -108,13 +108,15 @@ static bool can_be_page(int level, u64 e)
 /* ---- registers ----------------------------------------------------------------------- */
 
 static u32 regs;		/* AC_WP and so on, as they are now */
+int may_repeat;			/* a MOV to CRn, after #GP */
 
 #define READ_CR(n) ({							\
 	unsigned long __v;						\
 	asm volatile("mov %%cr" #n ", %0" : "=r"(__v));			\
 	__v; })
 #define WRITE_CR(n, v) ({						\
-	asm volatile("mov %0, %%cr" #n : : "r"((unsigned long)(v)) : "memory"); })
+	may_repeat = 10;						\
+	asm volatile("call mov_cr" #n : : "a"((unsigned long)(v)) : "memory"); })
 
 static unsigned long with(unsigned long v, unsigned long bit, bool on)
 {
@@ -128,9 +130,10 @@ static void set_pkru(u32 v)
 
 /*
  * PAE's page directory pointers have no A. QEMU sets it, and a load of them, such as by MOV to
- * CR0 and CR4, is refused then. Twice: the first time may make QEMU walk and set it again.
+ * CR0 and CR4, is refused then. Twice: the first time may make QEMU walk and set it again. So
+ * may an interrupt of the host's between here and the MOV, see on_gp.
  */
-static void clear_pdpte_a(void)
+void clear_pdpte_a(void)
 {
 	u32 *p = (u32 *)AC_TABLES;
 	int i;
@@ -290,6 +293,18 @@ static void model(const struct access *a, const u64 *entry, struct answer *w)
 u32 seen_vec, seen_value;
 unsigned long seen_err, seen_cr2, seen_ip, seen_cs, saved_sp;
 
+/* MOV to CRn, where on_gp knows them */
+#ifdef __x86_64__
+#define AX "rax"
+#else
+#define AX "eax"
+#endif
+asm(".text\n"
+	"mov_cr0:	mov %" AX ", %cr0; ret\n"
+	"mov_cr3:	mov %" AX ", %cr3; ret\n"
+	"mov_cr4:	mov %" AX ", %cr4; ret\n"
+	"mov_cr_end:\n");
+
 asm(".macro PREFIX\n"
 	".byte 0x0f, 0x0b, 0x6b, 0x76, 0x6d\n"
 	".endm\n"
@@ -342,6 +357,20 @@ asm(".macro PREFIX\n"
 	"	mov saved_sp, %esp\n"
 	"	pop %edi; pop %esi; pop %ebp; pop %ebx\n"
 	"	ret\n"
+	/* A is in the page directory pointers again: without it, once more */
+	"on_gp:	cmpl $mov_cr0, 4(%esp)\n"
+	"	jb 3f\n"
+	"	cmpl $mov_cr_end, 4(%esp)\n"
+	"	jae 3f\n"
+	"	decl may_repeat\n"
+	"	js 3f\n"
+	"	pop seen_err\n"
+	"	pusha\n"
+	"	cld\n"
+	"	call clear_pdpte_a\n"
+	"	popa\n"
+	"	iret\n"
+	"3:	push $13\n"
 	"2:	pop %edi; pop %esi; pop %edx\n"
 #define AT "(%edi)"
 #endif
@@ -414,6 +443,10 @@ static void make_ready(void)
 	for (i = 0; i < 32; i++)
 		set_gate(i, on_other + 8 * i, 0x8e);
 	set_gate(14, on_pf, 0x8e);
+#ifndef __x86_64__
+	if (sh->tcg_walks && sh->mode == AC_PAE)
+		set_gate(13, on_gp, 0x8e);
+#endif
 	set_gate(0x80, on_int80, 0xee);
 	asm volatile("lidt %0" : : "m"(d));
 #ifndef __x86_64__

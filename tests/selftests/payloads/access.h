@@ -79,7 +79,9 @@ struct ac_shared {
 /* returns when the access faults, or has been made */
 void go(unsigned long ip, unsigned long cs, unsigned long ss, unsigned long flags,
 	unsigned long addr, unsigned long value);
-extern const u8 on_pf[], on_int80[], on_other[];
+/* called from there */
+void clear_pdpte_a(void);
+extern const u8 on_gp[], on_pf[], on_int80[], on_other[];
 extern const u8 stubs[], stubs_end[], stub_read[], stub_read_ip[], stub_write[],
 	stub_write_ip[], stub_emul_read[], stub_emul_read_ip[], stub_emul_write[],
 	stub_emul_write_ip[];
