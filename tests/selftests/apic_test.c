@@ -289,6 +289,7 @@ static void keep_moving(struct runner *r)
 {
 	unsigned int moves = 0;
 	cpu_set_t all, one;
+	double before;
 	int cpu = 0;
 
 	OK(sched_getaffinity(0, sizeof(all), &all));
@@ -300,11 +301,13 @@ static void keep_moving(struct runner *r)
 		} while (!CPU_ISSET(cpu, &all));
 		CPU_ZERO(&one);
 		CPU_SET(cpu, &one);
+		before = st_now();
 		/* it may have ended meanwhile */
 		if (sched_setaffinity(r->tid, sizeof(one), &one))
 			break;
 		moves++;
-		usleep(500);
+		/* where a move takes long, it is to get on in between all the same */
+		usleep(500 + 4e6 * (st_now() - before));
 	}
 	CHECK(moves > 0);
 	st_note("%u times put on one of %u CPUs", moves, (unsigned int)CPU_COUNT(&all));
