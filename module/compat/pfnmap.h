@@ -10,17 +10,16 @@
 #include <linux/version.h>
 
 /**
- * kvm_compat_pfnmap() - look it up, faulting it in when it is missing
+ * kvm_compat_pfnmap() - the frame that an address is mapped to
  * @vma: the mapping; mmap_lock held for reading
  * @addr: address in it
- * @write: for writing
  * @pfn: set to the frame
  * @writable: set to whether it is mapped writable
  *
- * Return: 0, or -EFAULT; -EAGAIN when mmap_lock was dropped.
+ * Return: 0, or -EFAULT when it is not mapped.
  */
 static inline int kvm_compat_pfnmap(struct vm_area_struct *vma, unsigned long addr,
-				    bool write, unsigned long *pfn, bool *writable)
+				    unsigned long *pfn, bool *writable)
 {
 #if KERNEL_VERSION(6, 12, 0) > LINUX_VERSION_CODE
 	spinlock_t *lock;	/* of the page table, taken by follow_pte() */
@@ -48,7 +47,7 @@ static inline int kvm_compat_pfnmap(struct vm_area_struct *vma, unsigned long ad
 	*pfn = args.pfn;
 	follow_pfnmap_end(&args);
 #endif
-	return write && !*writable ? -EFAULT : 0;
+	return 0;
 }
 
 #endif /* KVM_OOT_PFNMAP_H */

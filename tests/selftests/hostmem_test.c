@@ -659,6 +659,88 @@ static void hugetlb_1g(void)
 		put_file(HUGETLB "1048576kB/nr_hugepages", "0");
 }
 
+/* ---- device memory -------------------------------------------------------------------- */
+
+static uint64_t pfnmap_faults(int fd)
+{
+	uint64_t n;
+
+	CHECK_EQ(pread(fd, &n, sizeof(n), 0), sizeof(n));
+	return n;
+}
+
+/* Frames without page structures come when they are touched first, and are taken back. */
+static void pfnmap(void)
+{
+	uint64_t *mem, faults;
+	struct vcpu *v;
+	struct vm *vm;
+	int fd, i;
+
+	fd = open("/host/pfnmap.ko", O_RDONLY);
+	CHECK(fd >= 0);
+	if (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST)
+		st_skip("the module with device memory: %s", strerror(errno));
+	close(fd);
+	fd = open("/dev/kvm-oot-pfnmap", O_RDWR);
+	CHECK(fd >= 0);
+	mem = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(mem != MAP_FAILED);
+
+	vm = vm_new(4 * MIB, 0);
+	PAYLOAD(vm, basic);
+	v = vm_add_vcpu(vm, 0);
+	vm_set_slot(vm, TESTED_SLOT, TESTED_GPA, 8 * PAGE, mem, 0);
+	faults = pfnmap_faults(fd);
+	for (i = 0; i < 6; i++) {
+		uint64_t gpa = TESTED_GPA + i * PAGE, *here = mem + i * PAGE / 8, first;
+
+		/* one that the owner has touched, too */
+		if (i == 4)
+			CHECK_EQ(READ_ONCE(*here) & 0xff, i);
+		vcpu_start(v, BASIC_READ, gpa, 0);
+		first = vcpu_run_to_report(v).b;
+		CHECK_EQ(first & 0xff, i);
+		CHECK_EQ(pfnmap_faults(fd), faults + i + 1);
+		/* written first, another time */
+		vcpu_start(v, BASIC_WRITE, gpa + 8, 0x1234);
+		vcpu_expect_sync(v, 1);
+		CHECK_EQ(READ_ONCE(here[1]), 0x1234);
+		CHECK_EQ(pfnmap_faults(fd), faults + i + 1);
+
+		/* taken away, others are behind it now */
+		CHECK_EQ(write(fd, "x", 1), 1);
+		WRITE_ONCE(here[1], 0);
+		CHECK_EQ(pfnmap_faults(fd), faults + i + 2);
+		vcpu_start(v, BASIC_READ, gpa, 0);
+		CHECK_EQ(vcpu_run_to_report(v).b, first ^ 0x100);
+		vcpu_start(v, BASIC_READ, gpa + 8, 0);
+		CHECK_EQ(vcpu_run_to_report(v).b, 0);
+		CHECK_EQ(write(fd, "x", 1), 1);
+		faults++;
+	}
+	/* the first access is a write */
+	vcpu_start(v, BASIC_WRITE, TESTED_GPA + 6 * PAGE + 8, 0x1234);
+	vcpu_expect_sync(v, 1);
+	CHECK_EQ(READ_ONCE(mem[6 * PAGE / 8]) & 0xff, 6);
+	CHECK_EQ(READ_ONCE(mem[6 * PAGE / 8 + 1]), 0x1234);
+
+	/* what may not be written is not */
+	OK(mprotect(mem, 8 * PAGE, PROT_READ));
+	vcpu_start(v, BASIC_READ, TESTED_GPA + 7 * PAGE, 0);
+	CHECK_EQ(vcpu_run_to_report(v).b & 0xff, 7);
+	vcpu_start(v, BASIC_WRITE, TESTED_GPA + 7 * PAGE, 0);
+	CHECK_EQ(-vcpu_run_raw(v), EFAULT);
+	CHECK_EQ(READ_ONCE(mem[7 * PAGE / 8]) & 0xff, 7);
+
+	/* without a mapping nothing is there */
+	OK(munmap(mem, 8 * PAGE));
+	vcpu_start(v, BASIC_READ, TESTED_GPA, 0);
+	CHECK_EQ(-vcpu_run_raw(v), EFAULT);
+	close(fd);
+	vm_free(vm);
+}
+
 /* ---- thrown away, protected, moved, copied -------------------------------------------- */
 
 static void zero_pages(void)
@@ -1640,6 +1722,7 @@ static const struct st_test tests[] = {
 	{ "executed_huge_page", executed_huge_page },
 	{ "pages_4k", pages_4k, 100 },
 	{ "hugetlb_2m", hugetlb_2m, 100 },
+	{ "pfnmap", pfnmap },
 	{ "hugetlb_1g", hugetlb_1g, 200 },
 	{ "zero_pages", zero_pages, 200 },
 	{ "protect", protect, 200 },

@@ -16,18 +16,40 @@
 #include "module/compat/pfnmap.h"
 #include "module/memslot.h"
 
-/* A mapping without page structures: device memory and the like. */
+/*
+ * A mapping without page structures: device memory and the like. Its driver may map it on
+ * demand only, as VFIO does, and take it away at any time. It tells the MMU notifier then,
+ * and that is all that such a frame is safe by: there may be a page behind it, but the
+ * mapping holds no reference to it, and so do we not.
+ *
+ * Return: 0; -EFAULT; -EINTR; -EAGAIN: it was waited for, and everything may have changed.
+ */
 static int get_pfnmap(struct kvm *kvm, unsigned long hva, bool write,
 		      struct host_page *hp)
 {
 	struct vm_area_struct *vma;
+	bool unlocked = false;
 	int r = -EFAULT;
 
 	mmap_read_lock(kvm->mm);
 	vma = vma_lookup(kvm->mm, hva);
-	if (vma && (vma->vm_flags & (VM_IO | VM_PFNMAP)) &&
-	    (!write || (vma->vm_flags & VM_WRITE)))
-		r = kvm_compat_pfnmap(vma, hva, write, &hp->pfn, &hp->writable);
+	if (!vma || !(vma->vm_flags & (VM_IO | VM_PFNMAP)) ||
+	    (write && !(vma->vm_flags & VM_WRITE)))
+		goto out;
+	r = kvm_compat_pfnmap(vma, hva, &hp->pfn, &hp->writable);
+	if (!r && (hp->writable || !write))
+		goto out;
+	r = fixup_user_fault(kvm->mm, hva, write ? FAULT_FLAG_WRITE : 0, &unlocked);
+	if (unlocked && !r)
+		r = -EAGAIN;
+	else if (!r)
+		r = kvm_compat_pfnmap(vma, hva, &hp->pfn, &hp->writable);
+	else if (r != -EINTR)
+		r = -EFAULT;
+	/* a driver that says that it mapped it and did not */
+	if (!r && write && !hp->writable)
+		r = -EFAULT;
+out:
 	mmap_read_unlock(kvm->mm);
 	return r;
 }
@@ -40,7 +62,8 @@ static int get_pfnmap(struct kvm *kvm, unsigned long hva, bool write,
  * @write: the guest wants to write
  * @hp: filled; given back with host_page_put()
  *
- * Return: 0; -EFAULT when there is none (or none writable); -EHWPOISON; -EINTR.
+ * Return: 0; -EFAULT when there is none (or none writable); -EHWPOISON; -EINTR; -EAGAIN to
+ * begin again.
  */
 int host_page_get(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		  bool write, struct host_page *hp)
