@@ -6,7 +6,7 @@
  *    page with which hardware knows accesses to the APIC (irq/apic_page.c). A
  *    private frame must have a slot with private memory: else user space is told.
  * 2. Is it only the dirty log that stands against a write: then the right is
- *    given back without asking the host.
+ *    given back without a lock and without asking the host.
  * 3. Which page of the host, which may mean waiting for it.
  * 4. With mmu_lock held: if an invalidation came since before 1, begin again.
  *    Else map it as large as slot, host, dirty log and attributes allow; in small
@@ -99,7 +99,13 @@ static u64 make_leaf(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 	return spte;
 }
 
-/* The right to write was taken by the dirty log alone: give it back. */
+/*
+ * The right to write was taken by the dirty log alone: give it back, without mmu_lock.
+ *
+ * Who takes the right away again first clears the page's bit in the log and then looks at the
+ * entry; here the entry comes first and then the bit (each step is ordered). So either the
+ * right is seen there, and taken, or the bit stays for the next look at the log.
+ */
 static bool fast_write_fault(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 			     gfn_t gfn)
 {
@@ -108,10 +114,11 @@ static bool fast_write_fault(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot
 	u64 *sptep, spte;
 	int level;
 
-	read_lock(&kvm->mmu_lock);
+	rcu_read_lock();
 	sptep = tdp_find_leaf(kvm, gfn, &level);
 	if (!sptep)
 		goto out;
+	/* if its table is unlinked meanwhile, the entry is 0 by then */
 	spte = READ_ONCE(*sptep);
 	if (spte & SPTE_WRITABLE) {
 		/* another vCPU was here, or the CPU had an old entry */
@@ -121,14 +128,13 @@ static bool fast_write_fault(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot
 		   (spte & SPTE_HOST_WRITABLE)) {
 		done = tdp_set_entry(kvm, sptep, spte,
 				     spte | SPTE_WRITABLE | SPTE_DIRTY, level);
-		/* under the same lock as the entry: a harvest sees both or none */
 		if (done) {
 			kvm_mark_page_dirty_in_slot(kvm, slot, gfn);
 			vcpu->stat.pf_fast++;
 		}
 	}
 out:
-	read_unlock(&kvm->mmu_lock);
+	rcu_read_unlock();
 	return done;
 }
 

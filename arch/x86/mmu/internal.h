@@ -6,6 +6,7 @@
 #define KVM_OOT_MMU_INTERNAL_H
 
 #include <linux/build_bug.h>
+#include <linux/rcupdate.h>
 #include <linux/workqueue.h>
 
 #include "arch/x86/kvm_x86.h"
@@ -55,6 +56,7 @@ static inline bool spte_leaf(u64 spte, int level)
  * @level: 1 maps 4 KiB pages
  * @nx_link: on the VM's list of tables that only a fetch made necessary, or empty
  * @next: list of tables that were unlinked and wait to be freed
+ * @rcu: of the first of such a list
  */
 struct tdp_page {
 	u64 *spt;
@@ -62,6 +64,7 @@ struct tdp_page {
 	int level;
 	struct list_head nx_link;
 	struct tdp_page *next;
+	struct rcu_head rcu;
 };
 
 /**
@@ -168,7 +171,7 @@ int mmu_slot_level(const struct kvm_memory_slot *slot, gfn_t gfn);
 u64 *mmu_alloc_table(void *owner);
 void mmu_free_table(u64 *spt);
 struct tdp_page *tdp_alloc_page(void);
-void tdp_free_page(struct tdp_page *page);
+void tdp_free_pages(struct tdp_page *list);
 int tdp_fill_cache(struct kvm_mmu *mmu, unsigned int n);
 
 /* tdp.c; mmu_lock held */

@@ -5,7 +5,8 @@
  *
  * All vCPUs of a VM share one set of nested tables, since a guest physical
  * address means the same to each. Faults fill them with mmu_lock held for
- * reading (tdp.c, fault.c); whatever takes mappings away holds it for writing.
+ * reading, or give a right back without it (tdp.c, fault.c); whatever takes
+ * mappings away holds it for writing.
  */
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
@@ -85,13 +86,18 @@ struct tdp_page *tdp_alloc_page(void)
 }
 
 /**
- * tdp_free_page() - free a table that no CPU can see any more
- * @page: the table
+ * tdp_free_pages() - free tables that nobody can see any more, or ever could
+ * @list: the tables, linked by @next
  */
-void tdp_free_page(struct tdp_page *page)
+void tdp_free_pages(struct tdp_page *list)
 {
-	mmu_free_table(page->spt);
-	kmem_cache_free(page_cache, page);
+	while (list) {
+		struct tdp_page *next = list->next;
+
+		mmu_free_table(list->spt);
+		kmem_cache_free(page_cache, list);
+		list = next;
+	}
 }
 
 /**
@@ -143,6 +149,7 @@ void kvm_mmu_module_exit(void)
 {
 	kvm_mmu_nx_exit();
 	kvm_mmu_shadow_exit();
+	rcu_barrier();		/* tables that wait to be freed */
 	kmem_cache_destroy(page_cache);
 }
 
@@ -246,7 +253,7 @@ void kvm_mmu_vcpu_destroy(struct kvm_vcpu *vcpu)
 	if (!mmu)
 		return;
 	if (kvm_be.tdp)
-		tdp_free_garbage(mmu->cache);
+		tdp_free_pages(mmu->cache);
 	else
 		shadow_vcpu_destroy(vcpu);
 	vcpu->arch.mmu = NULL;
@@ -519,7 +526,7 @@ static void split_range(struct kvm *kvm, gfn_t gfn, gfn_t end, bool protect)
 	write_unlock(&kvm->mmu_lock);
 	/* every flush that any of it needed is done */
 	tdp_free_garbage(garbage);
-	tdp_free_garbage(stock);
+	tdp_free_pages(stock);
 }
 
 static void commit_shadow(struct kvm *kvm, const struct kvm_memory_slot *old,
@@ -709,15 +716,15 @@ static bool age_range(struct kvm *kvm, struct kvm_gfn_range *range, bool clear)
 		return shadow_age_range(kvm, range, clear);
 	while (gfn < range->end) {
 		int level;
-		u64 *sptep = tdp_find_leaf(kvm, gfn, &level);
+		u64 *sptep = tdp_find_leaf(kvm, gfn, &level), spte;
 
 		/* where the CPU does not tell, what is mapped counts as used */
 		if (sptep && (!SPTE_ACCESSED || (READ_ONCE(*sptep) & SPTE_ACCESSED))) {
 			young = true;
 			if (!clear || !SPTE_ACCESSED)
 				break;
-			tdp_set_entry(kvm, sptep, *sptep, *sptep & ~SPTE_ACCESSED,
-				      level);
+			spte = READ_ONCE(*sptep);
+			tdp_set_entry(kvm, sptep, spte, spte & ~SPTE_ACCESSED, level);
 		}
 		gfn = (gfn & ~(level_pages(level) - 1)) + level_pages(level);
 	}

@@ -6,14 +6,21 @@
  * mmu_lock is held for reading by faults, which only add (an entry that was
  * empty, a right that was missing) and do so with compare-and-exchange, since
  * another fault may be at the same entry and the CPU itself sets accessed and
- * dirty bits. It is held for writing by everything that takes away; then only
- * the CPU's own updates compete. A table that is unlinked is freed after all
- * vCPUs have flushed, when no CPU can be walking it.
+ * dirty bits. It is held for writing by everything that takes away. Without it,
+ * by RCU alone, a fault may give back the right to write that the dirty log took
+ * (fault.c): so with mmu_lock held for writing the CPU's own updates compete, and
+ * this one, in entries that may not be written.
+ *
+ * A table that is unlinked has no entries any more. It is freed after all vCPUs
+ * have flushed, when no CPU can be walking it, and a grace period of RCU later.
  */
 #include <linux/mem_encrypt.h>
 #include <linux/mm.h>
 
 #include "arch/x86/mmu/internal.h"
+
+/* tables that one callback of RCU frees */
+#define FREE_BATCH	128
 
 /**
  * tdp_page_of() - the table that a non-leaf entry points to
@@ -47,7 +54,8 @@ void mmu_count_leaf(struct kvm *kvm, int level, int by)
  * @new: value to give it
  * @level: of the table it is in
  *
- * Return: false when another fault was faster; never with mmu_lock for writing.
+ * Return: false when another fault was faster; with mmu_lock for writing that can be the
+ * case only where @old may not be written.
  */
 bool tdp_set_entry(struct kvm *kvm, u64 *sptep, u64 old, u64 new, int level)
 {
@@ -67,7 +75,7 @@ bool tdp_set_entry(struct kvm *kvm, u64 *sptep, u64 old, u64 new, int level)
 
 /**
  * tdp_find_leaf() - the entry that maps a frame
- * @kvm: the VM; mmu_lock held
+ * @kvm: the VM; mmu_lock held, or RCU's read side
  * @gfn: guest frame
  * @level: set to the level where the walk ended
  *
@@ -339,17 +347,27 @@ bool tdp_zap_range(struct kvm *kvm, gfn_t start, gfn_t end, bool may_resched,
 	return flush || *garbage;
 }
 
+static void free_rcu(struct rcu_head *rcu)
+{
+	tdp_free_pages(container_of(rcu, struct tdp_page, rcu));
+}
+
 /**
- * tdp_free_garbage() - free tables that no CPU can see any more
+ * tdp_free_garbage() - free tables that no CPU can walk any more, a grace period from now
  * @garbage: list
  */
 void tdp_free_garbage(struct tdp_page *garbage)
 {
 	while (garbage) {
-		struct tdp_page *next = garbage->next;
+		struct tdp_page *first = garbage, *last = garbage;
+		int n;
 
-		tdp_free_page(garbage);
-		garbage = next;
+		/* not so many that freeing them keeps a CPU */
+		for (n = 1; n < FREE_BATCH && last->next; n++)
+			last = last->next;
+		garbage = last->next;
+		last->next = NULL;
+		call_rcu(&first->rcu, free_rcu);
 	}
 }
 
@@ -364,5 +382,5 @@ void tdp_free_root(struct kvm *kvm)
 	struct tdp_page *garbage = NULL;
 
 	unlink_table(kvm, to_mmu_vm(kvm)->root, &garbage);
-	tdp_free_garbage(garbage);
+	tdp_free_pages(garbage);
 }
