@@ -659,6 +659,77 @@ static void hugetlb_1g(void)
 		put_file(HUGETLB "1048576kB/nr_hugepages", "0");
 }
 
+/* kB, as /proc/meminfo has it */
+static long table_memory(void)
+{
+	char line[256];
+	long n = -1;
+	FILE *f;
+
+	/* what each CPU has counted by itself, too */
+	CHECK(put_file("/proc/sys/vm/stat_refresh", "1"));
+	f = fopen("/proc/meminfo", "r");
+	CHECK(f);
+	while (n < 0 && fgets(line, sizeof(line), f))
+		sscanf(line, "SecPageTables: %ld", &n);
+	fclose(f);
+	CHECK(n >= 0);
+	return n;
+}
+
+/* Tables that have nothing to do any more go when the host is short of memory. */
+static void shrink(void)
+{
+	size_t size = 128 * MIB, at;
+	long before, full, mapped;
+	struct vcpu *v;
+	struct vm *vm;
+	uint8_t *mem;
+	int i;
+
+	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(mem != MAP_FAILED);
+	OK(madvise(mem, size, MADV_NOHUGEPAGE));
+	vm = vm_new(4 * MIB, 0);
+	PAYLOAD(vm, basic);
+	v = vm_add_vcpu(vm, 0);
+	vm_set_slot(vm, TESTED_SLOT, TESTED_GPA, size, mem, 0);
+	for (i = 0; i < 2; i++) {
+		before = table_memory();
+		vcpu_start(v, BASIC_MEMORY, TESTED_GPA, size);
+		vcpu_expect_sync(v, 1);
+		full = table_memory();
+		if (!i || !st_shadow_paging())
+			CHECK(full - before >= 62 * 4);
+
+		if (st_shadow_paging()) {
+			uint64_t dropped = vm_stat(vm, "mmu_recycled");
+
+			put_file("/proc/sys/vm/drop_caches", "2");
+			CHECK(UNTIL(vm_stat(vm, "mmu_recycled") > dropped, 20));
+		} else {
+			/* all but one page, by halves: a whole one would take its table along */
+			for (at = 0; at < size; at += MIB)
+				OK(madvise(mem + at + (at ? 0 : PAGE), MIB - (at ? 0 : PAGE),
+					   MADV_DONTNEED));
+			CHECK(full - table_memory() < 4 * 4);
+			put_file("/proc/sys/vm/drop_caches", "2");
+			CHECK(UNTIL(full - table_memory() >= 62 * 4, 20));
+			mapped = vm_stat(vm, "pages_4k");
+			put_file("/proc/sys/vm/drop_caches", "2");
+			/* what is mapped stays */
+			CHECK_EQ(vm_stat(vm, "pages_4k"), mapped);
+			vcpu_start(v, BASIC_MEMORY, TESTED_GPA, size);
+			vcpu_expect_sync(v, 1);
+		}
+		vcpu_expect_sync(v, 2);
+		vcpu_expect_done(v);
+		OK(madvise(mem, size, MADV_DONTNEED));
+	}
+	vm_free(vm);
+	OK(munmap(mem, size));
+}
+
 /* ---- device memory -------------------------------------------------------------------- */
 
 static uint64_t pfnmap_faults(int fd)
@@ -1722,6 +1793,7 @@ static const struct st_test tests[] = {
 	{ "executed_huge_page", executed_huge_page },
 	{ "pages_4k", pages_4k, 100 },
 	{ "hugetlb_2m", hugetlb_2m, 100 },
+	{ "shrink", shrink, 200 },
 	{ "pfnmap", pfnmap },
 	{ "hugetlb_1g", hugetlb_1g, 200 },
 	{ "zero_pages", zero_pages, 200 },

@@ -114,6 +114,7 @@ struct kvm_mmu_vm {
 	struct shadow_vm *shadow;	/* shadow paging */
 	spinlock_t nx_lock;		/* within mmu_lock for reading */
 	struct list_head nx_splits;	/* nx_lock, or mmu_lock for writing */
+	unsigned long nr_unmapped;	/* (m), READ_ONCE elsewhere: 4 KiB pages, see shrink.c */
 	struct delayed_work nx_work;	/* drops some of them */
 };
 
@@ -186,6 +187,7 @@ void tdp_split_leaf(struct kvm *kvm, u64 *sptep, gfn_t gfn, int level,
 		    struct tdp_page *table, u64 clear);
 void tdp_yield(struct kvm *kvm, bool *flush);
 void tdp_free_garbage(struct tdp_page *garbage);
+unsigned long tdp_free_empty(struct kvm *kvm, unsigned long nr);
 void tdp_free_root(struct kvm *kvm);
 
 /* shadow.c */
@@ -206,6 +208,8 @@ void shadow_slot_free(struct shadow_slot *slot);
 void shadow_zap_slot(struct kvm *kvm, struct shadow_slot *slot, bool tables);
 void shadow_zap_all(struct kvm *kvm);
 void shadow_trim(struct kvm *kvm);
+unsigned long shadow_nr_pages(struct kvm *kvm);
+unsigned long shadow_shrink(struct kvm *kvm, unsigned long nr);
 void shadow_protect_slot(struct kvm *kvm, struct shadow_slot *slot);
 void shadow_protect_frame(struct kvm *kvm, struct shadow_slot *slot, gfn_t gfn);
 bool shadow_unmap_range(struct kvm *kvm, struct kvm_gfn_range *range);
@@ -218,6 +222,10 @@ void tdp_nx_unlinked(struct kvm *kvm, struct tdp_page *page);
 void tdp_nx_init(struct kvm *kvm);
 void kvm_mmu_nx_init(void);
 void kvm_mmu_nx_exit(void);
+
+/* shrink.c */
+int kvm_mmu_shrink_init(void);
+void kvm_mmu_shrink_exit(void);
 
 /* hostpage.c */
 

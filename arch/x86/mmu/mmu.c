@@ -134,12 +134,18 @@ int kvm_mmu_module_init(void)
 				       SLAB_ACCOUNT, NULL);
 	if (!page_cache)
 		return -ENOMEM;
-	if (kvm_mmu_shadow_init()) {
-		kmem_cache_destroy(page_cache);
-		return -ENOMEM;
-	}
+	if (kvm_mmu_shadow_init())
+		goto free_cache;
+	if (kvm_mmu_shrink_init())
+		goto free_shadow;
 	kvm_mmu_nx_init();
 	return 0;
+
+free_shadow:
+	kvm_mmu_shadow_exit();
+free_cache:
+	kmem_cache_destroy(page_cache);
+	return -ENOMEM;
 }
 
 /**
@@ -148,6 +154,7 @@ int kvm_mmu_module_init(void)
 void kvm_mmu_module_exit(void)
 {
 	kvm_mmu_nx_exit();
+	kvm_mmu_shrink_exit();
 	kvm_mmu_shadow_exit();
 	rcu_barrier();		/* tables that wait to be freed */
 	kmem_cache_destroy(page_cache);

@@ -584,24 +584,15 @@ static unsigned long max_pages(struct kvm *kvm)
 	return max_t(unsigned long, n, MIN_PAGES);
 }
 
-/**
- * shadow_make_room() - drop the oldest pages if there are too many
- * @kvm: the VM
- * @n: how many are to come
- */
-void shadow_make_room(struct kvm *kvm, unsigned long n)
+/* Drop the oldest pages, but roots in use, until there are so many. */
+static void drop_oldest(struct kvm *kvm, unsigned long keep)
 {
 	struct shadow_vm *s = to_shadow(kvm);
-	unsigned long max = max_pages(kvm);
 	struct shadow_page *sp, *prev;
 	LIST_HEAD(garbage);
 
-	if (likely(s->nr_pages + n <= max))
-		return;
-	/* some more, so that it is not for each fault */
-	max -= max / 8;
 	list_for_each_entry_safe_reverse(sp, prev, &s->pages, link) {
-		if (s->nr_pages + n <= max)
+		if (s->nr_pages <= keep)
 			break;
 		if (sp->roots)
 			continue;
@@ -609,6 +600,22 @@ void shadow_make_room(struct kvm *kvm, unsigned long n)
 		kvm->stat.mmu_recycled++;
 	}
 	flush_and_free(kvm, false, &garbage);
+}
+
+/**
+ * shadow_make_room() - drop the oldest pages if there are too many
+ * @kvm: the VM
+ * @n: how many are to come
+ */
+void shadow_make_room(struct kvm *kvm, unsigned long n)
+{
+	unsigned long max = max_pages(kvm);
+
+	if (likely(to_shadow(kvm)->nr_pages + n <= max))
+		return;
+	/* some more, so that it is not for each fault */
+	max -= max / 8;
+	drop_oldest(kvm, max - min(max, n));
 }
 
 /* Entries of a shadow page that a write to a guest's table changes. */
@@ -838,6 +845,34 @@ void shadow_trim(struct kvm *kvm)
 	write_lock(&kvm->mmu_lock);
 	shadow_make_room(kvm, 0);
 	write_unlock(&kvm->mmu_lock);
+}
+
+/**
+ * shadow_nr_pages() - how many pages a VM has
+ * @kvm: the VM
+ */
+unsigned long shadow_nr_pages(struct kvm *kvm)
+{
+	return READ_ONCE(to_shadow(kvm)->nr_pages);
+}
+
+/**
+ * shadow_shrink() - drop some of the oldest pages
+ * @kvm: the VM
+ * @nr: how many
+ *
+ * Return: how many it were.
+ */
+unsigned long shadow_shrink(struct kvm *kvm, unsigned long nr)
+{
+	unsigned long before, n;
+
+	write_lock(&kvm->mmu_lock);
+	before = shadow_nr_pages(kvm);
+	drop_oldest(kvm, before - min(before, nr));
+	n = before - shadow_nr_pages(kvm);
+	write_unlock(&kvm->mmu_lock);
+	return n;
 }
 
 /**

@@ -261,6 +261,13 @@ static void unlink_table(struct kvm *kvm, struct tdp_page *page,
 	kvm->stat.mmu_shadow_zapped++;
 }
 
+static void count_unmapped(struct kvm *kvm)
+{
+	struct kvm_mmu_vm *mmu = to_mmu_vm(kvm);
+
+	WRITE_ONCE(mmu->nr_unmapped, mmu->nr_unmapped + 1);
+}
+
 static bool zap_in_table(struct kvm *kvm, struct tdp_page *page, gfn_t start,
 			 gfn_t end, struct tdp_page **garbage)
 {
@@ -276,6 +283,8 @@ static bool zap_in_table(struct kvm *kvm, struct tdp_page *page, gfn_t start,
 				/* also a large page that is hit in part */
 				clear_entry(sptep);
 				mmu_count_leaf(kvm, page->level, -1);
+				if (page->level == 1)
+					count_unmapped(kvm);
 				flush = true;
 			} else if (gfn >= start && gfn + size <= end) {
 				clear_entry(sptep);
@@ -345,6 +354,61 @@ bool tdp_zap_range(struct kvm *kvm, gfn_t start, gfn_t end, bool may_resched,
 			tdp_yield(kvm, &flush);
 	}
 	return flush || *garbage;
+}
+
+static bool is_empty(const struct tdp_page *page)
+{
+	return !memchr_inv(page->spt, 0, PAGE_SIZE);
+}
+
+/**
+ * tdp_free_empty() - free tables of 4 KiB pages that map nothing
+ * @kvm: the VM
+ * @nr: about how many
+ *
+ * Return: how many it were.
+ */
+unsigned long tdp_free_empty(struct kvm *kvm, unsigned long nr)
+{
+	struct kvm_mmu_vm *mmu = to_mmu_vm(kvm);
+	struct tdp_page *garbage = NULL, *page;
+	gfn_t limit = 1ull << (mmu->root->level * 9), gfn = 0;
+	unsigned long n = 0;
+	bool flush = false;
+	int l, i;
+
+	write_lock(&kvm->mmu_lock);
+	while (gfn < limit && n < nr) {
+		u64 spte = 0;
+
+		/* the next table of level 2 */
+		for (page = mmu->root, l = page->level; l > 2; l--) {
+			spte = READ_ONCE(page->spt[level_index(gfn, l)]);
+			if (!spte_present(spte) || spte_leaf(spte, l))
+				break;
+			page = tdp_page_of(spte);
+		}
+		for (i = 0; l == 2 && i < TDP_ENTRIES; i++) {
+			spte = READ_ONCE(page->spt[i]);
+			if (!spte_present(spte) || spte_leaf(spte, l) ||
+			    !is_empty(tdp_page_of(spte)))
+				continue;
+			clear_entry(&page->spt[i]);
+			unlink_table(kvm, tdp_page_of(spte), &garbage);
+			flush = true;
+			n++;
+		}
+		/* level 2: to the next table */
+		gfn = (gfn | (level_pages(max(l, 3)) - 1)) + 1;
+		tdp_yield(kvm, &flush);
+	}
+	WRITE_ONCE(mmu->nr_unmapped,
+		   gfn < limit ? mmu->nr_unmapped - min(mmu->nr_unmapped, n * TDP_ENTRIES) : 0);
+	if (flush)
+		kvm_flush_remote_tlbs(kvm);
+	write_unlock(&kvm->mmu_lock);
+	tdp_free_garbage(garbage);
+	return n;
 }
 
 static void free_rcu(struct rcu_head *rcu)
