@@ -76,15 +76,16 @@ bool tdp_set_entry(struct kvm *kvm, u64 *sptep, u64 old, u64 new, int level)
 /**
  * tdp_find_leaf() - the entry that maps a frame
  * @kvm: the VM; mmu_lock held, or RCU's read side
+ * @as_id: address space
  * @gfn: guest frame
  * @level: set to the level where the walk ended
  *
  * Return: the entry, or NULL when the frame is not mapped; then nothing within
  * the aligned range of *@level is.
  */
-u64 *tdp_find_leaf(struct kvm *kvm, gfn_t gfn, int *level)
+u64 *tdp_find_leaf(struct kvm *kvm, int as_id, gfn_t gfn, int *level)
 {
-	struct tdp_page *page = to_mmu_vm(kvm)->root;
+	struct tdp_page *page = tdp_root(kvm, as_id);
 	int l;
 
 	for (l = page->level; ; l--) {
@@ -138,7 +139,7 @@ int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, int nx_level, u64 spte)
 {
 	struct kvm *kvm = vcpu->kvm;
 	bool nx = tdp_nx_on(kvm);
-	struct tdp_page *page = to_mmu_vm(kvm)->root;
+	struct tdp_page *page = tdp_root(kvm, kvm_vcpu_as_id(vcpu));
 	int l;
 
 	for (l = page->level; ; l--) {
@@ -186,6 +187,7 @@ int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, int nx_level, u64 spte)
 			struct tdp_page *table = take_cached(vcpu->arch.mmu);
 
 			table->level = l - 1;
+			table->as_id = page->as_id;
 			table->gfn = gfn & ~(level_pages(l) - 1);
 			if (!tdp_set_entry(kvm, sptep, old, table_entry(table), l)) {
 				give_back(vcpu->arch.mmu, table);
@@ -203,6 +205,7 @@ int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, int nx_level, u64 spte)
 /**
  * tdp_split_leaf() - have a table of smaller pages in place of a large one
  * @kvm: the VM; mmu_lock held for writing; the caller flushes
+ * @as_id: address space
  * @sptep: the entry of the large page
  * @gfn: its first frame
  * @level: its level
@@ -212,13 +215,14 @@ int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, int nx_level, u64 spte)
  * All that is mapped stays mapped. What large pages may not be executed from, small
  * ones may (nx.c).
  */
-void tdp_split_leaf(struct kvm *kvm, u64 *sptep, gfn_t gfn, int level,
+void tdp_split_leaf(struct kvm *kvm, int as_id, u64 *sptep, gfn_t gfn, int level,
 		    struct tdp_page *table, u64 clear)
 {
 	u64 spte = READ_ONCE(*sptep), size = level_pages(level - 1) << PAGE_SHIFT;
 	int i;
 
 	table->level = level - 1;
+	table->as_id = as_id;
 	table->gfn = gfn;
 	if (level == 2) {
 		spte &= ~(SPTE_LARGE | tdp_format.noexec | clear);
@@ -312,6 +316,7 @@ void tdp_yield(struct kvm *kvm, bool *flush)
 /**
  * tdp_zap_range() - drop the mappings of a range of frames
  * @kvm: the VM; mmu_lock held for writing
+ * @as_id: address space
  * @start: first frame
  * @end: frame after the last
  * @may_resched: the lock may be dropped in between
@@ -320,10 +325,10 @@ void tdp_yield(struct kvm *kvm, bool *flush)
  *
  * Return: true when the caller must flush.
  */
-bool tdp_zap_range(struct kvm *kvm, gfn_t start, gfn_t end, bool may_resched,
+bool tdp_zap_range(struct kvm *kvm, int as_id, gfn_t start, gfn_t end, bool may_resched,
 		   struct tdp_page **garbage)
 {
-	struct tdp_page *root = to_mmu_vm(kvm)->root;
+	struct tdp_page *root = tdp_root(kvm, as_id);
 	gfn_t limit = 1ull << (root->level * 9);
 	bool flush = false;
 	gfn_t gfn;
@@ -372,15 +377,18 @@ void tdp_free_garbage(struct tdp_page *garbage)
 }
 
 /**
- * tdp_free_root() - free the root and every table below it
+ * tdp_free_roots() - free the roots and every table below them
  * @kvm: a VM without vCPUs
  *
  * Zapping a range leaves the tables that cover more than 1 GiB.
  */
-void tdp_free_root(struct kvm *kvm)
+void tdp_free_roots(struct kvm *kvm)
 {
 	struct tdp_page *garbage = NULL;
+	int as_id;
 
-	unlink_table(kvm, to_mmu_vm(kvm)->root, &garbage);
+	for (as_id = 0; as_id < KVM_OOT_ADDRESS_SPACES; as_id++)
+		if (tdp_root(kvm, as_id))
+			unlink_table(kvm, tdp_root(kvm, as_id), &garbage);
 	tdp_free_pages(garbage);
 }
