@@ -281,8 +281,10 @@ int kvm_lapic_accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq)
 		kvm_make_request(KVM_REQ_EVENT, vcpu);
 		kvm_vcpu_kick(vcpu);
 		return 1;
+	case APIC_DM_SMI:
+		return kvm_inject_smi(vcpu);
 	default:
-		/* SMI: there is no SMM; ExtINT comes through LVT0 only */
+		/* ExtINT comes through LVT0 only */
 		return 0;
 	}
 }
@@ -1022,7 +1024,8 @@ EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_set_base);
  */
 bool kvm_lapic_has_init_or_sipi(struct kvm_vcpu *vcpu)
 {
-	return vcpu->arch.apic && READ_ONCE(vcpu->arch.pending_sipi);
+	/* in SMM, INIT waits for RSM */
+	return vcpu->arch.apic && READ_ONCE(vcpu->arch.pending_sipi) && !READ_ONCE(vcpu->arch.smm);
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_has_init_or_sipi);
 
@@ -1047,6 +1050,9 @@ int kvm_lapic_accept_events(struct kvm_vcpu *vcpu)
 {
 	u8 vector;
 
+	/* a start-up IPI is for one that waits for it, which none in SMM does */
+	if (vcpu->arch.smm)
+		clear_bit(KVM_PENDING_SIPI, &vcpu->arch.pending_sipi);
 	if (!kvm_lapic_has_init_or_sipi(vcpu))
 		return 0;
 
