@@ -487,6 +487,12 @@ static void load_segments(struct kvm_vcpu *vcpu, const struct smm_regs *r)
 		kvm_be_call(set_segment)(vcpu, i, &r->seg[i]);
 }
 
+/* With AMD's nested paging they are read when they are used, and a bad one faults then. */
+static bool cpu_reads_pae_pointers(void)
+{
+	return kvm_be.tdp && kvm_be.exit_reason_isa == KVM_OOT_ISA_SVM;
+}
+
 /**
  * kvm_leave_smm() - RSM
  * @vcpu: the vCPU in SMM, loaded, kvm->srcu held
@@ -518,7 +524,7 @@ bool kvm_leave_smm(struct kvm_vcpu *vcpu, struct x86_emul *e)
 	kvm_set_dr(vcpu, 6, r.dr6);
 	kvm_set_dr(vcpu, 7, r.dr7);
 	vcpu->arch.smbase = r.smbase;
-	if (!kvm_load_pae_pointers(vcpu))
+	if (!kvm_load_pae_pointers(vcpu) && !cpu_reads_pae_pointers())
 		return false;
 
 	memcpy(e->gpr, r.gpr, r.nr_gprs * sizeof(r.gpr[0]));
