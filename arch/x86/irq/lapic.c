@@ -5,7 +5,7 @@
  *
  * Intel SDM vol. 3, chapter 11 (APIC), AMD APM vol. 2, chapter 16. The timer is
  * in lapic_timer.c, destinations in lapic_map.c. Not modelled: thermal and
- * performance LVTs hold what is written but nothing raises them; SMI. The LVT for
+ * performance LVTs hold what is written but nothing raises them. The LVT for
  * corrected machine checks is there when the vCPU's MCG_CAP says so (mce.c).
  *
  * An interrupt is accepted by setting its bit in IRR, from any thread. The vCPU
