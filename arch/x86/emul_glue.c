@@ -135,8 +135,7 @@ static int op_fetch(struct x86_emul *e, u64 linear, void *buf,
 	if (r != X86_EMUL_CONTINUE)
 		return r;
 	for (i = 0; i < span.nr; i++) {
-		if (kvm_vcpu_read_guest(vcpu, span.part[i].gpa, buf,
-				   span.part[i].len))
+		if (kvm_vcpu_read_guest(vcpu, span.part[i].gpa, buf, span.part[i].len))
 			return X86_EMUL_UNHANDLEABLE;
 		buf += span.part[i].len;
 	}
@@ -156,7 +155,7 @@ static int op_read(struct x86_emul *e, u64 linear, void *val,
 		return r;
 	for (i = 0; i < span.nr; i++) {
 		if (span.mmio || kvm_vcpu_read_guest(vcpu, span.part[i].gpa, val,
-						span.part[i].len)) {
+						     span.part[i].len)) {
 			r = kvm_emul_mmio(vcpu, span.part[i].gpa,
 					  span.part[i].len, val, false);
 			if (r != X86_EMUL_CONTINUE)
@@ -176,7 +175,7 @@ static int write_span(struct kvm_vcpu *vcpu, const struct kvm_emul_span *span,
 	for (i = 0; i < span->nr; i++) {
 		/* a read-only slot answers like a device */
 		if (span->mmio || kvm_vcpu_write_guest(vcpu, span->part[i].gpa, val,
-						  span->part[i].len)) {
+						       span->part[i].len)) {
 			r = kvm_emul_mmio(vcpu, span->part[i].gpa,
 					  span->part[i].len, (void *)val, true);
 			if (r != X86_EMUL_CONTINUE)
@@ -213,8 +212,7 @@ static int op_cmpxchg(struct x86_emul *e, u64 linear, const void *old,
 	if (r != X86_EMUL_CONTINUE)
 		return r;
 	if (span.nr == 1 && IS_ALIGNED(linear, bytes)) {
-		r = kvm_vcpu_cmpxchg_guest(vcpu, span.part[0].gpa, old, new,
-				      bytes);
+		r = kvm_vcpu_cmpxchg_guest(vcpu, span.part[0].gpa, old, new, bytes);
 		if (!r)
 			kvm_mmu_guest_wrote(vcpu->kvm, span.part[0].gpa, bytes);
 		if (r >= 0)

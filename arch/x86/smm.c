@@ -465,9 +465,9 @@ static bool complete_state(struct kvm_vcpu *vcpu, struct smm_regs *r)
 			return false;
 		r->efer |= EFER_LMA;
 		code64 = cs->l;
-	} else if (r->cr4 & X86_CR4_PCIDE) {
-		return false;
 	} else {
+		if (r->cr4 & X86_CR4_PCIDE)
+			return false;
 		cs->l = 0;
 	}
 	if (!code64)

@@ -15,7 +15,7 @@
 #define MEM		(8ul << 20)
 #define SMRAM_SIZE	0x20000
 #define OTHER_SIZE	0x10000
-#define SPACE1		(1 << 16)
+#define SPACE1		0x10000
 #define HANDLER		(SMM_BASE + 0x8000)
 #define STATE		0xfe00		/* of SMRAM */
 
@@ -387,8 +387,8 @@ static void slot_replaced(void)
 	CHECK_EQ(v->run->mmio.phys_addr, SMM_OTHER);
 	CHECK(v->run->flags & KVM_RUN_X86_SMM);
 	memset(v->run->mmio.data, 0x66, 8);
-	vm_set_slot(vm, SPACE1 | SLOT_OTHER, SMM_OTHER, OTHER_SIZE, new, 0);
 	SAYS(v, 0x66666666);
+	vm_set_slot(vm, SPACE1 | SLOT_OTHER, SMM_OTHER, OTHER_SIZE, new, 0);
 	SAYS(v, 0x22222222);
 	SAYS(v, 2);
 	CHECK_EQ(*(uint32_t *)(new + 4), 0x5b5b5b5b);
@@ -468,7 +468,7 @@ static void same_state(const struct state *a, const struct state *b)
 
 	for (i = 0; i < sizeof(a->regs) / 8; i++)
 		if (x[i] != y[i])
-			st_fail(__FILE__, __LINE__, "word %u of struct kvm_regs is %#llx, not %#llx",
+			st_fail(__FILE__, __LINE__, "word %u of kvm_regs is %#llx, not %#llx",
 				i, (unsigned long long)y[i], (unsigned long long)x[i]);
 	same_segment("cs", &a->sregs.cs, &b->sregs.cs);
 	same_segment("ds", &a->sregs.ds, &b->sregs.ds);

@@ -444,7 +444,8 @@ static int map(struct kvm_vcpu *vcpu, struct shadow_fault *f, u64 *sptep)
 	}
 
 	spte = make_spte(kvm, f, level, mmu->role.lma);
-	if (level == 1 && (spte & SHADOW_WRITABLE) && shadow_has_tables(kvm, f->slot->as_id, f->gfn) &&
+	if (level == 1 && (spte & SHADOW_WRITABLE) &&
+	    shadow_has_tables(kvm, f->slot->as_id, f->gfn) &&
 	    !(f->write && shadow_unsync(kvm, f->slot->as_id, f->gfn))) {
 		spte &= ~SHADOW_WRITABLE;
 		if (f->write)
