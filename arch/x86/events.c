@@ -503,7 +503,7 @@ bool kvm_vcpu_has_events(struct kvm_vcpu *vcpu)
 	if (kvm_lapic_has_init_or_sipi(vcpu))
 		return true;
 	if ((vcpu->arch.smi_pending || kvm_test_request(KVM_REQ_SMI, vcpu)) &&
-	    !READ_ONCE(vcpu->arch.smm))
+	    !READ_ONCE(vcpu->arch.smm) && !debugger_blocks_irqs(vcpu))
 		return true;
 	if (vcpu->arch.exception.pending || READ_ONCE(vcpu->arch.pv_unhalted))
 		return true;

@@ -457,7 +457,13 @@ static bool complete_state(struct kvm_vcpu *vcpu, struct smm_regs *r)
 	r->rflags = (r->rflags & RFLAGS_VALID) | X86_EFLAGS_FIXED;
 	if (!(r->cr0 & X86_CR0_PE))
 		r->rflags &= ~(u64)X86_EFLAGS_VM;
-	r->int_shadow &= KVM_BLOCKED_SHADOW;
+	/* one of them, and that of STI only with interrupts on: VMX insists on it */
+	if (r->int_shadow & KVM_X86_SHADOW_INT_MOV_SS)
+		r->int_shadow = KVM_X86_SHADOW_INT_MOV_SS;
+	else if (r->rflags & X86_EFLAGS_IF)
+		r->int_shadow &= KVM_X86_SHADOW_INT_STI;
+	else
+		r->int_shadow = 0;
 
 	if (paging && (r->efer & EFER_LME)) {
 		if (!(r->cr4 & X86_CR4_PAE) || (r->rflags & X86_EFLAGS_VM) ||
@@ -608,7 +614,7 @@ void kvm_set_smm_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *ev)
 		/* CR3 may have been set before: then they came from other memory */
 		kvm_load_pae_pointers(vcpu);
 	}
-	kvm_clear_request(KVM_REQ_SMI, vcpu);
+	/* one that was sent meanwhile is not lost */
 	vcpu->arch.smi_pending = ev->smi.pending;
 	vcpu->arch.smm_nmi_masked = smm && ev->smi.smm_inside_nmi;
 	if (!kvm_lapic_in_kernel(vcpu))
