@@ -179,7 +179,7 @@ struct kvm_vcpu_arch {
 	u8 handed_over;			/* KVM_EVENT_* given to the hardware for this entry */
 	atomic_t nmi_queued;		/* (a) by KVM_NMI and the LAPIC */
 	unsigned int nmi_pending;	/* (v) at most 2 */
-	bool smm;			/* (v) in system management mode: kvm_vcpu_as_id() */
+	bool smm;			/* (v), READ_ONCE elsewhere; in SMM: kvm_vcpu_as_id() */
 	bool smi_pending;		/* (v) one waits, or is latched while in SMM */
 	bool smm_nmi_masked;		/* (v) NMIs were, before SMM masked them */
 	bool nmi_injected;
