@@ -18,6 +18,28 @@ static unsigned long bytes_in_page(gpa_t gpa, unsigned long len)
 	return min_t(unsigned long, len, PAGE_SIZE - offset_in_page(gpa));
 }
 
+static struct kvm_memslots *vcpu_memslots(struct kvm_vcpu *vcpu)
+{
+	return kvm_memslots(vcpu->kvm, kvm_vcpu_as_id(vcpu));
+}
+
+static int read_memory(struct kvm_memslots *set, gpa_t gpa, void *data, unsigned long len)
+{
+	while (len) {
+		unsigned long n = bytes_in_page(gpa, len);
+		gfn_t gfn = gpa >> PAGE_SHIFT;
+		struct kvm_memory_slot *slot = kvm_set_find_gfn(set, gfn);
+
+		if (!slot || copy_from_user(data, (void __user *)(kvm_slot_hva(slot, gfn) +
+								  offset_in_page(gpa)), n))
+			return -EFAULT;
+		gpa += n;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
 /**
  * kvm_read_guest() - read guest memory
  * @kvm: the VM
@@ -29,13 +51,36 @@ static unsigned long bytes_in_page(gpa_t gpa, unsigned long len)
  */
 int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *data, unsigned long len)
 {
+	return read_memory(kvm_memslots(kvm, 0), gpa, data, len);
+}
+
+/**
+ * kvm_vcpu_read_guest() - read guest memory as a vCPU sees it
+ * @vcpu: the vCPU
+ * @gpa: guest physical address
+ * @data: buffer
+ * @len: bytes; may cross pages and slots
+ *
+ * Return: 0 or -EFAULT, as kvm_read_guest().
+ */
+int kvm_vcpu_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len)
+{
+	return read_memory(vcpu_memslots(vcpu), gpa, data, len);
+}
+
+static int write_memory(struct kvm *kvm, struct kvm_memslots *set, gpa_t gpa,
+			const void *data, unsigned long len)
+{
 	while (len) {
 		unsigned long n = bytes_in_page(gpa, len);
-		unsigned long hva = kvm_gfn_to_hva_prot(kvm, gpa >> PAGE_SHIFT, NULL);
+		gfn_t gfn = gpa >> PAGE_SHIFT;
+		struct kvm_memory_slot *slot = kvm_set_find_gfn(set, gfn);
 
-		if (kvm_is_error_hva(hva) ||
-		    copy_from_user(data, (void __user *)(hva + offset_in_page(gpa)), n))
+		if (!slot || (slot->flags & KVM_MEM_READONLY) ||
+		    copy_to_user((void __user *)(kvm_slot_hva(slot, gfn) +
+						 offset_in_page(gpa)), data, n))
 			return -EFAULT;
+		kvm_mark_page_dirty_in_slot(kvm, slot, gfn);
 		gpa += n;
 		data += n;
 		len -= n;
@@ -56,21 +101,22 @@ int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *data, unsigned long len)
 int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *data,
 		    unsigned long len)
 {
-	while (len) {
-		unsigned long n = bytes_in_page(gpa, len);
-		gfn_t gfn = gpa >> PAGE_SHIFT;
-		struct kvm_memory_slot *slot = kvm_gfn_to_memslot(kvm, gfn);
+	return write_memory(kvm, kvm_memslots(kvm, 0), gpa, data, len);
+}
 
-		if (!slot || (slot->flags & KVM_MEM_READONLY) ||
-		    copy_to_user((void __user *)(kvm_slot_hva(slot, gfn) +
-						 offset_in_page(gpa)), data, n))
-			return -EFAULT;
-		kvm_mark_page_dirty_in_slot(kvm, slot, gfn);
-		gpa += n;
-		data += n;
-		len -= n;
-	}
-	return 0;
+/**
+ * kvm_vcpu_write_guest() - write guest memory as a vCPU sees it
+ * @vcpu: the vCPU
+ * @gpa: guest physical address
+ * @data: what to write
+ * @len: bytes; may cross pages and slots
+ *
+ * Return: 0 or -EFAULT, as kvm_write_guest().
+ */
+int kvm_vcpu_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data,
+			 unsigned long len)
+{
+	return write_memory(vcpu->kvm, vcpu_memslots(vcpu), gpa, data, len);
 }
 
 /**
@@ -122,7 +168,7 @@ int kvm_hva_cache_init(struct kvm *kvm, struct kvm_hva_cache *c, gpa_t gpa,
 		return -EFAULT;
 	last = (gpa + len - 1) >> PAGE_SHIFT;
 
-	c->generation = kvm_memslots_generation(kvm);
+	c->generation = kvm_memslots_generation(kvm, 0);
 	c->gpa = gpa;
 	c->len = len;
 	slot = kvm_gfn_to_memslot(kvm, first);
@@ -140,7 +186,7 @@ static int cache_refresh(struct kvm *kvm, struct kvm_hva_cache *c,
 {
 	if (offset + len > c->len || offset + len < len)
 		return -EFAULT;
-	if (c->generation == kvm_memslots_generation(kvm))
+	if (c->generation == kvm_memslots_generation(kvm, 0))
 		return 0;
 	return kvm_hva_cache_init(kvm, c, c->gpa, c->len);
 }
@@ -229,19 +275,8 @@ static int cmpxchg16_user(void __user *ptr, const u64 *old, const u64 *new)
 			   fault_##type);				\
 })
 
-/**
- * kvm_cmpxchg_guest() - compare and exchange guest memory in one step
- * @kvm: the VM
- * @gpa: guest physical address, naturally aligned
- * @old: expected bytes
- * @new: bytes to store
- * @len: 1, 2, 4, 8 or, where the CPU has CMPXCHG16B, 16
- *
- * Return: 0 exchanged; 1 memory differs from @old; -EFAULT for a hole, a
- * read-only slot or no host memory; -EINVAL for another @len or alignment.
- */
-int kvm_cmpxchg_guest(struct kvm *kvm, gpa_t gpa, const void *old,
-		      const void *new, unsigned int len)
+static int cmpxchg_memory(struct kvm *kvm, struct kvm_memslots *set, gpa_t gpa,
+			  const void *old, const void *new, unsigned int len)
 {
 	gfn_t gfn = gpa >> PAGE_SHIFT;
 	struct kvm_memory_slot *slot;
@@ -250,7 +285,7 @@ int kvm_cmpxchg_guest(struct kvm *kvm, gpa_t gpa, const void *old,
 
 	if (!is_power_of_2(len) || len > 16 || gpa & (len - 1))
 		return -EINVAL;
-	slot = kvm_gfn_to_memslot(kvm, gfn);
+	slot = kvm_set_find_gfn(set, gfn);
 	if (!slot || (slot->flags & KVM_MEM_READONLY))
 		return -EFAULT;
 	ptr = (void __user *)(kvm_slot_hva(slot, gfn) + offset_in_page(gpa));
@@ -284,4 +319,37 @@ int kvm_cmpxchg_guest(struct kvm *kvm, gpa_t gpa, const void *old,
 	/* a failed one writes the old value back: the page counts as written */
 	kvm_mark_page_dirty_in_slot(kvm, slot, gfn);
 	return r;
+}
+
+/**
+ * kvm_cmpxchg_guest() - compare and exchange guest memory in one step
+ * @kvm: the VM
+ * @gpa: guest physical address, naturally aligned
+ * @old: expected bytes
+ * @new: bytes to store
+ * @len: 1, 2, 4, 8 or, where the CPU has CMPXCHG16B, 16
+ *
+ * Return: 0 exchanged; 1 memory differs from @old; -EFAULT for a hole, a
+ * read-only slot or no host memory; -EINVAL for another @len or alignment.
+ */
+int kvm_cmpxchg_guest(struct kvm *kvm, gpa_t gpa, const void *old,
+		      const void *new, unsigned int len)
+{
+	return cmpxchg_memory(kvm, kvm_memslots(kvm, 0), gpa, old, new, len);
+}
+
+/**
+ * kvm_vcpu_cmpxchg_guest() - compare and exchange guest memory as a vCPU sees it
+ * @vcpu: the vCPU
+ * @gpa: guest physical address, naturally aligned
+ * @old: expected bytes
+ * @new: bytes to store
+ * @len: as kvm_cmpxchg_guest()
+ *
+ * Return: as kvm_cmpxchg_guest().
+ */
+int kvm_vcpu_cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *old,
+			   const void *new, unsigned int len)
+{
+	return cmpxchg_memory(vcpu->kvm, vcpu_memslots(vcpu), gpa, old, new, len);
 }

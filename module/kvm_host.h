@@ -49,7 +49,7 @@
 #define EXPORT_SYMBOL_FOR_KUNIT(sym)
 #endif
 
-#define KVM_OOT_ADDRESS_SPACES	1	/* SMM will add a second */
+#define KVM_OOT_ADDRESS_SPACES	2	/* the second is what vCPUs in SMM see */
 #define KVM_OOT_MEM_SLOTS	32764	/* user slots; leaves room for internal ones below 32767 */
 #define KVM_OOT_PRIVATE_SLOTS	3	/* TSS, identity map, APIC access page */
 #define KVM_OOT_MAX_VCPUS	1024
@@ -303,6 +303,7 @@ enum kvm_request {
 	KVM_REQ_MMU_RELOAD,		/* drop and rebuild the root */
 	KVM_REQ_EVENT,			/* something injectable may be pending */
 	KVM_REQ_NMI,			/* arch.nmi_queued changed */
+	KVM_REQ_SMI,			/* one was sent */
 	KVM_REQ_TRIPLE_FAULT,
 	KVM_REQ_CLOCK_UPDATE,		/* rewrite the pvclock page */
 	KVM_REQ_MASTERCLOCK_UPDATE,	/* recompute the VM's clock base */
@@ -552,20 +553,31 @@ static inline void kvm_vcpu_srcu_read_unlock(struct kvm_vcpu *vcpu)
 /* ---- guest memory (module/memslot.c, module/guest_mem.c) ------------------- */
 /* All of these want kvm->srcu held for reading (or slots_lock). */
 
-struct kvm_memory_slot *kvm_gfn_to_memslot(struct kvm *kvm, gfn_t gfn);
-static inline struct kvm_memory_slot *kvm_vcpu_gfn_to_memslot(struct kvm_vcpu *vcpu,
-							      gfn_t gfn)
+/* how many address spaces user space can give memory to */
+static inline int kvm_address_spaces(struct kvm *kvm)
 {
-	return kvm_gfn_to_memslot(vcpu->kvm, gfn);
+	/* attributes of private memory are not by address space */
+	return kvm->arch.has_private_mem ? 1 : KVM_OOT_ADDRESS_SPACES;
 }
 
-u64 kvm_memslots_generation(struct kvm *kvm);
-bool kvm_is_visible_gfn(struct kvm *kvm, gfn_t gfn);
-unsigned long kvm_gfn_to_hva(struct kvm *kvm, gfn_t gfn);	/* for writing */
-unsigned long kvm_gfn_to_hva_prot(struct kvm *kvm, gfn_t gfn, bool *writable);
+/* which of them the vCPU is in; (v) */
+static inline int kvm_vcpu_as_id(const struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.smm;
+}
+
+/* functions that get a VM work on the first address space, those with a vCPU on its own */
+struct kvm_memory_slot *kvm_gfn_to_memslot(struct kvm *kvm, gfn_t gfn);
+struct kvm_memory_slot *kvm_vcpu_gfn_to_memslot(struct kvm_vcpu *vcpu, gfn_t gfn);
+u64 kvm_memslots_generation(struct kvm *kvm, int as_id);
+bool kvm_vcpu_is_visible_gfn(struct kvm_vcpu *vcpu, gfn_t gfn);
+unsigned long kvm_gfn_to_hva(struct kvm *kvm, int as_id, gfn_t gfn);	/* for reading */
 int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *data, unsigned long len);
 int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *data,
 		    unsigned long len);
+int kvm_vcpu_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned long len);
+int kvm_vcpu_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data,
+			 unsigned long len);
 int kvm_clear_guest(struct kvm *kvm, gpa_t gpa, unsigned long len);
 int kvm_hva_cache_init(struct kvm *kvm, struct kvm_hva_cache *c, gpa_t gpa,
 		       unsigned long len);
@@ -579,9 +591,11 @@ int kvm_write_guest_cached(struct kvm *kvm, struct kvm_hva_cache *c,
  */
 int kvm_cmpxchg_guest(struct kvm *kvm, gpa_t gpa, const void *old,
 		      const void *new, unsigned int len);
+int kvm_vcpu_cmpxchg_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *old,
+			   const void *new, unsigned int len);
 void kvm_mark_page_dirty_in_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
 				 gfn_t gfn);
-void kvm_mark_page_dirty(struct kvm *kvm, gfn_t gfn);
+void kvm_vcpu_mark_page_dirty(struct kvm_vcpu *vcpu, gfn_t gfn);
 int kvm_memslots_create(struct kvm *kvm);	/* VM creation; also the MMU notifier */
 void kvm_memslots_destroy(struct kvm *kvm);
 int kvm_mmu_notifier_init(struct kvm *kvm);
@@ -599,7 +613,9 @@ static inline bool kvm_gfns_are_changing(struct kvm *kvm, gfn_t start, gfn_t end
 
 int kvm_set_memory_region(struct kvm *kvm,
 			  const struct kvm_userspace_memory_region2 *mem);
-/* internal slot of @size bytes at @gpa with anonymous memory; size 0 deletes. (s) held */
+/* internal slot of @size bytes at @gpa with anonymous memory, in all address spaces; size 0
+ * deletes. (s) held
+ */
 int kvm_set_private_slot(struct kvm *kvm, int id, gpa_t gpa, u64 size);
 int kvm_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log);
 int kvm_clear_dirty_log(struct kvm *kvm, struct kvm_clear_dirty_log *log);

@@ -186,7 +186,7 @@ EXPORT_SYMBOL_FOR_KUNIT(kvm_set_remove);
 /* ---- lookups ------------------------------------------------------------------ */
 
 /**
- * kvm_gfn_to_memslot() - the slot that backs a guest frame
+ * kvm_gfn_to_memslot() - the slot that backs a guest frame outside of SMM
  * @kvm: the VM
  * @gfn: guest frame
  *
@@ -198,65 +198,57 @@ struct kvm_memory_slot *kvm_gfn_to_memslot(struct kvm *kvm, gfn_t gfn)
 }
 
 /**
- * kvm_memslots_generation() - generation of the slots that are valid now
- * @kvm: the VM
+ * kvm_vcpu_gfn_to_memslot() - the slot that backs a guest frame for a vCPU
+ * @vcpu: the vCPU
+ * @gfn: guest frame
  *
- * Return: a number that changes with every change of a slot.
+ * Return: the slot, or NULL. Valid while kvm->srcu is held.
  */
-u64 kvm_memslots_generation(struct kvm *kvm)
+struct kvm_memory_slot *kvm_vcpu_gfn_to_memslot(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
-	return kvm_memslots(kvm, 0)->generation;
+	return kvm_set_find_gfn(kvm_memslots(vcpu->kvm, kvm_vcpu_as_id(vcpu)), gfn);
 }
 
 /**
- * kvm_is_visible_gfn() - does user space back a guest frame
+ * kvm_memslots_generation() - generation of the slots that are valid now
  * @kvm: the VM
+ * @as_id: address space
+ *
+ * Return: a number that changes with every change of a slot there; no two address
+ * spaces ever have the same.
+ */
+u64 kvm_memslots_generation(struct kvm *kvm, int as_id)
+{
+	return kvm_memslots(kvm, as_id)->generation;
+}
+
+/**
+ * kvm_vcpu_is_visible_gfn() - does user space back a guest frame
+ * @vcpu: the vCPU that would use it
  * @gfn: guest frame
  *
  * Return: true for a frame of a slot that user space created.
  */
-bool kvm_is_visible_gfn(struct kvm *kvm, gfn_t gfn)
+bool kvm_vcpu_is_visible_gfn(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
-	struct kvm_memory_slot *slot = kvm_gfn_to_memslot(kvm, gfn);
+	struct kvm_memory_slot *slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
 
 	return slot && slot->id < KVM_OOT_MEM_SLOTS;
 }
 
 /**
- * kvm_gfn_to_hva_prot() - host address of a guest frame, for reading
+ * kvm_gfn_to_hva() - host address of a guest frame, for reading
  * @kvm: the VM
+ * @as_id: address space
  * @gfn: guest frame
- * @writable: set to whether the guest may write it; may be NULL
  *
  * Return: the address, or KVM_HVA_ERR_BAD.
  */
-unsigned long kvm_gfn_to_hva_prot(struct kvm *kvm, gfn_t gfn, bool *writable)
+unsigned long kvm_gfn_to_hva(struct kvm *kvm, int as_id, gfn_t gfn)
 {
-	struct kvm_memory_slot *slot = kvm_gfn_to_memslot(kvm, gfn);
+	struct kvm_memory_slot *slot = kvm_set_find_gfn(kvm_memslots(kvm, as_id), gfn);
 
-	if (!slot)
-		return KVM_HVA_ERR_BAD;
-	if (writable)
-		*writable = !(slot->flags & KVM_MEM_READONLY);
-	return kvm_slot_hva(slot, gfn);
-}
-
-/**
- * kvm_gfn_to_hva() - host address of a guest frame, for writing
- * @kvm: the VM
- * @gfn: guest frame
- *
- * Return: the address, KVM_HVA_ERR_RO_BAD for a read-only slot, or
- * KVM_HVA_ERR_BAD.
- */
-unsigned long kvm_gfn_to_hva(struct kvm *kvm, gfn_t gfn)
-{
-	bool writable;
-	unsigned long hva = kvm_gfn_to_hva_prot(kvm, gfn, &writable);
-
-	if (!kvm_is_error_hva(hva) && !writable)
-		return KVM_HVA_ERR_RO_BAD;
-	return hva;
+	return slot ? kvm_slot_hva(slot, gfn) : KVM_HVA_ERR_BAD;
 }
 
 /* ---- changes -------------------------------------------------------------------- */
@@ -528,7 +520,7 @@ int kvm_set_memory_region(struct kvm *kvm,
 	    !access_ok((void __user *)(unsigned long)mem->userspace_addr,
 		       mem->memory_size))
 		return -EINVAL;
-	if (as_id >= KVM_OOT_ADDRESS_SPACES || id >= KVM_OOT_MEM_SLOTS)
+	if (as_id >= kvm_address_spaces(kvm) || id >= KVM_OOT_MEM_SLOTS)
 		return -EINVAL;
 	if (mem->guest_phys_addr + mem->memory_size < mem->guest_phys_addr)
 		return -EINVAL;
@@ -541,6 +533,43 @@ int kvm_set_memory_region(struct kvm *kvm,
 	return r;
 }
 
+static int delete_private_slots(struct kvm *kvm, int id)
+{
+	struct kvm_memory_slot *old;
+	unsigned long hva = 0, bytes = 0;
+	int as_id, r = 0;
+
+	for (as_id = 0; as_id < kvm_address_spaces(kvm) && !r; as_id++) {
+		old = kvm_set_find_id(kvm_memslots(kvm, as_id), id);
+		if (!old)
+			continue;
+		hva = old->userspace_addr;
+		bytes = old->npages * PAGE_SIZE;
+		r = change_slot(kvm, old, NULL, KVM_SLOT_DELETE);
+	}
+	if (!r && bytes && current->mm == kvm->mm)
+		vm_munmap(hva, bytes);
+	return r;
+}
+
+static int make_private_slots(struct kvm *kvm, const struct kvm_userspace_memory_region2 *mem,
+			      int id)
+{
+	int as_id, r;
+
+	for (as_id = 0; as_id < kvm_address_spaces(kvm); as_id++) {
+		r = set_region(kvm, mem, as_id, id);
+		if (r)
+			goto undo;
+	}
+	return 0;
+undo:
+	while (as_id--)
+		change_slot(kvm, kvm_set_find_id(kvm_memslots(kvm, as_id), id), NULL,
+			    KVM_SLOT_DELETE);
+	return r;
+}
+
 /**
  * kvm_set_private_slot() - create or delete a slot that user space cannot see
  * @kvm: the VM; slots_lock is held
@@ -548,7 +577,7 @@ int kvm_set_memory_region(struct kvm *kvm,
  * @gpa: guest physical address, page aligned
  * @size: bytes, a multiple of the page size; 0 deletes
  *
- * The memory is an anonymous mapping in the owner's address space.
+ * It is in all of the VM's address spaces. The memory is an anonymous mapping in the owner's.
  *
  * Return: 0; -EEXIST when it overlaps or is there already; -EINVAL; -ENOMEM.
  */
@@ -558,8 +587,6 @@ int kvm_set_private_slot(struct kvm *kvm, int id, gpa_t gpa, u64 size)
 		.guest_phys_addr = gpa,
 		.memory_size = size,
 	};
-	struct kvm_memory_slot *old;
-	unsigned long hva, bytes;
 	int r;
 
 	lockdep_assert_held(&kvm->slots_lock);
@@ -567,28 +594,18 @@ int kvm_set_private_slot(struct kvm *kvm, int id, gpa_t gpa, u64 size)
 		return -EINVAL;
 	id += KVM_OOT_MEM_SLOTS;
 
-	old = kvm_set_find_id(kvm_memslots(kvm, 0), id);
-	if (!size) {
-		if (!old)
-			return 0;
-		hva = old->userspace_addr;
-		bytes = old->npages * PAGE_SIZE;
-		r = change_slot(kvm, old, NULL, KVM_SLOT_DELETE);
-		if (!r && current->mm == kvm->mm)
-			vm_munmap(hva, bytes);
-		return r;
-	}
-	if (old)
+	if (!size)
+		return delete_private_slots(kvm, id);
+	if (kvm_set_find_id(kvm_memslots(kvm, 0), id))
 		return -EEXIST;
 
-	hva = vm_mmap(NULL, 0, size, PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, 0);
-	if (IS_ERR_VALUE(hva))
-		return hva;
-	mem.userspace_addr = hva;
-	r = set_region(kvm, &mem, 0, id);
+	mem.userspace_addr = vm_mmap(NULL, 0, size, PROT_READ | PROT_WRITE,
+				     MAP_SHARED | MAP_ANONYMOUS, 0);
+	if (IS_ERR_VALUE((unsigned long)mem.userspace_addr))
+		return mem.userspace_addr;
+	r = make_private_slots(kvm, &mem, id);
 	if (r)
-		vm_munmap(hva, size);
+		vm_munmap(mem.userspace_addr, size);
 	return r;
 }
 
@@ -613,15 +630,15 @@ void kvm_mark_page_dirty_in_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
 }
 
 /**
- * kvm_mark_page_dirty() - a page was written on the guest's behalf
- * @kvm: the VM
+ * kvm_vcpu_mark_page_dirty() - a vCPU wrote a page
+ * @vcpu: the vCPU
  * @gfn: guest frame
  */
-void kvm_mark_page_dirty(struct kvm *kvm, gfn_t gfn)
+void kvm_vcpu_mark_page_dirty(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
-	kvm_mark_page_dirty_in_slot(kvm, kvm_gfn_to_memslot(kvm, gfn), gfn);
+	kvm_mark_page_dirty_in_slot(vcpu->kvm, kvm_vcpu_gfn_to_memslot(vcpu, gfn), gfn);
 }
-EXPORT_SYMBOL_GPL(kvm_mark_page_dirty);
+EXPORT_SYMBOL_GPL(kvm_vcpu_mark_page_dirty);
 
 /**
  * kvm_logged_slot() - find a slot that has a dirty log
@@ -635,7 +652,7 @@ int kvm_logged_slot(struct kvm *kvm, u32 slot_id, struct kvm_memory_slot **slot)
 {
 	int as_id = slot_id >> 16, id = (u16)slot_id;
 
-	if (as_id >= KVM_OOT_ADDRESS_SPACES || id >= KVM_OOT_MEM_SLOTS)
+	if (as_id >= kvm_address_spaces(kvm) || id >= KVM_OOT_MEM_SLOTS)
 		return -EINVAL;
 	*slot = kvm_set_find_id(kvm_memslots(kvm, as_id), id);
 	return *slot && (*slot)->dirty_bitmap ? 0 : -ENOENT;

@@ -6,7 +6,7 @@
  * Capabilities are kept as the kernel's X86_FEATURE_* words: what the CPU reports
  * and the kernel has not switched off, and what this module knows how to give
  * (the lists below). Never offered: SVM and VMX, performance counters, MONITOR,
- * SMM, and whatever needs state that we do not switch.
+ * and whatever needs state that we do not switch.
  */
 #include <linux/sched/stat.h>
 #include <linux/slab.h>

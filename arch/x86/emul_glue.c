@@ -135,8 +135,7 @@ static int op_fetch(struct x86_emul *e, u64 linear, void *buf,
 	if (r != X86_EMUL_CONTINUE)
 		return r;
 	for (i = 0; i < span.nr; i++) {
-		if (kvm_read_guest(vcpu->kvm, span.part[i].gpa, buf,
-				   span.part[i].len))
+		if (kvm_vcpu_read_guest(vcpu, span.part[i].gpa, buf, span.part[i].len))
 			return X86_EMUL_UNHANDLEABLE;
 		buf += span.part[i].len;
 	}
@@ -155,8 +154,8 @@ static int op_read(struct x86_emul *e, u64 linear, void *val,
 	if (r != X86_EMUL_CONTINUE)
 		return r;
 	for (i = 0; i < span.nr; i++) {
-		if (span.mmio || kvm_read_guest(vcpu->kvm, span.part[i].gpa, val,
-						span.part[i].len)) {
+		if (span.mmio || kvm_vcpu_read_guest(vcpu, span.part[i].gpa, val,
+						     span.part[i].len)) {
 			r = kvm_emul_mmio(vcpu, span.part[i].gpa,
 					  span.part[i].len, val, false);
 			if (r != X86_EMUL_CONTINUE)
@@ -175,8 +174,8 @@ static int write_span(struct kvm_vcpu *vcpu, const struct kvm_emul_span *span,
 
 	for (i = 0; i < span->nr; i++) {
 		/* a read-only slot answers like a device */
-		if (span->mmio || kvm_write_guest(vcpu->kvm, span->part[i].gpa, val,
-						  span->part[i].len)) {
+		if (span->mmio || kvm_vcpu_write_guest(vcpu, span->part[i].gpa, val,
+						       span->part[i].len)) {
 			r = kvm_emul_mmio(vcpu, span->part[i].gpa,
 					  span->part[i].len, (void *)val, true);
 			if (r != X86_EMUL_CONTINUE)
@@ -213,8 +212,7 @@ static int op_cmpxchg(struct x86_emul *e, u64 linear, const void *old,
 	if (r != X86_EMUL_CONTINUE)
 		return r;
 	if (span.nr == 1 && IS_ALIGNED(linear, bytes)) {
-		r = kvm_cmpxchg_guest(vcpu->kvm, span.part[0].gpa, old, new,
-				      bytes);
+		r = kvm_vcpu_cmpxchg_guest(vcpu, span.part[0].gpa, old, new, bytes);
 		if (!r)
 			kvm_mmu_guest_wrote(vcpu->kvm, span.part[0].gpa, bytes);
 		if (r >= 0)
@@ -689,8 +687,16 @@ static void op_set_nmi_mask(struct x86_emul *e, bool masked)
 
 static int op_rsm(struct x86_emul *e)
 {
-	e->fault = (struct x86_exception){ .vector = X86_TRAP_UD };
-	return X86_EMUL_PROPAGATE_FAULT;	/* there is no SMM to leave */
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+
+	if (!vcpu->arch.smm) {
+		e->fault = (struct x86_exception){ .vector = X86_TRAP_UD };
+		return X86_EMUL_PROPAGATE_FAULT;
+	}
+	if (kvm_leave_smm(vcpu, e))
+		return X86_EMUL_CONTINUE;
+	kvm_make_request(KVM_REQ_TRIPLE_FAULT, vcpu);
+	return X86_EMUL_RETRY_INSTR;
 }
 
 static void op_vm_bugged(struct x86_emul *e)
@@ -975,7 +981,7 @@ static bool gpa_is_operand(const struct x86_emul_insn *d)
 }
 
 /* What a guest may run although its CPU says #UD. */
-static bool emulate_on_ud(const struct x86_emul_insn *d)
+static bool emulate_on_ud(struct kvm_vcpu *vcpu, const struct x86_emul_insn *d)
 {
 	if (d->map != 1)
 		return false;
@@ -986,6 +992,8 @@ static bool emulate_on_ud(const struct x86_emul_insn *d)
 	case 0x34:
 	case 0x35:
 		return true;
+	case 0xaa:		/* RSM: Intel's CPUs do not know that the guest is in SMM */
+		return vcpu->arch.smm;
 	}
 	return false;
 }
@@ -1072,7 +1080,7 @@ int kvm_emulate_insn(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int flags,
 
 	r = x86_emul_decode(&k->e, insn, insn_len);
 	if (flags & KVM_EMUL_UD) {
-		if (r != X86_EMUL_CONTINUE || !emulate_on_ud(&k->e.d)) {
+		if (r != X86_EMUL_CONTINUE || !emulate_on_ud(vcpu, &k->e.d)) {
 			kvm_queue_exception(vcpu, X86_TRAP_UD);
 			return 1;
 		}

@@ -213,14 +213,8 @@ void kvm_deliver_exception_payload(struct kvm_vcpu *vcpu)
 	vcpu->arch.exception.payload = 0;
 }
 
-/**
- * kvm_requeue_event() - an exit interrupted the delivery of an event
- * @vcpu: the vCPU, loaded
- * @ev: the event; KVM_EVENT_NONE when the last one went through
- */
-void kvm_requeue_event(struct kvm_vcpu *vcpu, const struct kvm_event *ev)
+static void handed_over_is_done(struct kvm_vcpu *vcpu)
 {
-	/* only what this entry was given is over; an older event may still wait */
 	switch (vcpu->arch.handed_over) {
 	case KVM_EVENT_NMI:
 		vcpu->arch.nmi_injected = false;
@@ -233,6 +227,21 @@ void kvm_requeue_event(struct kvm_vcpu *vcpu, const struct kvm_event *ev)
 		break;
 	}
 	vcpu->arch.handed_over = KVM_EVENT_NONE;
+	/* it waited for this */
+	if (vcpu->arch.smi_pending && !vcpu->arch.smm)
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
+}
+
+/**
+ * kvm_requeue_event() - an exit interrupted the delivery of an event
+ * @vcpu: the vCPU, loaded
+ * @ev: the event; KVM_EVENT_NONE when the last one went through
+ */
+void kvm_requeue_event(struct kvm_vcpu *vcpu, const struct kvm_event *ev)
+{
+	/* only what this entry was given is over; an older event may still wait */
+	if (vcpu->arch.handed_over != KVM_EVENT_NONE)
+		handed_over_is_done(vcpu);
 
 	if (vcpu->arch.nmi_injected || vcpu->arch.interrupt.injected)
 		kvm_make_request(KVM_REQ_EVENT, vcpu);
@@ -278,6 +287,8 @@ void kvm_clear_all_events(struct kvm_vcpu *vcpu)
 	atomic_set(&vcpu->arch.nmi_queued, 0);
 	vcpu->arch.nmi_pending = 0;
 	vcpu->arch.nmi_injected = false;
+	vcpu->arch.smi_pending = false;
+	kvm_clear_request(KVM_REQ_SMI, vcpu);
 	vcpu->arch.pending_external_vector = -1;
 	kvm_clear_request(KVM_REQ_TRIPLE_FAULT, vcpu);
 }
@@ -407,7 +418,7 @@ static bool debugger_blocks_irqs(struct kvm_vcpu *vcpu)
  * @vcpu: the vCPU, loaded, about to enter
  * @req_immediate: set when the guest must exit again right after delivery
  *
- * Return: 0.
+ * Return: 0; 1 when the guest is in SMM now instead, with nothing handed over.
  */
 int kvm_inject_pending_events(struct kvm_vcpu *vcpu, bool *req_immediate)
 {
@@ -421,6 +432,14 @@ int kvm_inject_pending_events(struct kvm_vcpu *vcpu, bool *req_immediate)
 
 	if (debugger_blocks_irqs(vcpu))
 		return 0;
+
+	if (unlikely(vcpu->arch.smi_pending) && !vcpu->arch.smm) {
+		if (!busy) {
+			kvm_enter_smm(vcpu);
+			return 1;
+		}
+		*req_immediate = true;
+	}
 
 	if (vcpu->arch.nmi_pending) {
 		if (!busy && !nmi_blocked(vcpu)) {
@@ -481,8 +500,10 @@ bool kvm_vcpu_ready_for_interrupt_injection(struct kvm_vcpu *vcpu)
  */
 bool kvm_vcpu_has_events(struct kvm_vcpu *vcpu)
 {
-	if (vcpu->arch.pending_sipi && kvm_lapic_in_kernel(vcpu) &&
-	    kvm_lapic_has_init_or_sipi(vcpu))
+	if (kvm_lapic_has_init_or_sipi(vcpu))
+		return true;
+	if ((vcpu->arch.smi_pending || kvm_test_request(KVM_REQ_SMI, vcpu)) &&
+	    !READ_ONCE(vcpu->arch.smm) && !debugger_blocks_irqs(vcpu))
 		return true;
 	if (vcpu->arch.exception.pending || READ_ONCE(vcpu->arch.pv_unhalted))
 		return true;
@@ -561,6 +582,7 @@ void kvm_get_vcpu_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *ev)
 
 	ev->sipi_vector = vcpu->arch.sipi_vector;
 	ev->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	kvm_get_smm_events(vcpu, ev);
 	if (vcpu->kvm->arch.exception_payload_enabled)
 		ev->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
 	if (vcpu->kvm->arch.triple_fault_event) {
@@ -571,11 +593,11 @@ void kvm_get_vcpu_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *ev)
 
 /**
  * kvm_set_vcpu_events() - KVM_SET_VCPU_EVENTS
- * @vcpu: the vCPU, loaded
+ * @vcpu: the vCPU, loaded, kvm->srcu held
  * @ev: from user space, a kernel copy
  *
  * Return: 0; -EINVAL for unknown or not enabled flags, for an exception that
- * does not exist and for SMM state, which is not supported.
+ * does not exist, for SMM in a VM without it or of a vCPU that waits for its start.
  */
 int kvm_set_vcpu_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *ev)
 {
@@ -585,11 +607,15 @@ int kvm_set_vcpu_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *ev)
 		    KVM_VCPUEVENT_VALID_SHADOW;
 	bool pending, injected, has_payload;
 
+	if (kvm_has_smm(kvm))
+		valid |= KVM_VCPUEVENT_VALID_SMM;
 	if (kvm->arch.exception_payload_enabled)
 		valid |= KVM_VCPUEVENT_VALID_PAYLOAD;
 	if (kvm->arch.triple_fault_event)
 		valid |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
 	if (ev->flags & ~valid)
+		return -EINVAL;
+	if ((ev->flags & KVM_VCPUEVENT_VALID_SMM) && !kvm_smm_events_valid(vcpu, ev))
 		return -EINVAL;
 
 	injected = ev->exception.injected;
@@ -635,6 +661,9 @@ int kvm_set_vcpu_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *ev)
 	if ((ev->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR) &&
 	    kvm_lapic_in_kernel(vcpu))
 		vcpu->arch.sipi_vector = ev->sipi_vector;
+
+	if (ev->flags & KVM_VCPUEVENT_VALID_SMM)
+		kvm_set_smm_events(vcpu, ev);
 
 	if (ev->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
 		if (ev->triple_fault.pending)

@@ -523,6 +523,11 @@ static int handle_ud(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	return 1;
 }
 
+static int handle_rsm(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	return vcpu->arch.smm ? emulate(vcpu, exit) : handle_ud(vcpu, exit);
+}
+
 static int handle_invpcid(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
 	/* intercepted only to refuse it */
@@ -809,7 +814,7 @@ static int (*const handlers[KVM_XK_COUNT])(struct kvm_vcpu *, struct kvm_exit *)
 	[KVM_XK_TPR_BELOW]	= handle_tpr_below,
 	[KVM_XK_APIC_ACCESS]	= handle_apic_access,
 	[KVM_XK_APIC_EOI]	= handle_apic_eoi,
-	[KVM_XK_RSM]		= handle_ud,	/* there is no SMM to return from */
+	[KVM_XK_RSM]		= handle_rsm,
 	[KVM_XK_INIT]		= handle_nothing,
 };
 

@@ -448,7 +448,7 @@ void kvm_queue_exception_p(struct kvm_vcpu *vcpu, u8 vector, unsigned long paylo
 void kvm_inject_gp(struct kvm_vcpu *vcpu, u32 error_code);
 void kvm_inject_page_fault(struct kvm_vcpu *vcpu, const struct kvm_fault *fault);
 void kvm_inject_nmi(struct kvm_vcpu *vcpu);		/* from anywhere */
-/* before entry: pick and inject; -EBUSY-like >0 when an immediate exit is needed */
+/* before entry: pick and inject; >0: the state is another one, begin again */
 int kvm_inject_pending_events(struct kvm_vcpu *vcpu, bool *req_immediate);
 void kvm_requeue_event(struct kvm_vcpu *vcpu, const struct kvm_event *ev);
 bool kvm_vcpu_has_events(struct kvm_vcpu *vcpu);
@@ -459,6 +459,22 @@ bool kvm_intr_allowed(struct kvm_vcpu *vcpu);
 void kvm_get_vcpu_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *ev);
 int kvm_set_vcpu_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *ev);
 int kvm_vcpu_ioctl_interrupt(struct kvm_vcpu *vcpu, struct kvm_interrupt *irq);
+
+/* ---- system management mode: arch/x86/smm.c ------------------------------------- */
+
+static inline bool kvm_has_smm(struct kvm *kvm)
+{
+	return kvm_address_spaces(kvm) > 1;
+}
+
+bool kvm_inject_smi(struct kvm_vcpu *vcpu);		/* from anywhere */
+void kvm_process_smi(struct kvm_vcpu *vcpu);
+void kvm_enter_smm(struct kvm_vcpu *vcpu);
+bool kvm_leave_smm(struct kvm_vcpu *vcpu, struct x86_emul *e);
+void kvm_smm_changed(struct kvm_vcpu *vcpu, bool smm);
+void kvm_get_smm_events(struct kvm_vcpu *vcpu, struct kvm_vcpu_events *ev);
+bool kvm_smm_events_valid(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *ev);
+void kvm_set_smm_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *ev);
 
 /* ---- emulator glue and I/O: arch/x86/emul_glue.c, io.c ---------------------------- */
 
@@ -496,6 +512,11 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4);
 int kvm_set_cr8(struct kvm_vcpu *vcpu, unsigned long cr8);
 unsigned long kvm_get_cr8(struct kvm_vcpu *vcpu);
 int kvm_set_efer(struct kvm_vcpu *vcpu, u64 efer, bool host);
+bool kvm_guest_efer_valid(struct kvm_vcpu *vcpu, u64 efer);
+/* all at once, checked */
+void kvm_load_control_regs(struct kvm_vcpu *vcpu, unsigned long cr0, unsigned long cr3,
+			   unsigned long cr4, u64 efer);
+bool kvm_load_pae_pointers(struct kvm_vcpu *vcpu);
 int kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val);	/* 0, or 1: #GP */
 unsigned long kvm_get_dr(struct kvm_vcpu *vcpu, int dr);
 void kvm_update_dr7(struct kvm_vcpu *vcpu);

@@ -145,6 +145,7 @@ struct kvm_vcpu_arch {
 	u64 mtrr_var[16];
 	u64 msr_kvm_poll_control;
 	u64 smbase;
+	u64 smi_count;
 	u32 pkru, host_pkru;
 	struct kvm_cpuid_cache cpuid;
 
@@ -178,6 +179,9 @@ struct kvm_vcpu_arch {
 	u8 handed_over;			/* KVM_EVENT_* given to the hardware for this entry */
 	atomic_t nmi_queued;		/* (a) by KVM_NMI and the LAPIC */
 	unsigned int nmi_pending;	/* (v) at most 2 */
+	bool smm;			/* (v), READ_ONCE elsewhere; in SMM: kvm_vcpu_as_id() */
+	bool smi_pending;		/* (v) one waits, or is latched while in SMM */
+	bool smm_nmi_masked;		/* (v) NMIs were, before SMM masked them */
 	bool nmi_injected;
 	bool exception_payload_enabled;	/* copy of the VM's */
 	int pending_external_vector;	/* split or user irqchip: from KVM_INTERRUPT; -1 none */

@@ -287,6 +287,10 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_DISABLE_QUIRKS:
 	case KVM_CAP_VM_DISABLE_NX_HUGE_PAGES:
 		return 1;
+	case KVM_CAP_X86_SMM:
+		return !kvm || kvm_has_smm(kvm);
+	case KVM_CAP_MULTI_ADDRESS_SPACE:
+		return kvm ? kvm_address_spaces(kvm) : KVM_OOT_ADDRESS_SPACES;
 	case KVM_CAP_SET_GUEST_DEBUG2:
 		return KVM_GUESTDBG_VALID_MASK;
 	case KVM_CAP_ADJUST_CLOCK:
@@ -780,6 +784,13 @@ static int vcpu_set_mp_state(struct kvm_vcpu *vcpu,
 		return -EINVAL;
 	}
 
+	kvm_process_smi(vcpu);
+	/* none that waits for its start is in SMM, or about to enter it */
+	if ((vcpu->arch.smm || vcpu->arch.smi_pending) &&
+	    (state->mp_state == KVM_MP_STATE_INIT_RECEIVED ||
+	     state->mp_state == KVM_MP_STATE_SIPI_RECEIVED))
+		return -EINVAL;
+
 	if (state->mp_state == KVM_MP_STATE_SIPI_RECEIVED) {
 		WRITE_ONCE(vcpu->arch.mp_state, KVM_MP_STATE_INIT_RECEIVED);
 		set_bit(KVM_PENDING_SIPI, &vcpu->arch.pending_sipi);
@@ -825,6 +836,8 @@ static long vcpu_event_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 	case KVM_NMI:
 		kvm_inject_nmi(vcpu);
 		return 0;
+	case KVM_SMI:
+		return kvm_inject_smi(vcpu) ? 0 : -EINVAL;
 	case KVM_GET_VCPU_EVENTS:
 		kvm_get_vcpu_events(vcpu, &u.events);
 		return copy_to_user(argp, &u.events, sizeof(u.events)) ? -EFAULT : 0;

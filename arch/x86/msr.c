@@ -48,6 +48,7 @@ static const u32 msrs_all[] = {
 	MSR_KVM_POLL_CONTROL,
 	MSR_IA32_TSC_ADJUST, MSR_IA32_TSC_DEADLINE, MSR_IA32_MISC_ENABLE,
 	MSR_IA32_MCG_STATUS, MSR_IA32_MCG_CTL, MSR_PLATFORM_INFO,
+	MSR_IA32_SMBASE, MSR_SMI_COUNT,
 	MSR_MISC_FEATURES_ENABLES, MSR_IA32_POWER_CTL,
 	MSR_IA32_UCODE_REV, MSR_IA32_XSS, MSR_K7_HWCR, MSR_AMD_OSVW_ID_LENGTH,
 	MSR_AMD_OSVW_STATUS, MSR_MTRRcap, MSR_MTRRdefType,
@@ -246,6 +247,15 @@ static int get_common(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 	case MSR_IA32_LASTINTTOIP:
 		msr->data = 0;
 		return 0;
+	case MSR_IA32_SMBASE:
+		/* a guest's SMM code changes it in SMRAM */
+		if (!msr->host_initiated)
+			return 1;
+		msr->data = vcpu->arch.smbase;
+		return 0;
+	case MSR_SMI_COUNT:
+		msr->data = vcpu->arch.smi_count;
+		return 0;
 	case MSR_KVM_PV_EOI_EN:
 		if (!msr->host_initiated && !kvm_pv_has(vcpu, KVM_FEATURE_PV_EOI))
 			return 1;
@@ -376,6 +386,16 @@ static int set_common(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	/* no last-branch record, no single-stepping on branches */
 	case MSR_FAM10H_MMIO_CONF_BASE:
 		return data ? 1 : 0;
+	case MSR_IA32_SMBASE:
+		if (!host || data >> 32)
+			return 1;
+		vcpu->arch.smbase = data;
+		return 0;
+	case MSR_SMI_COUNT:
+		if (!host)
+			return 1;
+		vcpu->arch.smi_count = data;
+		return 0;
 	case MSR_KVM_PV_EOI_EN:
 		if (!host && !kvm_pv_has(vcpu, KVM_FEATURE_PV_EOI))
 			return 1;

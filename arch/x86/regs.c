@@ -329,6 +329,49 @@ int kvm_set_xcr(struct kvm_vcpu *vcpu, u32 index, u64 xcr)
 	return 0;
 }
 
+/**
+ * kvm_guest_efer_valid() - can the guest have this EFER
+ * @vcpu: the vCPU
+ * @efer: value, without LMA
+ */
+bool kvm_guest_efer_valid(struct kvm_vcpu *vcpu, u64 efer)
+{
+	return !(efer & ~kvm_efer_bits(host_has_feature, NULL)) &&
+	       !(efer & ~kvm_efer_bits(guest_has_feature, vcpu));
+}
+
+/**
+ * kvm_load_control_regs() - another state of the CPU as a whole
+ * @vcpu: the vCPU, loaded
+ * @cr0: CR0; like the others it is one that goes with the rest
+ * @cr3: CR3
+ * @cr4: CR4
+ * @efer: EFER, LMA included
+ */
+void kvm_load_control_regs(struct kvm_vcpu *vcpu, unsigned long cr0, unsigned long cr3,
+			   unsigned long cr4, u64 efer)
+{
+	kvm_reg_write_raw(vcpu, VCPU_REG_CR3, cr3);
+	vcpu->arch.efer = efer;
+	kvm_be_call(set_efer)(vcpu, efer);
+	put_cr0(vcpu, cr0);
+	put_cr4(vcpu, cr4);
+	kvm_mmu_reset_context(vcpu);
+}
+
+/**
+ * kvm_load_pae_pointers() - load PAE's page directory pointers, if there are any
+ * @vcpu: the vCPU, loaded, kvm->srcu held
+ *
+ * Return: false when they are in no memory, or a reserved bit is set.
+ */
+bool kvm_load_pae_pointers(struct kvm_vcpu *vcpu)
+{
+	if (!is_paging(vcpu) || !is_pae(vcpu) || is_long_mode(vcpu))
+		return true;
+	return kvm_mmu_load_pdptrs(vcpu, kvm_read_cr3(vcpu));
+}
+
 /* ---- RFLAGS --------------------------------------------------------------- */
 
 /**
@@ -601,16 +644,11 @@ static int set_sregs_common(struct kvm_vcpu *vcpu, struct kvm_sregs *s)
 	kvm_set_dtable(vcpu, VCPU_SEG_GDTR, &dt);
 
 	vcpu->arch.cr2 = s->cr2;
-	kvm_reg_write_raw(vcpu, VCPU_REG_CR3, s->cr3);
 	kvm_set_cr8(vcpu, s->cr8);
-	vcpu->arch.efer = s->efer;
-	kvm_be_call(set_efer)(vcpu, s->efer);
-	put_cr0(vcpu, (s->cr0 & KVM_OOT_VALID_CR0) | X86_CR0_ET);
-	put_cr4(vcpu, s->cr4);
-	kvm_mmu_reset_context(vcpu);
+	kvm_load_control_regs(vcpu, (s->cr0 & KVM_OOT_VALID_CR0) | X86_CR0_ET, s->cr3, s->cr4,
+			      s->efer);
 	/* user space may put them there later than this: then the entry tells */
-	if ((s->cr0 & X86_CR0_PG) && (s->cr4 & X86_CR4_PAE) && !(s->efer & EFER_LMA))
-		kvm_mmu_load_pdptrs(vcpu, s->cr3);
+	kvm_load_pae_pointers(vcpu);
 
 	kvm_be_call(set_segment)(vcpu, VCPU_SEG_CS, &s->cs);
 	kvm_be_call(set_segment)(vcpu, VCPU_SEG_DS, &s->ds);
@@ -664,8 +702,8 @@ static void get_sregs2(struct kvm_vcpu *vcpu, struct kvm_sregs2 *s2)
 	memset(s2, 0, sizeof(*s2));
 	memcpy(s2, &s, offsetof(struct kvm_sregs, interrupt_bitmap));
 	if (pae_paging(s2) &&
-	    !kvm_read_guest(vcpu->kvm, s2->cr3 & 0xffffffe0, s2->pdptrs,
-			    sizeof(s2->pdptrs)))
+	    !kvm_vcpu_read_guest(vcpu, s2->cr3 & 0xffffffe0, s2->pdptrs,
+				 sizeof(s2->pdptrs)))
 		s2->flags |= KVM_SREGS2_FLAGS_PDPTRS_VALID;
 }
 
@@ -720,6 +758,9 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	struct kvm_cpuid_entry2 *e;
 
 	kvm_clear_all_events(vcpu);
+	/* INIT waits while the CPU is in SMM; not so where SHUTDOWN means INIT */
+	kvm_smm_changed(vcpu, false);
+	vcpu->arch.smi_count = 0;
 	atomic_set(&vcpu->arch.nmi_queued, 0);
 	vcpu->arch.nmi_pending = 0;
 	vcpu->arch.nmi_injected = false;

@@ -139,7 +139,7 @@ static void fill_run_state(struct kvm_vcpu *vcpu)
 	run->ready_for_interrupt_injection =
 		kvm_irqchip_full(vcpu->kvm) ||
 		kvm_vcpu_ready_for_interrupt_injection(vcpu);
-	run->flags = 0;
+	run->flags = vcpu->arch.smm ? KVM_RUN_X86_SMM : 0;
 	if (READ_ONCE(run->kvm_valid_regs))
 		kvm_sync_regs_store(vcpu);
 }
@@ -182,6 +182,7 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	}
 	if (kvm_check_request(KVM_REQ_NMI, vcpu))
 		kvm_process_nmi(vcpu);
+	kvm_process_smi(vcpu);
 	if (kvm_check_request(KVM_REQ_SCAN_IOAPIC, vcpu))
 		kvm_scan_ioapic(vcpu);
 	if (kvm_check_request(KVM_REQ_IOAPIC_EOI_EXIT, vcpu)) {
@@ -278,7 +279,8 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 			if (!vcpu_running(vcpu))
 				return 1;
 		}
-		kvm_inject_pending_events(vcpu, &req_immediate);
+		if (kvm_inject_pending_events(vcpu, &req_immediate))
+			return 1;
 		if (user_wants_irq_window(vcpu))
 			kvm_be_call(request_window)(vcpu, KVM_EVENT_INTR);
 		update_cr8_intercept(vcpu);

@@ -437,7 +437,7 @@ static void acceptance(struct kunit *test)
 		{ APIC_DM_FIXED, 0x0f, false, false, false },
 		{ APIC_DM_LOWEST, 0x40, false, false, true },
 		{ APIC_DM_LOWEST, 0x00, false, false, false },
-		{ APIC_DM_SMI, 0, false, false, false },
+		{ APIC_DM_SMI, 0, true, true, true },
 		{ APIC_DM_REMRD, 0x40, false, false, false },
 		{ APIC_DM_EXTINT, 0x40, false, false, false },
 		{ APIC_DM_NMI, 0, true, true, true },

@@ -1612,12 +1612,6 @@ static void events(void)
 		e.flags |= 1u << bit;
 		FAILS(ioctl(v->fd, KVM_SET_VCPU_EVENTS, &e), EINVAL);
 	}
-	if (kvm_is_oot()) {
-		e = ok;
-		e.flags |= KVM_VCPUEVENT_VALID_SMM;
-		e.smi.smm = 1;
-		FAILS(ioctl(v->fd, KVM_SET_VCPU_EVENTS, &e), EINVAL);
-	}
 	for (nr = 0; nr < 256; nr++) {
 		if (nr < 32 && nr != 2)
 			continue;

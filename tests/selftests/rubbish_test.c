@@ -1408,7 +1408,7 @@ static void vcpu_call(struct vcpu *v)
 	}
 	switch (i - ARRAY_SIZE(pairs)) {
 	case 0:
-		ioctl(v->fd, KVM_NMI, 0ul);
+		ioctl(v->fd, below(2) ? KVM_NMI : KVM_SMI, 0ul);
 		break;
 	case 1:
 		ioctl(v->fd, KVM_SET_GUEST_DEBUG, &dbg);

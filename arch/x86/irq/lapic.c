@@ -5,7 +5,7 @@
  *
  * Intel SDM vol. 3, chapter 11 (APIC), AMD APM vol. 2, chapter 16. The timer is
  * in lapic_timer.c, destinations in lapic_map.c. Not modelled: thermal and
- * performance LVTs hold what is written but nothing raises them; SMI. The LVT for
+ * performance LVTs hold what is written but nothing raises them. The LVT for
  * corrected machine checks is there when the vCPU's MCG_CAP says so (mce.c).
  *
  * An interrupt is accepted by setting its bit in IRR, from any thread. The vCPU
@@ -281,8 +281,10 @@ int kvm_lapic_accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq)
 		kvm_make_request(KVM_REQ_EVENT, vcpu);
 		kvm_vcpu_kick(vcpu);
 		return 1;
+	case APIC_DM_SMI:
+		return kvm_inject_smi(vcpu);
 	default:
-		/* SMI: there is no SMM; ExtINT comes through LVT0 only */
+		/* ExtINT comes through LVT0 only */
 		return 0;
 	}
 }
@@ -1022,7 +1024,8 @@ EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_set_base);
  */
 bool kvm_lapic_has_init_or_sipi(struct kvm_vcpu *vcpu)
 {
-	return vcpu->arch.apic && READ_ONCE(vcpu->arch.pending_sipi);
+	/* in SMM, INIT waits for RSM */
+	return vcpu->arch.apic && READ_ONCE(vcpu->arch.pending_sipi) && !READ_ONCE(vcpu->arch.smm);
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_has_init_or_sipi);
 
@@ -1047,6 +1050,9 @@ int kvm_lapic_accept_events(struct kvm_vcpu *vcpu)
 {
 	u8 vector;
 
+	/* a start-up IPI is for one that waits for it, which none in SMM does */
+	if (vcpu->arch.smm)
+		clear_bit(KVM_PENDING_SIPI, &vcpu->arch.pending_sipi);
 	if (!kvm_lapic_has_init_or_sipi(vcpu))
 		return 0;
 

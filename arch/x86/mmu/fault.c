@@ -115,7 +115,7 @@ static bool fast_write_fault(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot
 	int level;
 
 	rcu_read_lock();
-	sptep = tdp_find_leaf(kvm, gfn, &level);
+	sptep = tdp_find_leaf(kvm, slot->as_id, gfn, &level);
 	if (!sptep)
 		goto out;
 	/* if its table is unlinked meanwhile, the entry is 0 by then */
@@ -149,13 +149,13 @@ static int split_by_zap(struct kvm_vcpu *vcpu, gfn_t gfn, int nx_level, u64 spte
 {
 	struct kvm *kvm = vcpu->kvm;
 	struct tdp_page *garbage = NULL;
-	int level, r = 1;
+	int level, r = 1, as_id = kvm_vcpu_as_id(vcpu);
 
 	write_lock(&kvm->mmu_lock);
-	if (tdp_find_leaf(kvm, gfn, &level) && level > 1) {
+	if (tdp_find_leaf(kvm, as_id, gfn, &level) && level > 1) {
 		gfn_t first = gfn & ~(level_pages(level) - 1);
 
-		if (tdp_zap_range(kvm, first, first + level_pages(level), false,
+		if (tdp_zap_range(kvm, as_id, first, first + level_pages(level), false,
 				  &garbage))
 			kvm_flush_remote_tlbs(kvm);
 	}
@@ -288,13 +288,13 @@ long kvm_arch_vcpu_pre_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 size)
 	/* a shadow table maps linear addresses */
 	if (!kvm_be.tdp)
 		return -EOPNOTSUPP;
-	if (!kvm_is_visible_gfn(kvm, gfn))
+	if (!kvm_vcpu_is_visible_gfn(vcpu, gfn))
 		return -ENOENT;
 	r = kvm_mmu_tdp_fault(vcpu, gpa, 0);
 	if (r < 0)
 		return r;
 	read_lock(&kvm->mmu_lock);
-	if (tdp_find_leaf(kvm, gfn, &level))
+	if (tdp_find_leaf(kvm, kvm_vcpu_as_id(vcpu), gfn, &level))
 		pages = level_pages(level) - (gfn & (level_pages(level) - 1));
 	read_unlock(&kvm->mmu_lock);
 	return min(size, pages << PAGE_SHIFT);

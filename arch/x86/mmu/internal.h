@@ -54,6 +54,7 @@ static inline bool spte_leaf(u64 spte, int level)
  * @spt: its 512 entries
  * @gfn: first guest frame that it maps
  * @level: 1 maps 4 KiB pages
+ * @as_id: address space that it is of, once it is linked
  * @nx_link: on the VM's list of tables that only a fetch made necessary, or empty
  * @next: list of tables that were unlinked and wait to be freed
  * @rcu: of the first of such a list
@@ -62,6 +63,7 @@ struct tdp_page {
 	u64 *spt;
 	gfn_t gfn;
 	int level;
+	int as_id;
 	struct list_head nx_link;
 	struct tdp_page *next;
 	struct rcu_head rcu;
@@ -83,6 +85,7 @@ struct tdp_page {
  * @wp: CR0.WP is on
  * @strict: it is off, but SMEP, SMAP or protection keys are on, which look at U: a user's
  *	page is not mapped as a supervisor's
+ * @smm: it is of the address space of vCPUs in SMM
  */
 union shadow_role {
 	u32 word;
@@ -98,6 +101,7 @@ union shadow_role {
 		u32 nx : 1;
 		u32 wp : 1;
 		u32 strict : 1;
+		u32 smm : 1;
 	};
 };
 
@@ -110,7 +114,7 @@ struct shadow_vm;
 /* of a VM: kvm->arch.mmu */
 struct kvm_mmu_vm {
 	struct kvm *kvm;
-	struct tdp_page *root;		/* nested paging */
+	struct tdp_page *roots[KVM_OOT_ADDRESS_SPACES];	/* nested paging */
 	struct shadow_vm *shadow;	/* shadow paging */
 	spinlock_t nx_lock;		/* within mmu_lock for reading */
 	struct list_head nx_splits;	/* nx_lock, or mmu_lock for writing */
@@ -164,6 +168,11 @@ static inline struct kvm_mmu_vm *to_mmu_vm(struct kvm *kvm)
 	return kvm->arch.mmu;
 }
 
+static inline struct tdp_page *tdp_root(struct kvm *kvm, int as_id)
+{
+	return to_mmu_vm(kvm)->roots[as_id];
+}
+
 /* fault.c */
 bool mmu_stale(struct kvm *kvm, unsigned long seq, gfn_t gfn, unsigned long hva);
 int mmu_slot_level(const struct kvm_memory_slot *slot, gfn_t gfn);
@@ -178,17 +187,17 @@ int tdp_fill_cache(struct kvm_mmu *mmu, unsigned int n);
 /* tdp.c; mmu_lock held */
 void mmu_count_leaf(struct kvm *kvm, int level, int by);
 struct tdp_page *tdp_page_of(u64 spte);
-u64 *tdp_find_leaf(struct kvm *kvm, gfn_t gfn, int *level);
+u64 *tdp_find_leaf(struct kvm *kvm, int as_id, gfn_t gfn, int *level);
 int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, int nx_level, u64 spte);
 bool tdp_set_entry(struct kvm *kvm, u64 *sptep, u64 old, u64 new, int level);
-bool tdp_zap_range(struct kvm *kvm, gfn_t start, gfn_t end, bool may_resched,
+bool tdp_zap_range(struct kvm *kvm, int as_id, gfn_t start, gfn_t end, bool may_resched,
 		   struct tdp_page **garbage);
-void tdp_split_leaf(struct kvm *kvm, u64 *sptep, gfn_t gfn, int level,
+void tdp_split_leaf(struct kvm *kvm, int as_id, u64 *sptep, gfn_t gfn, int level,
 		    struct tdp_page *table, u64 clear);
 void tdp_yield(struct kvm *kvm, bool *flush);
 void tdp_free_garbage(struct tdp_page *garbage);
 unsigned long tdp_free_empty(struct kvm *kvm, unsigned long nr);
-void tdp_free_root(struct kvm *kvm);
+void tdp_free_roots(struct kvm *kvm);
 
 /* shadow.c */
 int shadow_load(struct kvm_vcpu *vcpu);

@@ -3,10 +3,10 @@
  * The memory manager's life: configuration, the root of a VM, a vCPU's stock of
  * tables, and what memory slots ask of it.
  *
- * All vCPUs of a VM share one set of nested tables, since a guest physical
- * address means the same to each. Faults fill them with mmu_lock held for
- * reading, or give a right back without it (tdp.c, fault.c); whatever takes
- * mappings away holds it for writing.
+ * All vCPUs of a VM share one set of nested tables for each address space, since
+ * a guest physical address there means the same to each. Faults fill them with
+ * mmu_lock held for reading, or give a right back without it (tdp.c, fault.c);
+ * whatever takes mappings away holds it for writing.
  */
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
@@ -182,8 +182,24 @@ int kvm_mmu_configure(bool tdp, int root_levels, int max_level,
 }
 EXPORT_SYMBOL_GPL(kvm_mmu_configure);
 
+static int alloc_roots(struct kvm_mmu_vm *mmu)
+{
+	struct tdp_page *root;
+	int as_id;
+
+	for (as_id = 0; as_id < KVM_OOT_ADDRESS_SPACES; as_id++) {
+		root = tdp_alloc_page();
+		if (!root)
+			return -ENOMEM;
+		root->level = tdp_root_levels;
+		root->as_id = as_id;
+		mmu->roots[as_id] = root;
+	}
+	return 0;
+}
+
 /**
- * kvm_mmu_vm_init() - give a VM its root
+ * kvm_mmu_vm_init() - give a VM its roots
  * @kvm: the VM
  *
  * Return: 0 or -ENOMEM.
@@ -191,24 +207,19 @@ EXPORT_SYMBOL_GPL(kvm_mmu_configure);
 int kvm_mmu_vm_init(struct kvm *kvm)
 {
 	struct kvm_mmu_vm *mmu = kzalloc(sizeof(*mmu), GFP_KERNEL_ACCOUNT);
+	int r;
 
 	if (!mmu)
 		return -ENOMEM;
 	kvm->arch.mmu = mmu;
 	tdp_nx_init(kvm);
-	if (!kvm_be.tdp) {
-		if (!shadow_vm_init(kvm))
-			return 0;
-	} else {
-		mmu->root = tdp_alloc_page();
-		if (mmu->root) {
-			mmu->root->level = tdp_root_levels;
-			return 0;
-		}
+	r = kvm_be.tdp ? alloc_roots(mmu) : shadow_vm_init(kvm);
+	if (r) {
+		tdp_free_roots(kvm);
+		kvm->arch.mmu = NULL;
+		kfree(mmu);
 	}
-	kvm->arch.mmu = NULL;
-	kfree(mmu);
-	return -ENOMEM;
+	return r;
 }
 
 /**
@@ -222,7 +233,7 @@ void kvm_mmu_vm_destroy(struct kvm *kvm)
 	if (!mmu)
 		return;
 	if (kvm_be.tdp)
-		tdp_free_root(kvm);
+		tdp_free_roots(kvm);
 	else
 		shadow_vm_destroy(kvm);
 	kvm->arch.mmu = NULL;
@@ -289,7 +300,7 @@ int kvm_mmu_load(struct kvm_vcpu *vcpu)
 	if (likely(mmu->loaded))
 		return 0;
 	if (kvm_be.tdp) {
-		kvm_be_call(load_root)(vcpu, __pa(to_mmu_vm(vcpu->kvm)->root->spt),
+		kvm_be_call(load_root)(vcpu, __pa(tdp_root(vcpu->kvm, kvm_vcpu_as_id(vcpu))->spt),
 				       tdp_root_levels);
 	} else {
 		int r = shadow_load(vcpu);
@@ -379,12 +390,12 @@ long kvm_mmu_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 
 /* ---- what slots and the MMU notifier ask ---------------------------------- */
 
-static void zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end)
+static void zap_and_flush(struct kvm *kvm, int as_id, gfn_t start, gfn_t end)
 {
 	struct tdp_page *garbage = NULL;
 
 	write_lock(&kvm->mmu_lock);
-	if (tdp_zap_range(kvm, start, end, true, &garbage))
+	if (tdp_zap_range(kvm, as_id, start, end, true, &garbage))
 		kvm_flush_remote_tlbs(kvm);
 	write_unlock(&kvm->mmu_lock);
 	tdp_free_garbage(garbage);
@@ -398,7 +409,7 @@ static void zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end)
  */
 void kvm_arch_zap_gfns(struct kvm *kvm, gfn_t start, gfn_t end)
 {
-	zap_and_flush(kvm, start, end);
+	zap_and_flush(kvm, 0, start, end);
 }
 
 /**
@@ -411,13 +422,18 @@ void kvm_arch_zap_gfns(struct kvm *kvm, gfn_t start, gfn_t end)
 void kvm_mmu_place_apic_page(struct kvm *kvm, gfn_t gfn)
 {
 	struct tdp_page *garbage = NULL;
+	bool flush = false;
+	int as_id;
 	gfn_t old;
 
 	write_lock(&kvm->mmu_lock);
 	old = kvm->arch.apic_page_gfn;
 	WRITE_ONCE(kvm->arch.apic_page_gfn, gfn);
-	if (old != gfn && old != KVM_NO_APIC_PAGE &&
-	    tdp_zap_range(kvm, old, old + 1, false, &garbage))
+	if (old != gfn && old != KVM_NO_APIC_PAGE) {
+		for (as_id = 0; as_id < KVM_OOT_ADDRESS_SPACES; as_id++)
+			flush |= tdp_zap_range(kvm, as_id, old, old + 1, false, &garbage);
+	}
+	if (flush)
 		kvm_flush_remote_tlbs(kvm);
 	write_unlock(&kvm->mmu_lock);
 	tdp_free_garbage(garbage);
@@ -486,7 +502,7 @@ static struct tdp_page *alloc_stock(void)
  * With @protect mappings that may be written unseen lose the right to; then large ones that
  * cannot be split, without eager_page_split or memory for it, go, and come back in small pages.
  */
-static void split_range(struct kvm *kvm, gfn_t gfn, gfn_t end, bool protect)
+static void split_range(struct kvm *kvm, int as_id, gfn_t gfn, gfn_t end, bool protect)
 {
 	struct tdp_page *garbage = NULL, *stock = NULL, *table;
 	bool flush = false, eager = READ_ONCE(eager_page_split);
@@ -494,7 +510,7 @@ static void split_range(struct kvm *kvm, gfn_t gfn, gfn_t end, bool protect)
 	write_lock(&kvm->mmu_lock);
 	while (gfn < end) {
 		int level;
-		u64 *sptep = tdp_find_leaf(kvm, gfn, &level);
+		u64 *sptep = tdp_find_leaf(kvm, as_id, gfn, &level);
 		gfn_t first = gfn & ~(level_pages(level) - 1);
 
 		if (sptep && level > 1 && eager && !stock) {
@@ -512,15 +528,15 @@ static void split_range(struct kvm *kvm, gfn_t gfn, gfn_t end, bool protect)
 			table = stock;
 			stock = table->next;
 			table->next = NULL;
-			tdp_split_leaf(kvm, sptep, first, level, table,
+			tdp_split_leaf(kvm, as_id, sptep, first, level, table,
 				       protect ? unseen_bits(1) : 0);
 			flush = true;
 			/* of 1 GiB: the pages of 2 MiB are next */
 			if (level > 2)
 				continue;
 		} else if (protect && sptep && level > 1) {
-			flush |= tdp_zap_range(kvm, first, first + level_pages(level), false,
-					       &garbage);
+			flush |= tdp_zap_range(kvm, as_id, first, first + level_pages(level),
+					       false, &garbage);
 		} else if (protect && sptep && (READ_ONCE(*sptep) & SPTE_WRITABLE)) {
 			log_next_write(kvm, sptep, 1);
 			flush = true;
@@ -563,7 +579,7 @@ void kvm_arch_commit_slot(struct kvm *kvm, struct kvm_memory_slot *old,
 		/* faults that look from now on find the slot */
 		if (kvm->arch.apic_page && gfn >= new->base_gfn &&
 		    gfn - new->base_gfn < new->npages)
-			zap_and_flush(kvm, gfn, gfn + 1);
+			zap_and_flush(kvm, new->as_id, gfn, gfn + 1);
 	}
 	if (old && old->dirty_bitmap)
 		WRITE_ONCE(kvm->arch.nr_logged_slots, kvm->arch.nr_logged_slots - 1);
@@ -575,10 +591,10 @@ void kvm_arch_commit_slot(struct kvm *kvm, struct kvm_memory_slot *old,
 	}
 	/* pages that begin as dirty are told of anyway, until they are cleared */
 	if (new->dirty_bitmap && !old->dirty_bitmap && !kvm_log_begins_dirty(kvm))
-		split_range(kvm, new->base_gfn, new->base_gfn + new->npages, true);
+		split_range(kvm, new->as_id, new->base_gfn, new->base_gfn + new->npages, true);
 	else if (!new->dirty_bitmap && old->dirty_bitmap)
 		/* small pages were only for the log */
-		zap_and_flush(kvm, new->base_gfn, new->base_gfn + new->npages);
+		zap_and_flush(kvm, new->as_id, new->base_gfn, new->base_gfn + new->npages);
 }
 
 /**
@@ -608,7 +624,7 @@ void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen)
 void kvm_arch_flush_shadow_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
 	if (kvm_be.tdp)
-		zap_and_flush(kvm, slot->base_gfn, slot->base_gfn + slot->npages);
+		zap_and_flush(kvm, slot->as_id, slot->base_gfn, slot->base_gfn + slot->npages);
 	else
 		shadow_zap_slot(kvm, slot->arch, true);
 }
@@ -619,12 +635,16 @@ void kvm_arch_flush_shadow_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
  */
 void kvm_arch_flush_shadow_all(struct kvm *kvm)
 {
+	int as_id;
+
 	if (!to_mmu_vm(kvm))
 		return;
-	if (!kvm_be.tdp)
+	if (!kvm_be.tdp) {
 		shadow_zap_all(kvm);
-	else
-		zap_and_flush(kvm, 0, 1ull << (tdp_root_levels * 9));
+		return;
+	}
+	for (as_id = 0; as_id < KVM_OOT_ADDRESS_SPACES; as_id++)
+		zap_and_flush(kvm, as_id, 0, 1ull << (tdp_root_levels * 9));
 }
 
 /**
@@ -640,7 +660,7 @@ void kvm_arch_dirty_log_split(struct kvm *kvm, struct kvm_memory_slot *slot,
 	gfn_t first = slot->base_gfn + offset;
 
 	if (kvm_be.tdp && READ_ONCE(eager_page_split))
-		split_range(kvm, first, first + pages, false);
+		split_range(kvm, slot->as_id, first, first + pages, false);
 }
 
 /**
@@ -663,7 +683,7 @@ void kvm_arch_dirty_log_protect(struct kvm *kvm, struct kvm_memory_slot *slot,
 			shadow_protect_frame(kvm, slot->arch, gfn);
 			continue;
 		}
-		sptep = tdp_find_leaf(kvm, gfn, &level);
+		sptep = tdp_find_leaf(kvm, slot->as_id, gfn, &level);
 		/* a large page loses the right for all of it: it is split by the next write */
 		if (sptep && (READ_ONCE(*sptep) & SPTE_WRITABLE))
 			log_next_write(kvm, sptep, level);
@@ -705,7 +725,7 @@ bool kvm_arch_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
 
 	if (!kvm_be.tdp)
 		return shadow_unmap_range(kvm, range);
-	flush = tdp_zap_range(kvm, range->start, range->end, false, &garbage);
+	flush = tdp_zap_range(kvm, range->slot->as_id, range->start, range->end, false, &garbage);
 	if (garbage) {
 		kvm_flush_remote_tlbs(kvm);
 		tdp_free_garbage(garbage);
@@ -723,7 +743,7 @@ static bool age_range(struct kvm *kvm, struct kvm_gfn_range *range, bool clear)
 		return shadow_age_range(kvm, range, clear);
 	while (gfn < range->end) {
 		int level;
-		u64 *sptep = tdp_find_leaf(kvm, gfn, &level), spte;
+		u64 *sptep = tdp_find_leaf(kvm, range->slot->as_id, gfn, &level), spte;
 
 		/* where the CPU does not tell, what is mapped counts as used */
 		if (sptep && (!SPTE_ACCESSED || (READ_ONCE(*sptep) & SPTE_ACCESSED))) {

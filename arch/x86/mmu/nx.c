@@ -118,7 +118,7 @@ static void recover(struct kvm *kvm, unsigned long n)
 							 struct tdp_page, nx_link);
 
 		/* takes the table itself off the list, and those below it */
-		flush |= tdp_zap_range(kvm, page->gfn,
+		flush |= tdp_zap_range(kvm, page->as_id, page->gfn,
 				       page->gfn + level_pages(page->level + 1),
 				       false, &garbage);
 		tdp_yield(kvm, &flush);

@@ -66,6 +66,7 @@ static union shadow_role role_of(struct kvm_vcpu *vcpu)
 		.wp = wp,
 		.strict = !wp && (kvm_read_cr4(vcpu) &
 				  (X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE)),
+		.smm = kvm_vcpu_as_id(vcpu),
 	};
 }
 
@@ -274,7 +275,8 @@ static bool known_mmio(struct kvm_vcpu *vcpu, gva_t gva, u64 access, gpa_t *gpa)
 
 	if (m->page != (gva & PAGE_MASK) || (access & ~(m->access & PFERR_WRITE)) !=
 	    (m->access & PFERR_USER) || m->pkru != vcpu->arch.pkru ||
-	    m->ac != has_ac(vcpu) || m->generation != kvm_memslots_generation(vcpu->kvm) ||
+	    m->ac != has_ac(vcpu) ||
+	    m->generation != kvm_memslots_generation(vcpu->kvm, kvm_vcpu_as_id(vcpu)) ||
 	    implicit(vcpu, access))
 		return false;
 	*gpa = m->gpa + offset_in_page(gva);
@@ -304,7 +306,7 @@ static bool changed(struct kvm_vcpu *vcpu, const struct shadow_fault *f, int lev
 	const struct guest_pte *seen = &f->res.pte[level];
 	u64 pte = 0;
 
-	return !shadow_read_guest(vcpu->kvm, seen->addr, &pte,
+	return !shadow_read_guest(vcpu->kvm, f->slot->as_id, seen->addr, &pte,
 				  vcpu->arch.mmu->role.wide ? 8 : 4) || pte != seen->pte;
 }
 
@@ -442,8 +444,9 @@ static int map(struct kvm_vcpu *vcpu, struct shadow_fault *f, u64 *sptep)
 	}
 
 	spte = make_spte(kvm, f, level, mmu->role.lma);
-	if (level == 1 && (spte & SHADOW_WRITABLE) && shadow_has_tables(kvm, f->gfn) &&
-	    !(f->write && shadow_unsync(kvm, f->gfn))) {
+	if (level == 1 && (spte & SHADOW_WRITABLE) &&
+	    shadow_has_tables(kvm, f->slot->as_id, f->gfn) &&
+	    !(f->write && shadow_unsync(kvm, f->slot->as_id, f->gfn))) {
 		spte &= ~SHADOW_WRITABLE;
 		if (f->write)
 			r = KVM_PF_TABLE;
@@ -519,7 +522,7 @@ int kvm_mmu_shadow_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code, gpa_t
 		.write = error_code & PFERR_WRITE,
 	};
 	u64 access = error_code & (PFERR_WRITE | PFERR_USER | PFERR_FETCH);
-	u64 generation = kvm_memslots_generation(vcpu->kvm);
+	u64 generation = kvm_memslots_generation(vcpu->kvm, kvm_vcpu_as_id(vcpu));
 	struct kvm *kvm = vcpu->kvm;
 	unsigned long seq;
 	u64 spte = 0;

@@ -130,10 +130,10 @@ void shadow_set_leaf(struct kvm *kvm, struct shadow_slot *slot, struct shadow_pa
 		     unsigned int index, gfn_t gfn, u64 spte);
 bool shadow_drop(struct kvm *kvm, struct shadow_page *sp, unsigned int index);
 void shadow_empty(struct kvm *kvm, struct shadow_page *sp);
-bool shadow_has_tables(struct kvm *kvm, gfn_t gfn);
-bool shadow_unsync(struct kvm *kvm, gfn_t gfn);
+bool shadow_has_tables(struct kvm *kvm, int as_id, gfn_t gfn);
+bool shadow_unsync(struct kvm *kvm, int as_id, gfn_t gfn);
 void shadow_sync(struct kvm_vcpu *vcpu);
 void shadow_make_room(struct kvm *kvm, unsigned long n);
-bool shadow_read_guest(struct kvm *kvm, gpa_t gpa, void *data, unsigned int len);
+bool shadow_read_guest(struct kvm *kvm, int as_id, gpa_t gpa, void *data, unsigned int len);
 
 #endif /* KVM_OOT_MMU_SHADOW_H */

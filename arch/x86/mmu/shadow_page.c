@@ -327,22 +327,32 @@ static void count_tables(struct shadow_slot *slot, gfn_t gfn, int by)
 		slot->tables[level][shadow_index(slot, gfn, level)] += by;
 }
 
+/*
+ * Whatever the address space: where both have the same memory in a frame, what is written
+ * through one is news to the other.
+ */
 static bool is_table(const struct shadow_page *sp, gfn_t gfn)
 {
 	return sp->gfn == gfn && !sp->role.direct;
 }
 
+static bool is_table_of(const struct shadow_page *sp, int as_id, gfn_t gfn)
+{
+	return is_table(sp, gfn) && sp->role.smm == as_id;
+}
+
 /**
  * shadow_has_tables() - does a shadow page stand for a table in a frame
  * @kvm: the VM
+ * @as_id: address space
  * @gfn: the frame
  */
-bool shadow_has_tables(struct kvm *kvm, gfn_t gfn)
+bool shadow_has_tables(struct kvm *kvm, int as_id, gfn_t gfn)
 {
 	struct shadow_page *sp;
 
 	hlist_for_each_entry(sp, bucket(kvm, gfn), hash)
-		if (is_table(sp, gfn))
+		if (is_table_of(sp, as_id, gfn))
 			return true;
 	return false;
 }
@@ -350,21 +360,22 @@ bool shadow_has_tables(struct kvm *kvm, gfn_t gfn)
 /**
  * shadow_unsync() - the guest is to write its table in a frame freely, if it can be
  * @kvm: the VM
+ * @as_id: address space
  * @gfn: the frame
  *
  * Return: true when it can, and until the next shadow_sync() may; false when the table
  * must not be written unseen.
  */
-bool shadow_unsync(struct kvm *kvm, gfn_t gfn)
+bool shadow_unsync(struct kvm *kvm, int as_id, gfn_t gfn)
 {
 	struct shadow_vm *s = to_shadow(kvm);
 	struct shadow_page *sp;
 
 	hlist_for_each_entry(sp, bucket(kvm, gfn), hash)
-		if (is_table(sp, gfn) && sp->role.level > 1)
+		if (is_table_of(sp, as_id, gfn) && sp->role.level > 1)
 			return false;
 	hlist_for_each_entry(sp, bucket(kvm, gfn), hash) {
-		if (!is_table(sp, gfn) || sp->unsync)
+		if (!is_table_of(sp, as_id, gfn) || sp->unsync)
 			continue;
 		sp->unsync = true;
 		list_add(&sp->unsync_link, &s->unsync);
@@ -385,15 +396,16 @@ static void no_longer_unsync(struct kvm *kvm, struct shadow_page *sp)
 /**
  * shadow_read_guest() - read of a guest's table with mmu_lock held
  * @kvm: the VM; kvm->srcu is held
+ * @as_id: address space
  * @gpa: guest physical address
  * @data: filled
  * @len: bytes, within a page
  *
  * Return: false when it is not in memory just now.
  */
-bool shadow_read_guest(struct kvm *kvm, gpa_t gpa, void *data, unsigned int len)
+bool shadow_read_guest(struct kvm *kvm, int as_id, gpa_t gpa, void *data, unsigned int len)
 {
-	unsigned long hva = kvm_gfn_to_hva_prot(kvm, gpa >> PAGE_SHIFT, NULL);
+	unsigned long hva = kvm_gfn_to_hva(kvm, as_id, gpa >> PAGE_SHIFT);
 	unsigned long left;
 
 	if (kvm_is_error_hva(hva))
@@ -441,7 +453,7 @@ static bool compare(struct kvm_vcpu *vcpu, struct shadow_page *sp)
 	w.pae = sp->role.wide;
 	w.pse = sp->role.pse;
 	w.nx = sp->role.nx;
-	known = shadow_read_guest(kvm, (sp->gfn << PAGE_SHIFT) +
+	known = shadow_read_guest(kvm, sp->role.smm, (sp->gfn << PAGE_SHIFT) +
 				  sp->role.quadrant * TDP_ENTRIES * size,
 				  buffer, TDP_ENTRIES * size);
 	for (i = 0; i < TDP_ENTRIES; i++) {

@@ -76,15 +76,16 @@ bool tdp_set_entry(struct kvm *kvm, u64 *sptep, u64 old, u64 new, int level)
 /**
  * tdp_find_leaf() - the entry that maps a frame
  * @kvm: the VM; mmu_lock held, or RCU's read side
+ * @as_id: address space
  * @gfn: guest frame
  * @level: set to the level where the walk ended
  *
  * Return: the entry, or NULL when the frame is not mapped; then nothing within
  * the aligned range of *@level is.
  */
-u64 *tdp_find_leaf(struct kvm *kvm, gfn_t gfn, int *level)
+u64 *tdp_find_leaf(struct kvm *kvm, int as_id, gfn_t gfn, int *level)
 {
-	struct tdp_page *page = to_mmu_vm(kvm)->root;
+	struct tdp_page *page = tdp_root(kvm, as_id);
 	int l;
 
 	for (l = page->level; ; l--) {
@@ -138,7 +139,7 @@ int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, int nx_level, u64 spte)
 {
 	struct kvm *kvm = vcpu->kvm;
 	bool nx = tdp_nx_on(kvm);
-	struct tdp_page *page = to_mmu_vm(kvm)->root;
+	struct tdp_page *page = tdp_root(kvm, kvm_vcpu_as_id(vcpu));
 	int l;
 
 	for (l = page->level; ; l--) {
@@ -186,6 +187,7 @@ int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, int nx_level, u64 spte)
 			struct tdp_page *table = take_cached(vcpu->arch.mmu);
 
 			table->level = l - 1;
+			table->as_id = page->as_id;
 			table->gfn = gfn & ~(level_pages(l) - 1);
 			if (!tdp_set_entry(kvm, sptep, old, table_entry(table), l)) {
 				give_back(vcpu->arch.mmu, table);
@@ -203,6 +205,7 @@ int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, int nx_level, u64 spte)
 /**
  * tdp_split_leaf() - have a table of smaller pages in place of a large one
  * @kvm: the VM; mmu_lock held for writing; the caller flushes
+ * @as_id: address space
  * @sptep: the entry of the large page
  * @gfn: its first frame
  * @level: its level
@@ -212,13 +215,14 @@ int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, int nx_level, u64 spte)
  * All that is mapped stays mapped. What large pages may not be executed from, small
  * ones may (nx.c).
  */
-void tdp_split_leaf(struct kvm *kvm, u64 *sptep, gfn_t gfn, int level,
+void tdp_split_leaf(struct kvm *kvm, int as_id, u64 *sptep, gfn_t gfn, int level,
 		    struct tdp_page *table, u64 clear)
 {
 	u64 spte = READ_ONCE(*sptep), size = level_pages(level - 1) << PAGE_SHIFT;
 	int i;
 
 	table->level = level - 1;
+	table->as_id = as_id;
 	table->gfn = gfn;
 	if (level == 2) {
 		spte &= ~(SPTE_LARGE | tdp_format.noexec | clear);
@@ -321,6 +325,7 @@ void tdp_yield(struct kvm *kvm, bool *flush)
 /**
  * tdp_zap_range() - drop the mappings of a range of frames
  * @kvm: the VM; mmu_lock held for writing
+ * @as_id: address space
  * @start: first frame
  * @end: frame after the last
  * @may_resched: the lock may be dropped in between
@@ -329,10 +334,10 @@ void tdp_yield(struct kvm *kvm, bool *flush)
  *
  * Return: true when the caller must flush.
  */
-bool tdp_zap_range(struct kvm *kvm, gfn_t start, gfn_t end, bool may_resched,
+bool tdp_zap_range(struct kvm *kvm, int as_id, gfn_t start, gfn_t end, bool may_resched,
 		   struct tdp_page **garbage)
 {
-	struct tdp_page *root = to_mmu_vm(kvm)->root;
+	struct tdp_page *root = tdp_root(kvm, as_id);
 	gfn_t limit = 1ull << (root->level * 9);
 	bool flush = false;
 	gfn_t gfn;
@@ -361,28 +366,20 @@ static bool is_empty(const struct tdp_page *page)
 	return !memchr_inv(page->spt, 0, PAGE_SIZE);
 }
 
-/**
- * tdp_free_empty() - free tables of 4 KiB pages that map nothing
- * @kvm: the VM
- * @nr: about how many
- *
- * Return: how many it were.
- */
-unsigned long tdp_free_empty(struct kvm *kvm, unsigned long nr)
+/* Unlink at most about @nr, and count them. Return: those of the space are all looked at. */
+static bool unlink_empty(struct kvm *kvm, int as_id, unsigned long nr, unsigned long *n,
+			 struct tdp_page **garbage)
 {
-	struct kvm_mmu_vm *mmu = to_mmu_vm(kvm);
-	struct tdp_page *garbage = NULL, *page;
-	gfn_t limit = 1ull << (mmu->root->level * 9), gfn = 0;
-	unsigned long n = 0;
+	struct tdp_page *root = tdp_root(kvm, as_id), *page;
+	gfn_t limit = 1ull << (root->level * 9), gfn = 0;
 	bool flush = false;
 	int l, i;
 
-	write_lock(&kvm->mmu_lock);
-	while (gfn < limit && n < nr) {
+	while (gfn < limit && *n < nr) {
 		u64 spte = 0;
 
 		/* the next table of level 2 */
-		for (page = mmu->root, l = page->level; l > 2; l--) {
+		for (page = root, l = page->level; l > 2; l--) {
 			spte = READ_ONCE(page->spt[level_index(gfn, l)]);
 			if (!spte_present(spte) || spte_leaf(spte, l))
 				break;
@@ -394,18 +391,39 @@ unsigned long tdp_free_empty(struct kvm *kvm, unsigned long nr)
 			    !is_empty(tdp_page_of(spte)))
 				continue;
 			clear_entry(&page->spt[i]);
-			unlink_table(kvm, tdp_page_of(spte), &garbage);
+			unlink_table(kvm, tdp_page_of(spte), garbage);
 			flush = true;
-			n++;
+			++*n;
 		}
 		/* level 2: to the next table */
 		gfn = (gfn | (level_pages(max(l, 3)) - 1)) + 1;
 		tdp_yield(kvm, &flush);
 	}
-	WRITE_ONCE(mmu->nr_unmapped,
-		   gfn < limit ? mmu->nr_unmapped - min(mmu->nr_unmapped, n * TDP_ENTRIES) : 0);
 	if (flush)
 		kvm_flush_remote_tlbs(kvm);
+	return gfn >= limit;
+}
+
+/**
+ * tdp_free_empty() - free tables of 4 KiB pages that map nothing
+ * @kvm: the VM
+ * @nr: about how many
+ *
+ * Return: how many it were.
+ */
+unsigned long tdp_free_empty(struct kvm *kvm, unsigned long nr)
+{
+	struct kvm_mmu_vm *mmu = to_mmu_vm(kvm);
+	struct tdp_page *garbage = NULL;
+	unsigned long n = 0, left;
+	bool all = true;
+	int as_id;
+
+	write_lock(&kvm->mmu_lock);
+	for (as_id = 0; as_id < KVM_OOT_ADDRESS_SPACES; as_id++)
+		all &= unlink_empty(kvm, as_id, nr, &n, &garbage);
+	left = all ? 0 : mmu->nr_unmapped - min(mmu->nr_unmapped, n * TDP_ENTRIES);
+	WRITE_ONCE(mmu->nr_unmapped, left);
 	write_unlock(&kvm->mmu_lock);
 	tdp_free_garbage(garbage);
 	return n;
@@ -436,15 +454,18 @@ void tdp_free_garbage(struct tdp_page *garbage)
 }
 
 /**
- * tdp_free_root() - free the root and every table below it
+ * tdp_free_roots() - free the roots and every table below them
  * @kvm: a VM without vCPUs
  *
  * Zapping a range leaves the tables that cover more than 1 GiB.
  */
-void tdp_free_root(struct kvm *kvm)
+void tdp_free_roots(struct kvm *kvm)
 {
 	struct tdp_page *garbage = NULL;
+	int as_id;
 
-	unlink_table(kvm, to_mmu_vm(kvm)->root, &garbage);
+	for (as_id = 0; as_id < KVM_OOT_ADDRESS_SPACES; as_id++)
+		if (tdp_root(kvm, as_id))
+			unlink_table(kvm, tdp_root(kvm, as_id), &garbage);
 	tdp_free_pages(garbage);
 }

@@ -183,9 +183,9 @@ static bool plain(const struct guest_walk *w, u64 rsvd, u64 pte)
 	return w->lma && !(pte & rsvd);
 }
 
-static int read_entry(struct kvm *kvm, gpa_t gpa, unsigned int size, u64 *pte)
+static int read_entry(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned int size, u64 *pte)
 {
-	unsigned long hva = kvm_gfn_to_hva_prot(kvm, gpa >> PAGE_SHIFT, NULL);
+	unsigned long hva = kvm_gfn_to_hva(vcpu->kvm, kvm_vcpu_as_id(vcpu), gpa >> PAGE_SHIFT);
 	u32 narrow;
 
 	if (kvm_is_error_hva(hva))
@@ -216,8 +216,7 @@ static int set_ad_bits(struct kvm_vcpu *vcpu, const struct guest_walk *w,
 			new |= PTE_D;
 		if (new == s->pte)
 			continue;
-		r = kvm_cmpxchg_guest(vcpu->kvm, s->addr, &s->pte, &new,
-				      wide(w) ? 8 : 4);
+		r = kvm_vcpu_cmpxchg_guest(vcpu, s->addr, &s->pte, &new, wide(w) ? 8 : 4);
 		if (r > 0)
 			return 1;
 		if (r < 0)
@@ -246,7 +245,7 @@ static gpa_t leaf_address(const struct guest_walk *w, int level, u64 pte, gva_t 
 static int read_pdpte(struct kvm_vcpu *vcpu, gpa_t addr, unsigned int i, u64 *pte)
 {
 	if (kvm_be.tdp) {
-		if (read_entry(vcpu->kvm, addr, 8, pte))
+		if (read_entry(vcpu, addr, 8, pte))
 			return -EFAULT;
 		/* QEMU sets it there, and does not mind */
 		*pte &= ~PTE_A;
@@ -304,7 +303,7 @@ static int walk(struct kvm_vcpu *vcpu, const struct guest_walk *w, gva_t gva,
 		seen[level].addr = table + index * size;
 		if (unlikely(level == 3 && !w->lma) ?
 		    read_pdpte(vcpu, seen[level].addr, index, &pte) :
-		    read_entry(vcpu->kvm, seen[level].addr, size, &pte)) {
+		    read_entry(vcpu, seen[level].addr, size, &pte)) {
 			/* the CPU would read all ones from nowhere */
 			set_fault(w, fault, gva, access, 0);
 			return -EFAULT;
@@ -391,7 +390,7 @@ bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
 	kvm_walk_describe(vcpu, &w);
 	w.lma = false;
 	w.pae = true;
-	if (kvm_read_guest(vcpu->kvm, cr3 & 0xffffffe0ul, pdpte, sizeof(pdpte)))
+	if (kvm_vcpu_read_guest(vcpu, cr3 & 0xffffffe0ul, pdpte, sizeof(pdpte)))
 		return false;
 	for (i = 0; i < 4; i++)
 		if ((pdpte[i] & PTE_P) && kvm_walk_reserved_bits(&w, 3, pdpte[i]))

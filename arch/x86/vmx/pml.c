@@ -47,7 +47,8 @@ void vmx_pml_switch(struct vmx_vcpu *v, bool on)
  */
 void vmx_pml_flush(struct vmx_vcpu *v)
 {
-	struct kvm *kvm = v->vcpu->kvm;
+	struct kvm_vcpu *vcpu = v->vcpu;
+	struct kvm *kvm = vcpu->kvm;
 	u16 index = vmcs_read(GUEST_PML_INDEX);
 	int srcu;
 
@@ -56,7 +57,7 @@ void vmx_pml_flush(struct vmx_vcpu *v)
 	srcu = srcu_read_lock(&kvm->srcu);
 	/* that of the next entry; it has wrapped when all are used */
 	for (index = index < VMX_PML_ENTRIES ? index + 1 : 0; index < VMX_PML_ENTRIES; index++)
-		kvm_mark_page_dirty(kvm, v->pml_log[index] >> PAGE_SHIFT);
+		kvm_vcpu_mark_page_dirty(vcpu, v->pml_log[index] >> PAGE_SHIFT);
 	srcu_read_unlock(&kvm->srcu, srcu);
 	vmcs_write(GUEST_PML_INDEX, LOG_EMPTY);
 }
