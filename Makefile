@@ -5,7 +5,8 @@
 # make demo       boot a guest with QEMU on our modules, in an emulated host
 # make check      all tests, in emulated hosts
 # make bench      instructions of a round trip, ours beside the kernel's own modules, on both vendors
-# make check-upstream   the kernel's own selftests: docs/selftests-6.1.md; CPU=amd or intel: one of the two
+# make check-upstream   the kernel's own selftests: docs/selftests-6.1.md; CPU=amd or intel: one of the two; KSELFTESTS=6.12 or
+#                 7.2: those about memory of that kernel, docs/selftests-6.12.md, -7.2.md; PAGING=shadow: without nested paging
 # make sparse checkpatch kernel-doc   the checkers alone
 # make clean
 
@@ -54,7 +55,7 @@ bench: setup
 	@tests/bench/run
 
 check-upstream: setup
-	@tests/kselftests/run $(if $(CPU),--cpu $(CPU))
+	@tests/kselftests/run $(if $(KSELFTESTS),--selftests $(KSELFTESTS)) $(if $(CPU),--cpu $(CPU)) $(if $(PAGING),--paging $(PAGING))
 
 sparse: setup
 	@tests/check --only build-6.1

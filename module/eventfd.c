@@ -625,7 +625,7 @@ EXPORT_SYMBOL_FOR_KUNIT(kvm_eventfd_init);
  */
 int kvm_eventfd_module_init(void)
 {
-	shutdown_wq = alloc_workqueue("kvm-irqfd-cleanup", 0, 0);
+	shutdown_wq = alloc_workqueue("kvm-irqfd-cleanup", WQ_PERCPU, 0);
 	return shutdown_wq ? 0 : -ENOMEM;
 }
 

@@ -97,27 +97,24 @@ int kvm_skip_emulated_insn(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_skip_emulated_insn);
 
-static int internal_error(struct kvm_vcpu *vcpu, u32 suberror, u64 d0, u64 d1,
-			  u64 d2)
-{
-	struct kvm_run *run = vcpu->run;
-
-	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
-	run->internal.suberror = suberror;
-	run->internal.ndata = 4;
-	run->internal.data[0] = d0;
-	run->internal.data[1] = d1;
-	run->internal.data[2] = d2;
-	run->internal.data[3] = READ_ONCE(vcpu->cpu);
-	return 0;
-}
-
-/* An event cannot be delivered, nor emulated: the IDT or the stack is not memory. */
+/*
+ * An event cannot be delivered, nor emulated: the IDT or the stack is not memory. The
+ * words are those of the in-tree module, the address always among them as of 6.14.
+ */
 static int delivery_error(struct kvm_vcpu *vcpu, const struct kvm_exit *exit, gpa_t gpa)
 {
-	return internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV,
-			      exit->vectoring.vector | (u64)exit->vectoring.type << 8,
-			      exit->hw_reason, gpa);
+	struct kvm_run *run = vcpu->run;
+	__u64 *data = run->internal.data;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = KVM_INTERNAL_ERROR_DELIVERY_EV;
+	run->internal.ndata = 5;
+	data[0] = exit->vectoring.vector | (u64)exit->vectoring.type << 8;
+	data[1] = exit->hw_reason;
+	data[2] = exit->hw_info1;
+	data[3] = gpa;
+	data[4] = READ_ONCE(vcpu->cpu);
+	return 0;
 }
 
 /* ---- exceptions ------------------------------------------------------------------ */

@@ -12,6 +12,7 @@
 #include <linux/overflow.h>
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
+#include <linux/workqueue.h>
 #include <asm/msr.h>
 #if KERNEL_VERSION(6, 16, 0) <= LINUX_VERSION_CODE
 #include <asm/cpuid/api.h>	/* cpuid() and its like have left asm/processor.h */
@@ -88,6 +89,15 @@ static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,
 		.suspend = (suspend_fn), .resume = (resume_fn) } }
 #define kvm_syscore_register	register_syscore
 #define kvm_syscore_unregister	unregister_syscore
+#endif
+
+/*
+ * A workqueue is bound to a CPU or not: newer kernels want to be told which, and warn else
+ * (see Kbuild.inc). The queue of the kernel's that is not bound has got another name.
+ */
+#ifndef KVM_HAVE_PERCPU_WQ
+#define WQ_PERCPU		0
+#define system_dfl_wq		system_unbound_wq
 #endif
 
 /* What sysfs says of the ITLB multihit erratum; exported to KVM, in no header. */

@@ -4,10 +4,12 @@
 6.1    Debian 12's own packages, as installed.
 debug  built here from Debian's linux-source-6.1 and kconfig.debug.
 small  built here from the same source and kconfig.small: for an emulator that takes long to boot Debian's own.
-6.12   for building only: Debian 12's newer kernel, from its security updates or backports; its headers, unpacked here.
-7.2    for building only: from Debian sid, with the compiler that it is built with, see debs.py.
+6.12   Debian 12's newer kernel, from its security updates or backports: its headers, and where it is to boot its image, unpacked
+       here.
+7.2    likewise from Debian sid, with the compiler that it is built with, see debs.py.
 """
 import glob
+import gzip
 import lzma
 import os
 import re
@@ -22,6 +24,8 @@ import debs
 from cache import BuildError
 
 NAMES = ("6.1", "6.12", "7.2", "debug", "small")
+# Where the kernels come from that are not the machine's.
+SUITES = {"6.12": ("bookworm-security", "bookworm-backports"), "7.2": ("sid",)}
 
 
 class NotHere(BuildError):
@@ -87,6 +91,31 @@ def source_61():
     def make(tmp, _final):
         cache.run(["tar", "-xJf", tar, "-C", tmp, "--strip-components=1"], what="unpacking linux-source-6.1")
     return cache.entry(f"src/linux-{version}", make, f"unpacking linux-source-6.1 {version}"), version
+
+
+# What headers_install and the build of tools/testing/selftests/kvm read.
+PART = ("Makefile", "Kbuild", "arch/x86", "include", "scripts", "tools", "usr")
+
+
+def source(series):
+    """Debian's linux-source of a series, as much as the selftests take to build; returns (path, package version)."""
+    if series == "6.1":
+        return source_61()
+    package = f"linux-source-{series}"
+
+    def make(tmp, _final):
+        debs.fetch(SUITES[series], f"{tmp}/root", lambda apt: [package])
+        os.makedirs(f"{tmp}/linux")
+        tar = f"{tmp}/root/usr/src/{package}.tar.xz"
+        cache.run(["tar", "-xJf", tar, "-C", f"{tmp}/linux", "--strip-components=1", *[f"{package}/{x}" for x in PART]],
+                  what=f"unpacking {package}")
+        with gzip.open(f"{tmp}/root/usr/share/doc/{package}/changelog.Debian.gz", "rt", encoding="utf-8") as f:
+            version = re.match(r"^\S+ \(([^)]+)\)", f.readline())[1]
+        with open(f"{tmp}/version", "w", encoding="utf-8") as f:
+            f.write(version)
+        shutil.rmtree(f"{tmp}/root")
+    d = cache.entry(f"src/{package}", make, f"fetching {package} (once; 150 MiB)")
+    return f"{d}/linux", cache.read(f"{d}/version").decode()
 
 
 def check_config(fragment, config):
@@ -182,7 +211,38 @@ def headers(name, suites, foreign):
     return Kernel(name, os.path.basename(kdir)[len("linux-headers-"):], kdir)
 
 
+def with_image(kernel):
+    """The kernel with its image and its modules, which are fetched where it has its headers only."""
+    if kernel.image:
+        return kernel
+    suites, release = SUITES[kernel.name], kernel.release
+
+    def choose(apt):
+        # one package, or since 7.1 several
+        found = apt.names(rf"linux-(image|binary|modules)-{re.escape(release)}")
+        if not found:
+            raise debs.NotThere(f"Debian's archive has no image of {release} (any more), which headers/{kernel.name} in the cache "
+                                "are of: without those, the newest is fetched")
+        return found
+
+    def make(tmp, _final):
+        debs.fetch(suites, f"{tmp}/root", choose)
+        root = f"{tmp}/root"
+        os.makedirs(f"{tmp}/lib/modules")
+        modules = glob.glob(f"{root}/usr/lib/modules/{release}") or glob.glob(f"{root}/lib/modules/{release}")
+        images = glob.glob(f"{root}/boot/vmlinuz-{release}") or glob.glob(f"{root}/**/vmlinuz*", recursive=True)
+        if not modules or not images:
+            raise BuildError(f"Debian's packages of {release} have no image or no modules where they are looked for")
+        shutil.move(images[0], f"{tmp}/vmlinuz")
+        shutil.move(modules[0], f"{tmp}/lib/modules/{release}")
+        cache.run(["depmod", "-b", tmp, release])
+        shutil.rmtree(root)
+    d = cache.entry(f"kernel/{release}", make, f"fetching Debian's {release} kernel (once; 100 MiB)")
+    return Kernel(kernel.name, release, kernel.kdir, f"{d}/vmlinuz", f"{d}/lib/modules/{release}")
+
+
 def get(name):
+    """A kernel; 6.12 and 7.2 without an image, see with_image()."""
     if name == "6.1":
         return debian_61()
     if name == "debug":
@@ -190,8 +250,8 @@ def get(name):
     if name == "small":
         return own_kernel("small", "5 to 10 minutes")
     if name == "6.12":
-        return headers(name, ("bookworm-security", "bookworm-backports"), foreign=False)
-    return headers(name, ("sid",), foreign=True)
+        return headers(name, SUITES[name], foreign=False)
+    return headers(name, SUITES[name], foreign=True)
 
 
 def debian_32(pae):

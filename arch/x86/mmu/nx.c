@@ -84,7 +84,7 @@ void tdp_nx_split(struct kvm *kvm, struct tdp_page *page)
 	spin_unlock(&mmu->nx_lock);
 	/* does nothing when a pass is to come already */
 	if (ms)
-		queue_delayed_work(system_unbound_wq, &mmu->nx_work,
+		queue_delayed_work(system_dfl_wq, &mmu->nx_work,
 				   msecs_to_jiffies(ms));
 }
 
@@ -141,7 +141,7 @@ static void nx_pass(struct work_struct *work)
 	recover(kvm, DIV_ROUND_UP((unsigned long)READ_ONCE(kvm->stat.nx_lpage_splits),
 				  ratio));
 	if (READ_ONCE(kvm->stat.nx_lpage_splits))
-		queue_delayed_work(system_unbound_wq, &mmu->nx_work,
+		queue_delayed_work(system_dfl_wq, &mmu->nx_work,
 				   msecs_to_jiffies(ms));
 }
 
@@ -218,7 +218,7 @@ static void reschedule(void)
 		struct kvm_mmu_vm *mmu = to_mmu_vm(kvm);
 
 		if (ms && READ_ONCE(kvm->stat.nx_lpage_splits))
-			mod_delayed_work(system_unbound_wq, &mmu->nx_work,
+			mod_delayed_work(system_dfl_wq, &mmu->nx_work,
 					 msecs_to_jiffies(ms));
 	}
 }

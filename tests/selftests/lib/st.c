@@ -173,8 +173,6 @@ double st_now(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-#define HUGE_PAGE	(2ul << 20)
-
 uint8_t *st_aligned_memory(size_t size)
 {
 	uint8_t *p = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE,
