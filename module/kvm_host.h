@@ -79,7 +79,7 @@ static inline bool kvm_is_error_hva(unsigned long hva)
  * struct kvm_memory_slot - a range of guest physical memory
  * @gfn_node: (s) in kvm_memslots.gfn_tree, ordered by @base_gfn
  * @hva_node: (s) in kvm_memslots.hva_tree, by the host addresses covered
- * @id_node: (s) bucket chain by @id
+ * @id_node: (s) in the tree by @id
  * @base_gfn: (c) first guest frame
  * @npages: (c) length in 4 KiB frames
  * @userspace_addr: (c) host address of the first frame
@@ -100,7 +100,7 @@ static inline bool kvm_is_error_hva(unsigned long hva)
 struct kvm_memory_slot {
 	struct rb_node gfn_node[2];
 	struct interval_tree_node hva_node[2];
-	struct hlist_node id_node[2];
+	struct rb_node id_node[2];
 	gfn_t base_gfn;
 	unsigned long npages;
 	unsigned long userspace_addr;

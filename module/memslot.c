@@ -18,9 +18,9 @@
  * A slot that is bound to a guest_memfd (guest_memfd.c) is never changed: it can
  * only be deleted.
  *
- * Frames are looked up in a red-black tree with a one-entry cache, host
- * addresses in an interval tree, ids in a hash: nothing is linear in the
- * number of slots.
+ * Frames are looked up in a red-black tree with a one-entry cache, ids in
+ * another, host addresses in an interval tree: nothing is linear in the number
+ * of slots.
  */
 #include <linux/mm.h>
 #include <linux/mman.h>
@@ -62,6 +62,12 @@ struct kvm_memory_slot *kvm_set_find_gfn(struct kvm_memslots *set, gfn_t gfn)
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_set_find_gfn);
 
+static struct kvm_memory_slot *slot_of_id_node(struct kvm_memslots *set, struct rb_node *node)
+{
+	return set->node ? rb_entry(node, struct kvm_memory_slot, id_node[1]) :
+			   rb_entry(node, struct kvm_memory_slot, id_node[0]);
+}
+
 /**
  * kvm_set_find_id() - the slot with a number
  * @set: set of slots
@@ -71,16 +77,14 @@ EXPORT_SYMBOL_FOR_KUNIT(kvm_set_find_gfn);
  */
 struct kvm_memory_slot *kvm_set_find_id(struct kvm_memslots *set, int id)
 {
-	struct hlist_head *head = &set->id_hash[hash_min(id, KVM_SLOT_ID_HASH_BITS)];
-	struct kvm_memory_slot *slot;
-	struct hlist_node *n;
+	struct rb_node *n = set->id_tree.rb_node;
 
-	hlist_for_each(n, head) {
-		slot = set->node ?
-			hlist_entry(n, struct kvm_memory_slot, id_node[1]) :
-			hlist_entry(n, struct kvm_memory_slot, id_node[0]);
+	while (n) {
+		struct kvm_memory_slot *slot = slot_of_id_node(set, n);
+
 		if (slot->id == id)
 			return slot;
+		n = id < slot->id ? n->rb_left : n->rb_right;
 	}
 	return NULL;
 }
@@ -134,8 +138,18 @@ static void insert_gfn(struct kvm_memslots *set, struct kvm_memory_slot *slot)
 	}
 	rb_link_node(&slot->gfn_node[node], parent, link);
 	rb_insert_color(&slot->gfn_node[node], &set->gfn_tree);
-	hlist_add_head(&slot->id_node[node],
-		       &set->id_hash[hash_min(slot->id, KVM_SLOT_ID_HASH_BITS)]);
+
+	link = &set->id_tree.rb_node;
+	parent = NULL;
+	while (*link) {
+		parent = *link;
+		if (slot->id < slot_of_id_node(set, parent)->id)
+			link = &parent->rb_left;
+		else
+			link = &parent->rb_right;
+	}
+	rb_link_node(&slot->id_node[node], parent, link);
+	rb_insert_color(&slot->id_node[node], &set->id_tree);
 	set->nr_slots++;
 }
 
@@ -144,7 +158,7 @@ static void remove_gfn(struct kvm_memslots *set, struct kvm_memory_slot *slot)
 	int node = set->node;
 
 	rb_erase(&slot->gfn_node[node], &set->gfn_tree);
-	hlist_del(&slot->id_node[node]);
+	rb_erase(&slot->id_node[node], &set->id_tree);
 	set->nr_slots--;
 	WRITE_ONCE(set->last_used, NULL);
 }
@@ -843,7 +857,7 @@ int kvm_memslots_create(struct kvm *kvm)
 			}
 			set->gfn_tree = RB_ROOT;
 			set->hva_tree = RB_ROOT_CACHED;
-			hash_init(set->id_hash);
+			set->id_tree = RB_ROOT;
 			set->as_id = as_id;
 			set->node = node;
 			set->generation = as_id;

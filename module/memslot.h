@@ -5,11 +5,9 @@
 #ifndef KVM_OOT_MEMSLOT_H
 #define KVM_OOT_MEMSLOT_H
 
-#include <linux/hashtable.h>
+#include <linux/rbtree.h>
 
 #include "module/kvm_host.h"
-
-#define KVM_SLOT_ID_HASH_BITS	7
 
 /**
  * struct kvm_memslots - all slots of one address space
@@ -17,7 +15,7 @@
  * @last_used: (a) the slot found last; a hint
  * @gfn_tree: slots that a guest frame is looked up in, by base_gfn
  * @hva_tree: slots that may have mappings, by host address
- * @id_hash: slots by id
+ * @id_tree: the same slots by id
  * @as_id: (c) address space
  * @node: (c) which of a slot's two nodes this set uses
  * @nr_slots: in @gfn_tree
@@ -27,7 +25,7 @@ struct kvm_memslots {
 	struct kvm_memory_slot *last_used;
 	struct rb_root gfn_tree;
 	struct rb_root_cached hva_tree;
-	DECLARE_HASHTABLE(id_hash, KVM_SLOT_ID_HASH_BITS);
+	struct rb_root id_tree;
 	u16 as_id;
 	u16 node;
 	unsigned int nr_slots;

@@ -15,7 +15,7 @@ static struct kvm_memslots *new_set(struct kunit *test)
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, set);
 	set->gfn_tree = RB_ROOT;
 	set->hva_tree = RB_ROOT_CACHED;
-	hash_init(set->id_hash);
+	set->id_tree = RB_ROOT;
 	return set;
 }
 
