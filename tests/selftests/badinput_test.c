@@ -2046,7 +2046,7 @@ static void unoffered(void)
 		KVM_RESET_DIRTY_RINGS, 0
 	};
 	static const unsigned int vcpu_more[] = {
-		KVM_RUN, KVM_NMI, KVM_SET_SIGNAL_MASK, KVM_GET_STATS_FD, KVM_SET_TSC_KHZ,
+		KVM_RUN, KVM_NMI, KVM_SMI, KVM_SET_SIGNAL_MASK, KVM_GET_STATS_FD, KVM_SET_TSC_KHZ,
 		KVM_GET_TSC_KHZ, KVM_KVMCLOCK_CTRL, KVM_PRE_FAULT_MEMORY, 0
 	};
 	static const unsigned int sizes[] = {

@@ -225,6 +225,7 @@ static void undo(struct vcpu *v, struct fresh *f)
 	static const uint32_t pv[] = { 0x12, 0x4b564d01, 0x4b564d03, 0x4b564d04 };
 	struct kvm_guest_debug dbg = {};
 	struct kvm_vapic_addr va = {};
+	struct kvm_vcpu_events was;
 	int r;
 
 	/* what is under way is finished with the old state */
@@ -239,6 +240,10 @@ static void undo(struct vcpu *v, struct fresh *f)
 		r = vcpu_run_raw(v);
 	v->run->immediate_exit = 0;
 	OK(ioctl(v->fd, KVM_SET_GUEST_DEBUG, &dbg));
+	/* no SMM, and an SMI that was sent is forgotten */
+	OK(ioctl(v->fd, KVM_GET_VCPU_EVENTS, &was));
+	ev.flags |= was.flags & KVM_VCPUEVENT_VALID_SMM;
+	OK(ioctl(v->fd, KVM_SET_VCPU_EVENTS, &ev));
 	OK(ioctl(v->fd, KVM_SET_SREGS, &f->sregs));
 	vcpu_set_regs(v, &f->regs);
 	OK(ioctl(v->fd, KVM_SET_XCRS, &f->xcrs));
@@ -272,6 +277,16 @@ static struct vm *machine(unsigned int flags)
 {
 	struct vm *vm = vm_new(8 << 20, flags);
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+	uint8_t *smram;
+
+	/* an SMI is for firmware that has nothing to do: RSM */
+	if (ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_X86_SMM) > 0) {
+		smram = mmap(NULL, 0x10000, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		CHECK(smram != MAP_FAILED);
+		memcpy(smram + 0x8000, "\x0f\xaa", 2);
+		vm_set_slot(vm, 1 << 16, 0x30000, 0x10000, smram, 0);
+	}
 
 	if (flags & VM_IRQCHIP)
 		OK(ioctl(vm->fd, KVM_CREATE_PIT2, &pit));
