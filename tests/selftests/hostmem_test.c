@@ -694,13 +694,12 @@ static void shrink(void)
 	PAYLOAD(vm, basic);
 	v = vm_add_vcpu(vm, 0);
 	vm_set_slot(vm, TESTED_SLOT, TESTED_GPA, size, mem, 0);
-	/* those of the subtest before are gone */
-	do {
-		before = table_memory();
-		usleep(300000);
-	} while (table_memory() != before);
 	for (i = 0; i < 2; i++) {
-		before = table_memory();
+		/* those of before are gone */
+		do {
+			before = table_memory();
+			usleep(300000);
+		} while (table_memory() != before);
 		vcpu_start(v, BASIC_MEMORY, TESTED_GPA, size);
 		vcpu_expect_sync(v, 1);
 		full = table_memory();
