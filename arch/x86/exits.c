@@ -608,6 +608,44 @@ static long hc_sched_yield(struct kvm_vcpu *vcpu, unsigned long id)
 	return 0;
 }
 
+static void hypercall_result(struct kvm_vcpu *vcpu, unsigned long ret)
+{
+	kvm_gpr_write(vcpu, VCPU_REG_RAX, is_64_bit_mode(vcpu) ? ret : (u32)ret);
+}
+
+static int complete_hypercall(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_exit exit = { .insn_len = vcpu->arch.hypercall_len };
+
+	hypercall_result(vcpu, READ_ONCE(vcpu->run->hypercall.ret));
+	return kvm_skip_insn(vcpu, &exit);
+}
+
+/* The guest wants memory to be private, or shared. Return: 0 when user space is asked. */
+static long hc_map_gpa_range(struct kvm_vcpu *vcpu, const struct kvm_exit *exit,
+			     gpa_t gpa, u64 npages, u64 attributes)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (!(READ_ONCE(vcpu->kvm->arch.hypercall_exits) & BIT(KVM_HC_MAP_GPA_RANGE)))
+		return -KVM_ENOSYS;
+	/* no further than addresses go */
+	if (!npages || !PAGE_ALIGNED(gpa) ||
+	    npages > BIT_ULL(64 - PAGE_SHIFT) - (gpa >> PAGE_SHIFT))
+		return -KVM_EINVAL;
+
+	run->exit_reason = KVM_EXIT_HYPERCALL;
+	memset(&run->hypercall, 0, sizeof(run->hypercall));
+	run->hypercall.nr = KVM_HC_MAP_GPA_RANGE;
+	run->hypercall.args[0] = gpa;
+	run->hypercall.args[1] = npages;
+	run->hypercall.args[2] = attributes;
+	kvm_hypercall_set_flags(run, is_64_bit_mode(vcpu) ? KVM_EXIT_HYPERCALL_LONG_MODE : 0);
+	vcpu->arch.hypercall_len = exit->insn_len;
+	vcpu->arch.complete_userspace_io = complete_hypercall;
+	return 0;
+}
+
 /**
  * kvm_emulate_hypercall() - VMCALL or VMMCALL
  * @vcpu: the vCPU, loaded, SRCU held
@@ -656,9 +694,14 @@ int kvm_emulate_hypercall(struct kvm_vcpu *vcpu, const struct kvm_exit *exit)
 		if (kvm_pv_has(vcpu, KVM_FEATURE_PV_SCHED_YIELD))
 			ret = hc_sched_yield(vcpu, a0);
 		break;
+	case KVM_HC_MAP_GPA_RANGE:
+		ret = hc_map_gpa_range(vcpu, exit, a0, a1, a2);
+		if (!ret)
+			return 0;
+		break;
 	}
 out:
-	kvm_gpr_write(vcpu, VCPU_REG_RAX, mode64 ? (unsigned long)ret : (u32)ret);
+	hypercall_result(vcpu, ret);
 	return kvm_skip_insn(vcpu, exit);
 }
 

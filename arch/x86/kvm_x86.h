@@ -437,6 +437,9 @@ int kvm_handle_exit(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
 int kvm_skip_insn(struct kvm_vcpu *vcpu, const struct kvm_exit *exit);
 int kvm_skip_emulated_insn(struct kvm_vcpu *vcpu);	/* decodes the length */
 int kvm_emulate_halt(struct kvm_vcpu *vcpu);
+/* hypercalls that user space may have for itself: KVM_CAP_EXIT_HYPERCALL */
+#define KVM_OOT_HYPERCALL_EXITS	BIT(KVM_HC_MAP_GPA_RANGE)
+
 int kvm_emulate_hypercall(struct kvm_vcpu *vcpu, const struct kvm_exit *exit);
 void kvm_prepare_emulation_failure_exit(struct kvm_vcpu *vcpu);
 

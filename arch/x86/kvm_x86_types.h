@@ -224,6 +224,7 @@ struct kvm_vcpu_arch {
 	/* emulation and its unfinished business with user space */
 	struct x86_emul *emul;
 	int (*complete_userspace_io)(struct kvm_vcpu *vcpu);
+	u8 hypercall_len;		/* bytes of the instruction that user space answers */
 	struct {
 		u16 port;
 		u8 size;
@@ -318,6 +319,7 @@ struct kvm_arch {
 	bool triple_fault_event;
 	bool guest_can_read_platform_info;
 	u32 user_space_msr_mask;		/* KVM_MSR_EXIT_REASON_* */
+	u32 hypercall_exits;			/* bits of KVM_HC_*: for user space */
 	struct kvm_msr_filter __rcu *msr_filter;
 	bool exit_on_emulation_error;
 	bool disable_nx_huge_pages;		/* (l); no vCPU yet when it is set */

@@ -10,6 +10,7 @@
  * say -ENOTTY.
  */
 #include <linux/hardirq.h>
+#include <linux/kvm_para.h>
 #include <linux/module.h>
 #include <linux/uaccess.h>
 #include <linux/nospec.h>
@@ -287,6 +288,8 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_DISABLE_QUIRKS:
 	case KVM_CAP_VM_DISABLE_NX_HUGE_PAGES:
 		return 1;
+	case KVM_CAP_EXIT_HYPERCALL:
+		return KVM_OOT_HYPERCALL_EXITS;
 	case KVM_CAP_X86_SMM:
 		return !kvm || kvm_has_smm(kvm);
 	case KVM_CAP_MULTI_ADDRESS_SPACE:
@@ -389,6 +392,12 @@ int kvm_arch_vm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 		break;
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 		kvm->arch.triple_fault_event = cap->args[0];
+		r = 0;
+		break;
+	case KVM_CAP_EXIT_HYPERCALL:
+		if (cap->args[0] & ~(u64)KVM_OOT_HYPERCALL_EXITS)
+			break;
+		WRITE_ONCE(kvm->arch.hypercall_exits, cap->args[0]);
 		r = 0;
 		break;
 	case KVM_CAP_X86_USER_SPACE_MSR:

@@ -91,6 +91,13 @@ static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,
 #define kvm_syscore_unregister	unregister_syscore
 #endif
 
+/* What was a flag has become a word of flags, in the same place. */
+#if KERNEL_VERSION(6, 4, 0) > LINUX_VERSION_CODE
+#define kvm_hypercall_set_flags(run, v)	((run)->hypercall.longmode = (v), (run)->hypercall.pad = 0)
+#else
+#define kvm_hypercall_set_flags(run, v)	((run)->hypercall.flags = (v))
+#endif
+
 /*
  * A workqueue is bound to a CPU or not: newer kernels want to be told which, and warn else
  * (see Kbuild.inc). The queue of the kernel's that is not bound has got another name.

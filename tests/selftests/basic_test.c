@@ -367,7 +367,62 @@ static void debug_registers(void)
 	FAILS(ioctl(v->fd, KVM_SET_DEBUGREGS, &d), EINVAL);
 }
 
+#define MAP_GPA_RANGE	12	/* KVM_HC_MAP_GPA_RANGE */
+
+/* A hypercall that is user space's, if it wants it. */
+static void hypercall_exit(void)
+{
+	static const struct {
+		uint64_t gpa, pages;
+	} bad[] = {
+		{ 0x1001, 1 }, { 0x1800, 1 }, { 0x1000, 0 }, { 0x1000, ~0ull },
+		{ ~0xfffull, ~0ull >> 12 },
+	};
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_EXIT_HYPERCALL };
+	struct vm *vm = vm_new(4 << 20, 0);
+	struct vcpu *v = vm_add_vcpu(vm, 0);
+	unsigned int i;
+
+	PAYLOAD(vm, basic);
+	vcpu_set_cpuid(v);
+	vcpu_start(v, BASIC_MAP_GPA_RANGE, 0x5000, 3);
+	CHECK_EQ((int64_t)vcpu_run_to_report(v).b, -1000);	/* -KVM_ENOSYS */
+
+	CHECK_EQ(ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_EXIT_HYPERCALL), 1 << MAP_GPA_RANGE);
+	for (i = 0; i < 64; i++) {
+		cap.args[0] = 1ull << i;
+		if (i == MAP_GPA_RANGE)
+			continue;
+		FAILS(ioctl(vm->fd, KVM_ENABLE_CAP, &cap), EINVAL);
+	}
+	cap.args[0] = 1 << MAP_GPA_RANGE;
+	OK(ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		vcpu_start(v, BASIC_MAP_GPA_RANGE, bad[i].gpa, bad[i].pages);
+		CHECK_EQ((int64_t)vcpu_run_to_report(v).b, -EINVAL);
+	}
+	for (i = 0; i < 2; i++) {
+		vcpu_start(v, BASIC_MAP_GPA_RANGE, 0x5000, 3);
+		vcpu_expect_exit(v, KVM_EXIT_HYPERCALL);
+		CHECK_EQ(v->run->hypercall.nr, MAP_GPA_RANGE);
+		CHECK_EQ(v->run->hypercall.args[0], 0x5000);
+		CHECK_EQ(v->run->hypercall.args[1], 3);
+		CHECK_EQ(v->run->hypercall.args[2], 0x10);
+		CHECK_EQ(v->run->hypercall.args[3], 0);
+		CHECK_EQ(v->run->hypercall.longmode, 1);
+		CHECK_EQ(v->run->hypercall.ret, 0);
+		if (i)
+			v->run->hypercall.ret = 0x123456789abcdef;
+		CHECK_EQ(vcpu_run_to_report(v).b, i ? 0x123456789abcdef : 0);
+	}
+	cap.args[0] = 0;
+	OK(ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
+	vcpu_start(v, BASIC_MAP_GPA_RANGE, 0x5000, 3);
+	CHECK_EQ((int64_t)vcpu_run_to_report(v).b, -1000);
+}
+
 static const struct st_test tests[] = {
+	{ "hypercall_exit", hypercall_exit },
 	{ "ports", ports },
 	{ "strings", strings },
 	{ "mmio", mmio },

@@ -208,6 +208,22 @@ static void write_pages(u64 start, u64 n)
 	}
 }
 
+/* KVM_HC_MAP_GPA_RANGE, as private memory */
+static void map_gpa_range(u64 gpa, u64 pages)
+{
+	u64 ret = 12, attributes = 0x10;
+	u32 max, vendor, c, d;
+
+	cpuid(0, 0, &max, &vendor, &c, &d);
+	if (vendor == 0x756e6547)		/* "Genu" */
+		asm volatile("vmcall" : "+a"(ret) : "b"(gpa), "c"(pages), "d"(attributes)
+			     : "memory");
+	else
+		asm volatile("vmmcall" : "+a"(ret) : "b"(gpa), "c"(pages), "d"(attributes)
+			     : "memory");
+	SYNC2(1, ret, 0);
+}
+
 void guest_main(u64 test, u64 a, u64 b)
 {
 	switch (test) {
@@ -244,6 +260,9 @@ void guest_main(u64 test, u64 a, u64 b)
 		break;
 	case BASIC_READ:
 		SYNC2(1, READ_ONCE(*(u64 *)a), 0);
+		break;
+	case BASIC_MAP_GPA_RANGE:
+		map_gpa_range(a, b);
 		break;
 	case BASIC_WRITE:
 		WRITE_ONCE(*(u64 *)a, b);
