@@ -9,6 +9,7 @@
  * emulator.
  */
 #include <linux/kvm_para.h>
+#include <linux/mm.h>
 #include <linux/sched.h>
 
 #include "arch/x86/kvm_x86.h"

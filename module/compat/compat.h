@@ -12,6 +12,7 @@
 #include <linux/overflow.h>
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
+#include <linux/kvm.h>
 #include <linux/workqueue.h>
 #include <asm/msr.h>
 #if KERNEL_VERSION(6, 16, 0) <= LINUX_VERSION_CODE
@@ -92,11 +93,15 @@ static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,
 #endif
 
 /* What was a flag has become a word of flags, in the same place. */
+static inline void kvm_hypercall_set_flags(struct kvm_run *run, u64 flags)
+{
 #if KERNEL_VERSION(6, 4, 0) > LINUX_VERSION_CODE
-#define kvm_hypercall_set_flags(run, v)	((run)->hypercall.longmode = (v), (run)->hypercall.pad = 0)
+	run->hypercall.longmode = flags;
+	run->hypercall.pad = 0;
 #else
-#define kvm_hypercall_set_flags(run, v)	((run)->hypercall.flags = (v))
+	run->hypercall.flags = flags;
 #endif
+}
 
 /*
  * A workqueue is bound to a CPU or not: newer kernels want to be told which, and warn else
