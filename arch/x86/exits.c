@@ -609,22 +609,22 @@ static long hc_sched_yield(struct kvm_vcpu *vcpu, unsigned long id)
 	return 0;
 }
 
-static void hypercall_result(struct kvm_vcpu *vcpu, unsigned long ret)
+static void hypercall_result(struct kvm_vcpu *vcpu, unsigned long ret, bool mode64)
 {
-	kvm_gpr_write(vcpu, VCPU_REG_RAX, is_64_bit_mode(vcpu) ? ret : (u32)ret);
+	kvm_gpr_write(vcpu, VCPU_REG_RAX, mode64 ? ret : (u32)ret);
 }
 
 static int complete_hypercall(struct kvm_vcpu *vcpu)
 {
 	const struct kvm_exit exit = { .insn_len = vcpu->arch.hypercall_len };
 
-	hypercall_result(vcpu, READ_ONCE(vcpu->run->hypercall.ret));
+	hypercall_result(vcpu, READ_ONCE(vcpu->run->hypercall.ret), is_64_bit_mode(vcpu));
 	return kvm_skip_insn(vcpu, &exit);
 }
 
 /* The guest wants memory to be private, or shared. Return: 0 when user space is asked. */
 static long hc_map_gpa_range(struct kvm_vcpu *vcpu, const struct kvm_exit *exit,
-			     gpa_t gpa, u64 npages, u64 attributes)
+			     gpa_t gpa, u64 npages, u64 attributes, bool mode64)
 {
 	struct kvm_run *run = vcpu->run;
 
@@ -641,7 +641,7 @@ static long hc_map_gpa_range(struct kvm_vcpu *vcpu, const struct kvm_exit *exit,
 	run->hypercall.args[0] = gpa;
 	run->hypercall.args[1] = npages;
 	run->hypercall.args[2] = attributes;
-	kvm_hypercall_set_flags(run, is_64_bit_mode(vcpu) ? KVM_EXIT_HYPERCALL_LONG_MODE : 0);
+	kvm_hypercall_set_flags(run, mode64 ? KVM_EXIT_HYPERCALL_LONG_MODE : 0);
 	vcpu->arch.hypercall_len = exit->insn_len;
 	vcpu->arch.complete_userspace_io = complete_hypercall;
 	return 0;
@@ -696,13 +696,13 @@ int kvm_emulate_hypercall(struct kvm_vcpu *vcpu, const struct kvm_exit *exit)
 			ret = hc_sched_yield(vcpu, a0);
 		break;
 	case KVM_HC_MAP_GPA_RANGE:
-		ret = hc_map_gpa_range(vcpu, exit, a0, a1, a2);
+		ret = hc_map_gpa_range(vcpu, exit, a0, a1, a2, mode64);
 		if (!ret)
 			return 0;
 		break;
 	}
 out:
-	hypercall_result(vcpu, ret);
+	hypercall_result(vcpu, ret, mode64);
 	return kvm_skip_insn(vcpu, exit);
 }
 

@@ -194,9 +194,7 @@ static void save_seg32(struct kvm_vcpu *vcpu, enum kvm_seg seg, struct smm_seg32
 /* The bits above those that an address has are the highest of these: APM vol. 2, 10.3.5. */
 static u64 canonical(struct kvm_vcpu *vcpu, u64 base)
 {
-	int bits = guest_has(vcpu, X86_FEATURE_LA57) ? 57 : 48;
-
-	return (s64)(base << (64 - bits)) >> (64 - bits);
+	return sign_extend64(base, guest_has(vcpu, X86_FEATURE_LA57) ? 56 : 47);
 }
 
 static void load_seg64(struct kvm_vcpu *vcpu, const struct smm_seg64 *from,
