@@ -170,22 +170,6 @@ static void touch_4k_new(void)
 	touch("touch_4k_new", BENCH_TOUCH_4K, BENCH_MAX, 4096, MADV_NOHUGEPAGE, false);
 }
 
-/* kB, as /proc/meminfo has it */
-static long table_memory(void)
-{
-	FILE *f = fopen("/proc/sys/vm/stat_refresh", "w");
-	long kb;
-
-	/* what each CPU has counted by itself is added up */
-	if (f) {
-		fputs("1", f);
-		fclose(f);
-	}
-	kb = st_named("/proc/meminfo", "SecPageTables");
-	CHECK(kb >= 0);
-	return kb;
-}
-
 /* Page tables for 1 GiB in pages of 4 KiB, by those for 16 MiB. */
 static void tables(void)
 {
@@ -197,9 +181,9 @@ static void tables(void)
 	OK(madvise(p, size, MADV_NOHUGEPAGE));
 	vm_set_slot(v->vm, 1, BENCH_MEMORY, size, p, 0);
 	vcpu_expect_sync(v, 1);
-	before = table_memory();
+	before = st_table_memory();
 	run(v, BENCH_MAX, 0);
-	report("tables", (table_memory() - before) * 1024 * ((1ul << 30) / size));
+	report("tables", (st_table_memory() - before) * 1024 * ((1ul << 30) / size));
 }
 
 static void touch_2m(void)

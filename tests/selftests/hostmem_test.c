@@ -659,24 +659,6 @@ static void hugetlb_1g(void)
 		put_file(HUGETLB "1048576kB/nr_hugepages", "0");
 }
 
-/* kB, as /proc/meminfo has it */
-static long table_memory(void)
-{
-	char line[256];
-	long n = -1;
-	FILE *f;
-
-	/* what each CPU has counted by itself, too */
-	CHECK(put_file("/proc/sys/vm/stat_refresh", "1"));
-	f = fopen("/proc/meminfo", "r");
-	CHECK(f);
-	while (n < 0 && fgets(line, sizeof(line), f))
-		sscanf(line, "SecPageTables: %ld", &n);
-	fclose(f);
-	CHECK(n >= 0);
-	return n;
-}
-
 /* Tables that have nothing to do any more go when the host is short of memory. */
 static void shrink(void)
 {
@@ -697,12 +679,12 @@ static void shrink(void)
 	for (i = 0; i < 2; i++) {
 		/* those of before are gone */
 		do {
-			before = table_memory();
+			before = st_table_memory();
 			usleep(300000);
-		} while (table_memory() != before);
+		} while (st_table_memory() != before);
 		vcpu_start(v, BASIC_MEMORY, TESTED_GPA, size);
 		vcpu_expect_sync(v, 1);
-		full = table_memory();
+		full = st_table_memory();
 		if (!i || !st_shadow_paging())
 			CHECK(full - before >= 62 * 4);
 
@@ -716,9 +698,9 @@ static void shrink(void)
 			for (at = 0; at < size; at += MIB)
 				OK(madvise(mem + at + (at ? 0 : PAGE), MIB - (at ? 0 : PAGE),
 					   MADV_DONTNEED));
-			CHECK(full - table_memory() < 4 * 4);
+			CHECK(full - st_table_memory() < 4 * 4);
 			put_file("/proc/sys/vm/drop_caches", "2");
-			CHECK(UNTIL(full - table_memory() >= 62 * 4, 20));
+			CHECK(UNTIL(full - st_table_memory() >= 62 * 4, 20));
 			mapped = vm_stat(vm, "pages_4k");
 			put_file("/proc/sys/vm/drop_caches", "2");
 			/* what is mapped stays */

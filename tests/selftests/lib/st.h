@@ -81,6 +81,7 @@ extern const char known_list[];
 
 /* a line "name number", or "name: number" of a file in /proc; -1: there is none */
 long st_named(const char *path, const char *name);
+long st_table_memory(void);	/* the host's SecPageTables, in kB */
 double st_now(void);	/* seconds of a clock that goes on */
 #define HUGE_PAGE	(2ul << 20)
 /* memory of any size at an address that huge pages can have */
