@@ -2,7 +2,8 @@
 /*
  * The nested page fault.
  *
- * 1. Which slot: none means MMIO, a write to a read-only one likewise; or the
+ * 1. Which slot: none means MMIO, a write to a read-only one, or to device memory
+ *    that user space has mapped read-only, likewise; or the
  *    page with which hardware knows accesses to the APIC (irq/apic_page.c). A
  *    private frame must have a slot with private memory: else user space is told.
  * 2. Is it only the dirty log that stands against a write: then the right is
@@ -193,6 +194,24 @@ static int map_apic_page(struct kvm_vcpu *vcpu, gfn_t gfn)
 	return 1;
 }
 
+/* Devices are looked for in slots once only, until these change. */
+static struct kvm_memory_slot *find_slot(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	u64 generation = kvm_memslots_generation(vcpu->kvm, kvm_vcpu_as_id(vcpu));
+	gpa_t page = gfn << PAGE_SHIFT;
+	struct mmio_hint *hint = mmu_mmio_hint(vcpu->arch.mmu, page);
+	struct kvm_memory_slot *slot;
+
+	if (hint->page == page && hint->generation == generation)
+		return NULL;
+	slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
+	if (!slot) {
+		hint->page = page;
+		hint->generation = generation;
+	}
+	return slot;
+}
+
 int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 {
 	gfn_t gfn = gpa >> PAGE_SHIFT;
@@ -208,7 +227,7 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	vcpu->stat.pf_taken++;
 	seq = READ_ONCE(kvm->mmu_invalidate_seq);
 	smp_rmb();	/* the sequence before attributes and the host's tables */
-	slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
+	slot = find_slot(vcpu, gfn);
 	private = kvm_gfn_is_private(kvm, gfn);
 	if (private)
 		goto map;
@@ -237,6 +256,10 @@ map:
 	}
 	if (r == -EINTR || r == -EAGAIN)
 		return KVM_PF_RETRY;
+	if (r == -EROFS) {
+		vcpu->stat.pf_emulate++;
+		return KVM_PF_EMULATE;
+	}
 	if (r)
 		return r;
 

@@ -22,7 +22,8 @@
  * and that is all that such a frame is safe by: there may be a page behind it, but the
  * mapping holds no reference to it, and so do we not.
  *
- * Return: 0; -EFAULT; -EINTR; -EAGAIN: it was waited for, and everything may have changed.
+ * Return: 0; -EROFS: it is there, but user space itself must not write it; -EFAULT; -EINTR;
+ * -EAGAIN: it was waited for, and everything may have changed.
  */
 static int get_pfnmap(struct kvm *kvm, unsigned long hva, bool write,
 		      struct host_page *hp)
@@ -33,9 +34,12 @@ static int get_pfnmap(struct kvm *kvm, unsigned long hva, bool write,
 
 	mmap_read_lock(kvm->mm);
 	vma = vma_lookup(kvm->mm, hva);
-	if (!vma || !(vma->vm_flags & (VM_IO | VM_PFNMAP)) ||
-	    (write && !(vma->vm_flags & VM_WRITE)))
+	if (!vma || !(vma->vm_flags & (VM_IO | VM_PFNMAP)))
 		goto out;
+	if (write && !(vma->vm_flags & VM_WRITE)) {
+		r = -EROFS;
+		goto out;
+	}
 	r = kvm_compat_pfnmap(vma, hva, &hp->pfn, &hp->writable);
 	if (!r && (hp->writable || !write))
 		goto out;
@@ -62,7 +66,8 @@ out:
  * @write: the guest wants to write
  * @hp: filled; given back with host_page_put()
  *
- * Return: 0; -EFAULT when there is none (or none writable); -EHWPOISON; -EINTR; -EAGAIN to
+ * Return: 0; -EFAULT when there is none (or none writable); -EROFS: device memory that user
+ * space must not write, which is for it to see, as MMIO; -EHWPOISON; -EINTR; -EAGAIN to
  * begin again.
  */
 int host_page_get(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,

@@ -123,24 +123,25 @@ struct kvm_mmu_vm {
 };
 
 /**
- * struct shadow_mmio - a translation whose end is no memory, kept as a TLB would
- * @page: linear address of the page; KVM_INVALID_GPA: none
- * @gpa: guest physical address of the page
- * @generation: of the slots; it had none then
- * @access: PFERR_WRITE and PFERR_USER of the access that was allowed
- * @ac: RFLAGS.AC was set
- * @pkru: protection keys were these
+ * struct mmio_hint - a page that is no memory; with shadow paging, kept as a TLB would
+ * @page: address that faulted: linear with shadow paging, else guest physical;
+ *	KVM_INVALID_GPA: none
+ * @generation: of the slots; the page was in none then
+ * @gpa: shadow paging: its guest physical address
+ * @access: shadow paging: PFERR_WRITE and PFERR_USER of the access that was allowed
+ * @ac: shadow paging: RFLAGS.AC was set
+ * @pkru: shadow paging: protection keys were these
  */
-struct shadow_mmio {
+struct mmio_hint {
 	gva_t page;
-	gpa_t gpa;
 	u64 generation;
+	gpa_t gpa;
 	u64 access;
 	bool ac;
 	u32 pkru;
 };
 
-#define SHADOW_NR_MMIO	8
+#define NR_MMIO_HINTS	8
 
 /* of a vCPU: vcpu->arch.mmu */
 struct kvm_mmu {
@@ -148,13 +149,25 @@ struct kvm_mmu {
 	struct tdp_page *cache;		/* tables ready for use, linked by @next */
 	struct list_head shadow_cache;	/* likewise, of shadow paging */
 	unsigned int nr_cached;
+	struct mmio_hint mmio[NR_MMIO_HINTS];	/* by address */
 
 	/* shadow paging */
 	union shadow_role role;		/* of the roots */
 	struct shadow_page *roots[4];	/* (m) one; outside of long mode one for each GiB */
 	u64 *pae_root;			/* then the CPU's entries for them */
-	struct shadow_mmio mmio[SHADOW_NR_MMIO];	/* by address; until the guest flushes */
 };
+
+/**
+ * mmu_mmio_hint() - where it is remembered that a page is no memory
+ * @mmu: of the vCPU
+ * @addr: address that faulted
+ *
+ * Return: the hint, which may be another page's.
+ */
+static inline struct mmio_hint *mmu_mmio_hint(struct kvm_mmu *mmu, gva_t addr)
+{
+	return &mmu->mmio[(addr >> PAGE_SHIFT) % NR_MMIO_HINTS];
+}
 
 extern int tdp_root_levels;
 extern int tdp_max_page_level;
@@ -178,6 +191,7 @@ bool mmu_stale(struct kvm *kvm, unsigned long seq, gfn_t gfn, unsigned long hva)
 int mmu_slot_level(const struct kvm_memory_slot *slot, gfn_t gfn);
 
 /* mmu.c */
+void mmu_forget_mmio(struct kvm_mmu *mmu);
 u64 *mmu_alloc_table(void *owner);
 void mmu_free_table(u64 *spt);
 struct tdp_page *tdp_alloc_page(void);
@@ -205,7 +219,6 @@ int shadow_vcpu_create(struct kvm_mmu *mmu);
 void shadow_vcpu_destroy(struct kvm_vcpu *vcpu);
 void shadow_invlpg(struct kvm_vcpu *vcpu, gva_t gva);
 void shadow_flush_guest(struct kvm_vcpu *vcpu);
-void shadow_forget_mmio(struct kvm_mmu *mmu);
 
 /* shadow_page.c */
 int kvm_mmu_shadow_init(void);

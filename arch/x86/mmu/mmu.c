@@ -241,6 +241,18 @@ void kvm_mmu_vm_destroy(struct kvm *kvm)
 }
 
 /**
+ * mmu_forget_mmio() - with shadow paging: the guest has flushed, or pages in another way now
+ * @mmu: of the vCPU
+ */
+void mmu_forget_mmio(struct kvm_mmu *mmu)
+{
+	int i;
+
+	for (i = 0; i < NR_MMIO_HINTS; i++)
+		mmu->mmio[i].page = KVM_INVALID_GPA;
+}
+
+/**
  * kvm_mmu_vcpu_create() - a new vCPU
  * @vcpu: the vCPU
  *
@@ -256,6 +268,7 @@ int kvm_mmu_vcpu_create(struct kvm_vcpu *vcpu)
 		kfree(mmu);
 		return -ENOMEM;
 	}
+	mmu_forget_mmio(mmu);
 	vcpu->arch.mmu = mmu;
 	return 0;
 }
@@ -321,7 +334,7 @@ void kvm_mmu_unload(struct kvm_vcpu *vcpu)
 {
 	vcpu->arch.mmu->loaded = false;
 	if (!kvm_be.tdp)
-		shadow_forget_mmio(vcpu->arch.mmu);
+		mmu_forget_mmio(vcpu->arch.mmu);
 }
 
 /**

@@ -173,7 +173,6 @@ int shadow_vcpu_create(struct kvm_mmu *mmu)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&mmu->shadow_cache);
 	mmu->pae_root = page_address(page);
-	shadow_forget_mmio(mmu);
 	return 0;
 }
 
@@ -213,7 +212,7 @@ void shadow_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
 	struct shadow_page *sp;
 	u64 spte;
 
-	shadow_forget_mmio(vcpu->arch.mmu);
+	mmu_forget_mmio(vcpu->arch.mmu);
 	write_lock(&kvm->mmu_lock);
 	sp = list_empty(&to_shadow(kvm)->unsync) ? NULL : root_of(vcpu->arch.mmu, gva);
 	while (sp && sp->role.level > 1) {
@@ -232,30 +231,13 @@ void shadow_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
  */
 void shadow_flush_guest(struct kvm_vcpu *vcpu)
 {
-	shadow_forget_mmio(vcpu->arch.mmu);
+	mmu_forget_mmio(vcpu->arch.mmu);
 	write_lock(&vcpu->kvm->mmu_lock);
 	shadow_sync(vcpu);
 	write_unlock(&vcpu->kvm->mmu_lock);
 }
 
 /* ---- devices ------------------------------------------------------------------------- */
-
-/**
- * shadow_forget_mmio() - the guest has flushed, or pages in another way now
- * @mmu: of the vCPU
- */
-void shadow_forget_mmio(struct kvm_mmu *mmu)
-{
-	int i;
-
-	for (i = 0; i < SHADOW_NR_MMIO; i++)
-		mmu->mmio[i].page = KVM_INVALID_GPA;
-}
-
-static struct shadow_mmio *mmio_of(struct kvm_vcpu *vcpu, gva_t gva)
-{
-	return &vcpu->arch.mmu->mmio[(gva >> PAGE_SHIFT) % SHADOW_NR_MMIO];
-}
 
 static bool has_ac(struct kvm_vcpu *vcpu)
 {
@@ -271,7 +253,7 @@ static bool implicit(struct kvm_vcpu *vcpu, u64 access)
 /* Was this access, or one that needs more, to a device the last time? */
 static bool known_mmio(struct kvm_vcpu *vcpu, gva_t gva, u64 access, gpa_t *gpa)
 {
-	const struct shadow_mmio *m = mmio_of(vcpu, gva);
+	const struct mmio_hint *m = mmu_mmio_hint(vcpu->arch.mmu, gva);
 
 	if (m->page != (gva & PAGE_MASK) || (access & ~(m->access & PFERR_WRITE)) !=
 	    (m->access & PFERR_USER) || m->pkru != vcpu->arch.pkru ||
@@ -288,7 +270,7 @@ static void remember_mmio(struct kvm_vcpu *vcpu, gva_t gva, u64 access, gpa_t gp
 {
 	if ((access & PFERR_FETCH) || implicit(vcpu, access))
 		return;
-	*mmio_of(vcpu, gva) = (struct shadow_mmio) {
+	*mmu_mmio_hint(vcpu->arch.mmu, gva) = (struct mmio_hint) {
 		.page = gva & PAGE_MASK,
 		.gpa = gpa & PAGE_MASK,
 		.generation = generation,
@@ -560,6 +542,10 @@ int kvm_mmu_shadow_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code, gpa_t
 		host_page_poisoned(f.slot, f.gfn);
 	if (r == -EINTR || r == -EAGAIN || r == -EHWPOISON)
 		return KVM_PF_RETRY;
+	if (r == -EROFS) {
+		vcpu->stat.pf_emulate++;
+		return KVM_PF_EMULATE;
+	}
 	if (r)
 		return r;
 
