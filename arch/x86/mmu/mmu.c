@@ -26,6 +26,27 @@ static bool eager_page_split = true;
 module_param(eager_page_split, bool, 0644);
 MODULE_PARM_DESC(eager_page_split, "Split large pages when dirty logging begins, not by faults");
 
+/* There is one way only to map guests with hardware paging; programs ask whether it is used. */
+static int set_tdp_mmu(const char *val, const struct kernel_param *kp)
+{
+	bool on;
+	int r = kstrtobool(val, &on);
+
+	return r ? r : on ? 0 : -EINVAL;
+}
+
+static int get_tdp_mmu(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%c\n", kvm_be.tdp ? 'Y' : 'N');
+}
+
+static const struct kernel_param_ops tdp_mmu_ops = {
+	.set = set_tdp_mmu,
+	.get = get_tdp_mmu,
+};
+module_param_cb(tdp_mmu, &tdp_mmu_ops, NULL, 0444);
+MODULE_PARM_DESC(tdp_mmu, "Whether guests are mapped with hardware paging (cannot be 0)");
+
 int tdp_root_levels;
 int tdp_max_page_level;
 struct kvm_tdp_format tdp_format;
