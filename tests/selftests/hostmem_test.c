@@ -542,6 +542,8 @@ static void thp(void)
 
 #define NX_HUGE_PAGES	"/sys/module/kvm/parameters/nx_huge_pages"
 
+static char nx_before[16];
+
 static void set_nx_huge_pages(const char *value)
 {
 	int fd = open(NX_HUGE_PAGES, O_WRONLY);
@@ -551,27 +553,32 @@ static void set_nx_huge_pages(const char *value)
 	close(fd);
 }
 
+static void force_nx_huge_pages(void)
+{
+	int fd = open(NX_HUGE_PAGES, O_RDONLY);
+
+	if (fd < 0)
+		st_skip("no parameter nx_huge_pages");
+	memset(nx_before, 0, sizeof(nx_before));
+	CHECK(read(fd, nx_before, sizeof(nx_before) - 1) > 0);
+	close(fd);
+	set_nx_huge_pages("force");
+}
+
 /*
  * Guest page tables and code in one huge page that must not be executed from: the
  * code is mapped in small pages, and the next look at the tables does not undo that.
  */
 static void executed_huge_page(void)
 {
-	char before[16] = "";
 	struct vcpu *v;
 	struct vm *vm;
 	uint8_t *mem;
 	ssize_t n;
-	int fd;
 
-	fd = open(NX_HUGE_PAGES, O_RDONLY);
-	if (fd < 0)
-		st_skip("no parameter nx_huge_pages");
-	n = read(fd, before, sizeof(before) - 1);
-	close(fd);
-	CHECK(n > 0);
-	set_nx_huge_pages("force");
-
+	if (st_shadow_paging())
+		st_skip("a page with tables of the guest's is mapped in small ones");
+	force_nx_huge_pages();
 	vm = vm_new(4 * MIB, 0);
 	mem = st_aligned_memory(4 * MIB);
 	OK(madvise(mem, 4 * MIB, MADV_HUGEPAGE));
@@ -588,9 +595,80 @@ static void executed_huge_page(void)
 	CHECK_EQ(vcpu_run_to_report(v).b, 0x2a);
 	alarm(0);
 	n = vm_stat(vm, "nx_lpage_splits");
-	set_nx_huge_pages(before);
+	set_nx_huge_pages(nx_before);
 	if (!n)
 		st_skip("the host gave no huge page");
+	vm_free(vm);
+}
+
+static void guest_does(struct vcpu *v, uint64_t what, uint64_t gpa)
+{
+	vcpu_start(v, what, gpa, 0);
+	vcpu_run_to_report(v);
+}
+
+/* Large pages stay, but those that are executed from, and those come back in time. */
+static void recovered_huge_pages(void)
+{
+	long ratio = get_number(NX_HUGE_PAGES "_recovery_ratio");
+	long period = get_number(NX_HUGE_PAGES "_recovery_period_ms");
+	uint8_t *mem = st_aligned_memory(3 * LARGE);
+	struct vm *vm = vm_new(LARGE - PAGE, 0);
+	struct vcpu *v = vm_add_vcpu(vm, 0);
+	unsigned long at;
+	char text[16];
+	int round;
+
+	PAYLOAD(vm, basic);
+	OK(madvise(mem, 3 * LARGE, MADV_HUGEPAGE));
+	memset(mem, 0xc3, 3 * LARGE);		/* RET */
+	vm_set_slot(vm, TESTED_SLOT, TESTED_GPA, 3 * LARGE, mem, 0);
+	put_file(NX_HUGE_PAGES "_recovery_ratio", "0");
+	force_nx_huge_pages();
+	guest_does(v, BASIC_READ, TESTED_GPA);
+	guest_does(v, BASIC_READ, TESTED_GPA + LARGE);
+	if (vm_stat(vm, "pages_2m") != 2) {
+		set_nx_huge_pages(nx_before);
+		st_skip("the host gave no huge pages");
+	}
+	CHECK_EQ(vm_stat(vm, "nx_lpage_splits"), 0);
+	for (round = 0; round < 2; round++) {
+		/* one that is mapped, and one that is not in the first round */
+		guest_does(v, BASIC_CALL, TESTED_GPA + 8);
+		CHECK_EQ(vm_stat(vm, "nx_lpage_splits"), 1);
+		CHECK_EQ(vm_stat(vm, "pages_2m"), 1 + round);
+		guest_does(v, BASIC_CALL, TESTED_GPA + 2 * LARGE + 8);
+		CHECK_EQ(vm_stat(vm, "nx_lpage_splits"), 2);
+		for (at = 0; at < LARGE; at += 16 * PAGE) {
+			guest_does(v, BASIC_READ, TESTED_GPA + at);
+			guest_does(v, BASIC_READ, TESTED_GPA + 2 * LARGE + at);
+			guest_does(v, BASIC_CALL, TESTED_GPA + at + 8);
+		}
+		CHECK_EQ(vm_stat(vm, "nx_lpage_splits"), 2);
+		CHECK_EQ(vm_stat(vm, "pages_2m"), 1);
+
+		put_file(NX_HUGE_PAGES "_recovery_period_ms", "50");
+		put_file(NX_HUGE_PAGES "_recovery_ratio", "1");
+		CHECK(UNTIL(!vm_stat(vm, "nx_lpage_splits"), 30));
+		put_file(NX_HUGE_PAGES "_recovery_ratio", "0");
+		guest_does(v, BASIC_READ, TESTED_GPA);
+		guest_does(v, BASIC_READ, TESTED_GPA + 2 * LARGE);
+		CHECK_EQ(vm_stat(vm, "pages_2m"), 3);
+		guest_does(v, BASIC_READ, TESTED_GPA + LARGE);
+	}
+	/* without it there are no such pages */
+	set_nx_huge_pages("off");
+	guest_does(v, BASIC_CALL, TESTED_GPA + 8);
+	guest_does(v, BASIC_READ, TESTED_GPA + LARGE);
+	guest_does(v, BASIC_CALL, TESTED_GPA + 2 * LARGE + 8);
+	CHECK_EQ(vm_stat(vm, "pages_2m"), 3);
+	CHECK_EQ(vm_stat(vm, "nx_lpage_splits"), 0);
+
+	set_nx_huge_pages(nx_before);
+	snprintf(text, sizeof(text), "%ld", ratio);
+	put_file(NX_HUGE_PAGES "_recovery_ratio", text);
+	snprintf(text, sizeof(text), "%ld", period);
+	put_file(NX_HUGE_PAGES "_recovery_period_ms", text);
 	vm_free(vm);
 }
 
@@ -1827,6 +1905,7 @@ static const struct st_test tests[] = {
 	{ "compact", compact, 200 },
 	{ "thp", thp, 200 },
 	{ "executed_huge_page", executed_huge_page },
+	{ "recovered_huge_pages", recovered_huge_pages, 100 },
 	{ "pages_4k", pages_4k, 100 },
 	{ "hugetlb_2m", hugetlb_2m, 100 },
 	{ "shrink", shrink, 200 },

@@ -270,7 +270,7 @@ map:
 	level = private ? 1 : shared_level(kvm, gfn, mmu_slot_level(slot, gfn));
 	if (level > 1)
 		level = hp.page ? min(level, host_mapping_level(kvm, hp.hva)) : 1;
-	if ((error_code & PFERR_FETCH) && tdp_nx_on(kvm)) {
+	if ((error_code & PFERR_FETCH) && mmu_nx_on(kvm)) {
 		nx_level = level;
 		level = 1;
 	}

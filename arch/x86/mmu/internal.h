@@ -226,6 +226,7 @@ void kvm_mmu_shadow_exit(void);
 int shadow_vm_init(struct kvm *kvm);
 void shadow_vm_destroy(struct kvm *kvm);
 struct shadow_slot *shadow_slot_alloc(gfn_t base, gfn_t npages);
+void shadow_drop_splits(struct kvm *kvm, struct list_head *splits, unsigned long n);
 void shadow_slot_free(struct shadow_slot *slot);
 void shadow_zap_slot(struct kvm *kvm, struct shadow_slot *slot, bool tables);
 void shadow_zap_all(struct kvm *kvm);
@@ -238,10 +239,10 @@ bool shadow_unmap_range(struct kvm *kvm, struct kvm_gfn_range *range);
 bool shadow_age_range(struct kvm *kvm, struct kvm_gfn_range *range, bool clear);
 
 /* nx.c */
-bool tdp_nx_on(struct kvm *kvm);
-void tdp_nx_split(struct kvm *kvm, struct tdp_page *page);
-void tdp_nx_unlinked(struct kvm *kvm, struct tdp_page *page);
-void tdp_nx_init(struct kvm *kvm);
+bool mmu_nx_on(struct kvm *kvm);
+void mmu_nx_split(struct kvm *kvm, struct list_head *link);
+void mmu_nx_unlinked(struct kvm *kvm, struct list_head *link);
+void mmu_nx_init(struct kvm *kvm);
 void kvm_mmu_nx_init(void);
 void kvm_mmu_nx_exit(void);
 

@@ -233,7 +233,7 @@ int kvm_mmu_vm_init(struct kvm *kvm)
 	if (!mmu)
 		return -ENOMEM;
 	kvm->arch.mmu = mmu;
-	tdp_nx_init(kvm);
+	mmu_nx_init(kvm);
 	r = kvm_be.tdp ? alloc_roots(mmu) : shadow_vm_init(kvm);
 	if (r) {
 		tdp_free_roots(kvm);

@@ -58,28 +58,28 @@ static unsigned int period_ms(void)
 }
 
 /**
- * tdp_nx_on() - must large pages of a VM not be executable
+ * mmu_nx_on() - must large pages of a VM not be executable
  * @kvm: the VM; mmu_lock held, so the answer holds as long
  *
  * Return: true when they must not.
  */
-bool tdp_nx_on(struct kvm *kvm)
+bool mmu_nx_on(struct kvm *kvm)
 {
 	return READ_ONCE(nx_mode) > 0 && !kvm->arch.disable_nx_huge_pages;
 }
 
 /**
- * tdp_nx_split() - a table came that only a fetch made necessary
- * @kvm: the VM; mmu_lock held for reading
- * @page: the table, just linked
+ * mmu_nx_split() - a table is there that only a fetch made necessary
+ * @kvm: the VM; mmu_lock held
+ * @link: nx_link of the table, which is linked, and dropped under the lock for writing
  */
-void tdp_nx_split(struct kvm *kvm, struct tdp_page *page)
+void mmu_nx_split(struct kvm *kvm, struct list_head *link)
 {
 	struct kvm_mmu_vm *mmu = to_mmu_vm(kvm);
 	unsigned int ms = period_ms();
 
 	spin_lock(&mmu->nx_lock);
-	list_add_tail(&page->nx_link, &mmu->nx_splits);
+	list_add_tail(link, &mmu->nx_splits);
 	kvm->stat.nx_lpage_splits++;
 	spin_unlock(&mmu->nx_lock);
 	/* does nothing when a pass is to come already */
@@ -89,18 +89,18 @@ void tdp_nx_split(struct kvm *kvm, struct tdp_page *page)
 }
 
 /**
- * tdp_nx_unlinked() - a table goes
+ * mmu_nx_unlinked() - a table goes
  * @kvm: the VM; mmu_lock held for writing
- * @page: the table
+ * @link: its nx_link
  */
-void tdp_nx_unlinked(struct kvm *kvm, struct tdp_page *page)
+void mmu_nx_unlinked(struct kvm *kvm, struct list_head *link)
 {
 	struct kvm_mmu_vm *mmu = to_mmu_vm(kvm);
 
-	if (list_empty(&page->nx_link))
+	if (list_empty(link))
 		return;
 	spin_lock(&mmu->nx_lock);
-	list_del_init(&page->nx_link);
+	list_del_init(link);
 	kvm->stat.nx_lpage_splits--;
 	spin_unlock(&mmu->nx_lock);
 }
@@ -112,6 +112,10 @@ static void recover(struct kvm *kvm, unsigned long n)
 	struct tdp_page *garbage = NULL;
 	bool flush = false;
 
+	if (!kvm_be.tdp) {
+		shadow_drop_splits(kvm, &mmu->nx_splits, n);
+		return;
+	}
 	write_lock(&kvm->mmu_lock);
 	while (n-- && !list_empty(&mmu->nx_splits)) {
 		struct tdp_page *page = list_first_entry(&mmu->nx_splits,
@@ -146,10 +150,10 @@ static void nx_pass(struct work_struct *work)
 }
 
 /**
- * tdp_nx_init() - a new VM
+ * mmu_nx_init() - a new VM
  * @kvm: the VM
  */
-void tdp_nx_init(struct kvm *kvm)
+void mmu_nx_init(struct kvm *kvm)
 {
 	struct kvm_mmu_vm *mmu = to_mmu_vm(kvm);
 

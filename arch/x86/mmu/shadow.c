@@ -39,12 +39,15 @@ struct shadow_fault {
 	gva_t gva;
 	gfn_t gfn;
 	bool write;
+	bool fetch;
 	struct kvm_memory_slot *slot;
 	struct host_page hp;
 	bool paging;			/* @walk and @res are valid */
 	struct guest_walk walk;
 	struct guest_walk_result res;
 	u8 access;			/* of the mapping */
+	bool nx_large;			/* large pages are not executable (nx.c) */
+	int nx_level;			/* it could be so large but that it is executed from */
 	bool flush;
 };
 
@@ -300,20 +303,21 @@ static bool has_tables(const struct shadow_fault *f, int level)
 	return slot->tables[level][shadow_index(slot, f->gfn, level)];
 }
 
-static int leaf_level(struct kvm *kvm, const struct shadow_fault *f, bool lma)
+static int leaf_level(struct kvm *kvm, struct shadow_fault *f, bool lma)
 {
 	int level = min(mmu_slot_level(f->slot, f->gfn), lma ? SHADOW_MAX_LEAF : 2);
 
 	if (f->paging)
 		level = min(level, f->res.level);
-	/* what may be executed is small there (nx.c) */
-	if (level > 1 && (!f->hp.page || ((f->access & ACC_EXEC) && tdp_nx_on(kvm))))
+	if (!f->hp.page)
 		level = 1;
 	if (level > 1)
 		level = min(level, host_mapping_level(kvm, f->hp.hva));
 	while (level > 1 && has_tables(f, level))
 		level--;
-	return level;
+	f->nx_large = mmu_nx_on(kvm);
+	f->nx_level = level;
+	return f->nx_large && f->fetch ? 1 : level;
 }
 
 /* The page that an entry of this level must point to. */
@@ -338,7 +342,7 @@ static gfn_t child_of(const struct shadow_fault *f, const struct shadow_page *sp
 	return f->gfn & ~(level_pages(level) - 1);
 }
 
-static u64 make_spte(struct kvm *kvm, const struct shadow_fault *f, int level, bool lma)
+static u64 make_spte(const struct shadow_fault *f, int level, bool lma)
 {
 	unsigned long pfn = f->hp.pfn & ~(level_pages(level) - 1);
 	u64 spte = (u64)pfn << PAGE_SHIFT | SHADOW_PRESENT | SHADOW_ACCESSED;
@@ -347,7 +351,7 @@ static u64 make_spte(struct kvm *kvm, const struct shadow_fault *f, int level, b
 		spte |= SHADOW_LARGE;
 	if (f->access & ACC_USER)
 		spte |= SHADOW_USER;
-	if (!(f->access & ACC_EXEC))
+	if (!(f->access & ACC_EXEC) || (level > 1 && f->nx_large))
 		spte |= SHADOW_NX;
 	if (lma && f->paging)
 		spte |= (u64)f->res.pkey << SHADOW_PKEY_SHIFT;
@@ -406,26 +410,29 @@ static int map(struct kvm_vcpu *vcpu, struct shadow_fault *f, u64 *sptep)
 		if (!sp->role.direct && changed(vcpu, f, level))
 			return KVM_PF_RETRY;
 		spte = READ_ONCE(sp->spt[i]);
+		child = spte_present(spte) && !shadow_leaf(spte, level) ? shadow_child(spte) : NULL;
+		/* what was executed from stays in small pages */
+		if (level == leaf && child && !list_empty(&child->nx_link))
+			leaf = level - 1;
 		if (level == leaf) {
 			/* small pages of what is large now go */
-			if (spte_present(spte) && !shadow_leaf(spte, level)) {
-				shadow_empty(kvm, shadow_child(spte));
+			if (child) {
+				shadow_empty(kvm, child);
 				f->flush |= shadow_drop(kvm, sp, i);
 			}
 			break;
 		}
 		gfn = child_of(f, sp, level, &role);
-		if (spte_present(spte)) {
-			child = shadow_leaf(spte, level) ? NULL : shadow_child(spte);
-			if (child && child->gfn == gfn && child->role.word == role.word)
-				continue;
+		if (!child || child->gfn != gfn || child->role.word != role.word) {
 			f->flush |= shadow_drop(kvm, sp, i);
+			child = shadow_get_page(vcpu, gfn, role, &f->flush);
+			shadow_link_child(sp, i, child);
 		}
-		child = shadow_get_page(vcpu, gfn, role, &f->flush);
-		shadow_link_child(sp, i, child);
+		if (f->fetch && f->nx_large && level <= f->nx_level && list_empty(&child->nx_link))
+			mmu_nx_split(kvm, &child->nx_link);
 	}
 
-	spte = make_spte(kvm, f, level, mmu->role.lma);
+	spte = make_spte(f, level, mmu->role.lma);
 	if (level == 1 && (spte & SHADOW_WRITABLE) &&
 	    shadow_has_tables(kvm, f->slot->as_id, f->gfn) &&
 	    !(f->write && shadow_unsync(kvm, f->slot->as_id, f->gfn))) {
@@ -502,6 +509,7 @@ int kvm_mmu_shadow_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code, gpa_t
 	struct shadow_fault f = {
 		.gva = gva,
 		.write = error_code & PFERR_WRITE,
+		.fetch = error_code & PFERR_FETCH,
 	};
 	u64 access = error_code & (PFERR_WRITE | PFERR_USER | PFERR_FETCH);
 	u64 generation = kvm_memslots_generation(vcpu->kvm, kvm_vcpu_as_id(vcpu));

@@ -57,6 +57,7 @@ struct spte_link {
  * @hash: on the VM's hash, by @gfn
  * @link: on the list of all pages, the youngest first, or of those to be freed
  * @unsync_link: on the list of those with @unsync
+ * @nx_link: on the VM's list of tables that only a fetch made necessary, or empty
  * @parents: links of the entries that point here
  * @links: of the entries
  */
@@ -72,6 +73,7 @@ struct shadow_page {
 	struct hlist_node hash;
 	struct list_head link;
 	struct list_head unsync_link;
+	struct list_head nx_link;
 	struct hlist_head parents;
 	struct spte_link links[TDP_ENTRIES];
 };

@@ -80,6 +80,7 @@ static struct shadow_page *alloc_page_of(void)
 	for (i = 0; i < TDP_ENTRIES; i++)
 		sp->links[i].index = i;
 	INIT_LIST_HEAD(&sp->unsync_link);
+	INIT_LIST_HEAD(&sp->nx_link);
 	return sp;
 }
 
@@ -552,6 +553,7 @@ static void zap_page(struct kvm *kvm, struct shadow_page *sp, struct list_head *
 	hlist_for_each_entry_safe(link, next, &sp->parents, node)
 		drop_link(kvm, link);
 	no_longer_unsync(kvm, sp);
+	mmu_nx_unlinked(kvm, &sp->nx_link);
 	hlist_del(&sp->hash);
 	if (!sp->role.direct) {
 		count_tables(sp->slot, sp->gfn, -1);
@@ -574,6 +576,15 @@ static void flush_and_free(struct kvm *kvm, bool flush, struct list_head *garbag
 	if (flush || !list_empty(garbage))
 		kvm_flush_remote_tlbs(kvm);
 	free_list(garbage);
+}
+
+/* Others may want the lock or the CPU. */
+static void give_way(struct kvm *kvm, struct list_head *garbage)
+{
+	if (!rwlock_needbreak(&kvm->mmu_lock) && !need_resched())
+		return;
+	flush_and_free(kvm, false, garbage);
+	cond_resched_rwlock_write(&kvm->mmu_lock);
 }
 
 /**
@@ -839,10 +850,26 @@ void shadow_zap_all(struct kvm *kvm)
 	while (!list_empty(&s->pages)) {
 		sp = list_first_entry(&s->pages, struct shadow_page, link);
 		zap_page(kvm, sp, &garbage);
-		if (rwlock_needbreak(&kvm->mmu_lock) || need_resched()) {
-			flush_and_free(kvm, false, &garbage);
-			cond_resched_rwlock_write(&kvm->mmu_lock);
-		}
+		give_way(kvm, &garbage);
+	}
+	flush_and_free(kvm, false, &garbage);
+	write_unlock(&kvm->mmu_lock);
+}
+
+/**
+ * shadow_drop_splits() - drop some of the pages that only fetches made necessary
+ * @kvm: the VM; mmu_lock is not held
+ * @splits: the list of them, the oldest first
+ * @n: how many
+ */
+void shadow_drop_splits(struct kvm *kvm, struct list_head *splits, unsigned long n)
+{
+	LIST_HEAD(garbage);
+
+	write_lock(&kvm->mmu_lock);
+	while (n-- && !list_empty(splits)) {
+		zap_page(kvm, list_first_entry(splits, struct shadow_page, nx_link), &garbage);
+		give_way(kvm, &garbage);
 	}
 	flush_and_free(kvm, false, &garbage);
 	write_unlock(&kvm->mmu_lock);

@@ -138,7 +138,7 @@ static void give_back(struct kvm_mmu *mmu, struct tdp_page *page)
 int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, int nx_level, u64 spte)
 {
 	struct kvm *kvm = vcpu->kvm;
-	bool nx = tdp_nx_on(kvm);
+	bool nx = mmu_nx_on(kvm);
 	struct tdp_page *page = tdp_root(kvm, kvm_vcpu_as_id(vcpu));
 	int l;
 
@@ -194,7 +194,7 @@ int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, int nx_level, u64 spte)
 				return 1;
 			}
 			if (l <= nx_level)
-				tdp_nx_split(kvm, table);
+				mmu_nx_split(kvm, &table->nx_link);
 			page = table;
 		}
 	}
@@ -259,7 +259,7 @@ static void unlink_table(struct kvm *kvm, struct tdp_page *page,
 		else
 			unlink_table(kvm, tdp_page_of(spte), garbage);
 	}
-	tdp_nx_unlinked(kvm, page);
+	mmu_nx_unlinked(kvm, &page->nx_link);
 	page->next = *garbage;
 	*garbage = page;
 	kvm->stat.mmu_shadow_zapped++;

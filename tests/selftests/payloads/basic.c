@@ -261,6 +261,10 @@ void guest_main(u64 test, u64 a, u64 b)
 	case BASIC_READ:
 		SYNC2(1, READ_ONCE(*(u64 *)a), 0);
 		break;
+	case BASIC_CALL:
+		((void (*)(void))a)();
+		SYNC(1);
+		break;
 	case BASIC_MAP_GPA_RANGE:
 		map_gpa_range(a, b);
 		break;
