@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * guest_memfd: memory that the guest has and user space has not
+ * guest_memfd: memory that the guest has and user space has not, or has only if it maps it
  * (Documentation/virt/kvm/api.rst, KVM_CREATE_GUEST_MEMFD).
  *
- * It is a file that cannot be read, written, mapped, resized or opened again. Its
+ * It is a file that cannot be read, written, resized or opened again. Its
  * pages are ours, in an XArray by their place in it; they are zeroed, and come when
  * the guest touches them or fallocate() asks for them. They stay where they are
  * until a hole is punched or the file is closed, so they are not swapped or moved.
@@ -19,6 +19,12 @@
  * To punch a hole is to announce the change of all frames that are bound to it
  * (notifier.c), to drop their mappings, and then to free the pages: a fault that has
  * found one before finds out with mmu_lock held, and does not map it.
+ *
+ * A file with GUEST_MEMFD_FLAG_MMAP can be mapped, and with GUEST_MEMFD_FLAG_INIT_SHARED
+ * there is something in the mapping; such a file is the memory of its slots, shared or
+ * private, wherever userspace_addr points. A page that goes is out of the XArray first;
+ * then its lock is taken and it is taken out of the mappings: a fault of user space's maps
+ * a page with that lock held, and only if it is in the XArray.
  */
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -27,6 +33,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mount.h>
+#include <linux/pagemap.h>
 #include <linux/pseudo_fs.h>
 #include <linux/sched/signal.h>
 #include <linux/xarray.h>
@@ -41,6 +48,7 @@
 /**
  * struct kvm_gmem - what is behind a guest_memfd
  * @kvm: (c) the VM, referenced
+ * @flags: (c) GUEST_MEMFD_FLAG_*
  * @npages: (c) size of the file
  * @pages: (a) the pages that are there, each with a reference
  * @lock: guards @slots; within kvm->slots_lock
@@ -48,6 +56,7 @@
  */
 struct kvm_gmem {
 	struct kvm *kvm;
+	u64 flags;
 	unsigned long npages;
 	struct xarray pages;
 	struct mutex lock;	/* guards slots */
@@ -119,13 +128,22 @@ static struct page *get_or_make_page(struct kvm_gmem *gmem, unsigned long index)
 	}
 }
 
-static void free_pages_in(struct kvm_gmem *gmem, unsigned long first, unsigned long last)
+/* Of the file that @mapping is of; NULL: user space has nothing mapped. */
+static void free_pages_in(struct kvm_gmem *gmem, struct address_space *mapping,
+			  unsigned long first, unsigned long last)
 {
 	struct page *page;
 	unsigned long i;
 
 	xa_for_each_range(&gmem->pages, i, page, first, last) {
 		page = xa_erase(&gmem->pages, i);
+		if (page && mapping) {
+			lock_page(page);
+			if (folio_mapped(page_folio(page)))
+				unmap_mapping_range(mapping, (loff_t)i << PAGE_SHIFT,
+						    PAGE_SIZE, 1);
+			unlock_page(page);
+		}
 		if (page)
 			put_page(page);
 		cond_resched();
@@ -209,6 +227,7 @@ int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot, unsigned int fd
 	} else {
 		interval_tree_insert(&slot->gmem_node, &gmem->slots);
 		slot->gmem = gmem;
+		slot->gmem_only = gmem->flags & GUEST_MEMFD_FLAG_MMAP;
 		r = 0;
 	}
 	mutex_unlock(&gmem->lock);
@@ -236,20 +255,41 @@ void kvm_gmem_unbind(struct kvm_memory_slot *slot)
 
 /* ---- the file ------------------------------------------------------------------------- */
 
-static void punch_hole(struct kvm_gmem *gmem, unsigned long first, unsigned long last)
+/* Can the guest have anything of it? Else its slots have it for nothing. */
+static bool guest_has(const struct kvm_gmem *gmem)
 {
+	return kvm_has_private_mem(gmem->kvm) || (gmem->flags & GUEST_MEMFD_FLAG_MMAP);
+}
+
+/* Drop the mappings of some frames of a bound slot, and flush. */
+static void zap_bound(struct kvm *kvm, struct interval_tree_node *n, gfn_t start, gfn_t end)
+{
+	struct kvm_gfn_range range = { .slot = slot_of(n), .start = start, .end = end };
+
+	write_lock(&kvm->mmu_lock);
+	if (kvm_arch_unmap_gfn_range(kvm, &range))
+		kvm_flush_remote_tlbs(kvm);
+	write_unlock(&kvm->mmu_lock);
+}
+
+static void punch_hole(struct file *file, unsigned long first, unsigned long last)
+{
+	struct kvm_gmem *gmem = file->private_data;
 	struct interval_tree_node *n = NULL;
 	gfn_t start, end;
 	unsigned int i, changes = 0;
 
 	mutex_lock(&gmem->lock);
-	while (kvm_has_private_mem(gmem->kvm) && (n = next_bound(gmem, n, first, last))) {
+	while (guest_has(gmem) && (n = next_bound(gmem, n, first, last))) {
 		frames_of(n, first, last, &start, &end);
 		kvm_invalidate_gfns_begin(gmem->kvm, start, end);
-		kvm_arch_zap_gfns(gmem->kvm, start, end);
+		zap_bound(gmem->kvm, n, start, end);
 		changes++;
 	}
-	free_pages_in(gmem, first, last);
+	/* mostly at once; then those that are being mapped */
+	unmap_mapping_range(file->f_mapping, (loff_t)first << PAGE_SHIFT,
+			    (loff_t)(last - first + 1) << PAGE_SHIFT, 1);
+	free_pages_in(gmem, file->f_mapping, first, last);
 	for (i = 0; i < changes; i++)
 		kvm_invalidate_gfns_end(gmem->kvm);
 	mutex_unlock(&gmem->lock);
@@ -290,7 +330,7 @@ static long gmem_fallocate(struct file *file, int mode, loff_t offset, loff_t le
 	if (!(mode & FALLOC_FL_PUNCH_HOLE))
 		return last < gmem->npages ? allocate(gmem, first, last) : -EINVAL;
 	if (first < gmem->npages)
-		punch_hole(gmem, first, min(last, gmem->npages - 1));
+		punch_hole(file, first, min(last, gmem->npages - 1));
 	return 0;
 }
 
@@ -304,17 +344,18 @@ static int gmem_release(struct inode *inode, struct file *file)
 	mutex_lock(&kvm->slots_lock);
 	while ((n = next_bound(gmem, n, 0, ULONG_MAX)))
 		WRITE_ONCE(slot_of(n)->gmem, NULL);
-	if (!RB_EMPTY_ROOT(&gmem->slots.rb_root) && kvm_has_private_mem(kvm)) {
+	if (!RB_EMPTY_ROOT(&gmem->slots.rb_root) && guest_has(gmem)) {
 		/* afterwards no fault has the file in its hands, and none can get it */
 		synchronize_srcu_expedited(&kvm->srcu);
 		while ((n = next_bound(gmem, n, 0, ULONG_MAX))) {
 			frames_of(n, 0, ULONG_MAX, &start, &end);
-			kvm_arch_zap_gfns(kvm, start, end);
+			zap_bound(kvm, n, start, end);
 		}
 	}
 	mutex_unlock(&kvm->slots_lock);
 
-	free_pages_in(gmem, 0, ULONG_MAX);
+	free_pages_in(gmem, NULL, 0, ULONG_MAX);
+	put_write_access(inode);
 	xa_destroy(&gmem->pages);
 	mutex_destroy(&gmem->lock);
 	kfree(gmem);
@@ -324,7 +365,47 @@ static int gmem_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static vm_fault_t gmem_fault(struct vm_fault *vmf)
+{
+	struct kvm_gmem *gmem = vmf->vma->vm_file->private_data;
+	struct page *page;
+
+	/* private memory has no place in a mapping, nor has what is behind the end */
+	if (!(gmem->flags & GUEST_MEMFD_FLAG_INIT_SHARED) || vmf->pgoff >= gmem->npages)
+		return VM_FAULT_SIGBUS;
+	page = get_or_make_page(gmem, vmf->pgoff);
+	if (!page)
+		return VM_FAULT_OOM;
+	lock_page(page);
+	if (xa_load(&gmem->pages, vmf->pgoff) != page) {
+		/* gone meanwhile: begin again */
+		unlock_page(page);
+		put_page(page);
+		return VM_FAULT_NOPAGE;
+	}
+	vmf->page = page;
+	return VM_FAULT_LOCKED;
+}
+
+static const struct vm_operations_struct gmem_vm_ops = {
+	.fault = gmem_fault,
+};
+
+static int gmem_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct kvm_gmem *gmem = file->private_data;
+
+	if (!(gmem->flags & GUEST_MEMFD_FLAG_MMAP))
+		return -ENODEV;
+	/* copies of its pages would be nobody's memory */
+	if ((vma->vm_flags & (VM_SHARED | VM_MAYSHARE)) != (VM_SHARED | VM_MAYSHARE))
+		return -EINVAL;
+	vma->vm_ops = &gmem_vm_ops;
+	return 0;
+}
+
 static struct file_operations gmem_fops = {
+	.mmap		= gmem_mmap,
 	.release	= gmem_release,
 	.fallocate	= gmem_fallocate,
 };
@@ -357,6 +438,8 @@ static struct file *make_file(struct kvm_gmem *gmem, u64 size)
 	inode->i_mode |= S_IFREG;
 	inode->i_op = &gmem_inode_ops;
 	i_size_write(inode, size);
+	/* who makes huge pages of files leaves those alone that somebody may write */
+	get_write_access(inode);
 
 	/* closing the file gives that back */
 	if (!try_module_get(gmem_fops.owner)) {
@@ -379,13 +462,27 @@ out_fs:
 }
 
 /**
+ * kvm_gmem_flags() - what a guest_memfd can be made with
+ * @kvm: the VM, or NULL for one of some type
+ *
+ * Memory that may become private cannot begin as shared: there is no way to say later that
+ * a page of a mapping has become private.
+ *
+ * Return: GUEST_MEMFD_FLAG_*.
+ */
+u64 kvm_gmem_flags(struct kvm *kvm)
+{
+	return GUEST_MEMFD_FLAG_MMAP |
+	       (kvm && kvm_has_private_mem(kvm) ? 0 : GUEST_MEMFD_FLAG_INIT_SHARED);
+}
+
+/**
  * kvm_gmem_create() - KVM_CREATE_GUEST_MEMFD
  * @kvm: the VM
  * @args: size and flags, a kernel copy
  *
- * Return: a descriptor; -ENOTTY when no type of VM has private memory; -EINVAL for
- * flags, or a size that is 0, too large for a file or not of whole pages; -EMFILE;
- * -ENFILE; -ENOMEM.
+ * Return: a descriptor; -EINVAL for flags that kvm_gmem_flags() has not, or a size that is
+ * 0, too large for a file or not of whole pages; -EMFILE; -ENFILE; -ENOMEM.
  */
 long kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args)
 {
@@ -393,9 +490,7 @@ long kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args)
 	struct file *file;
 	int fd;
 
-	if (!kvm_arch_supports_private_mem())
-		return -ENOTTY;
-	if (args->flags & ~(u64)KVM_GMEM_FLAGS)
+	if (args->flags & ~kvm_gmem_flags(kvm))
 		return -EINVAL;
 	if (!args->size || args->size > MAX_LFS_FILESIZE || !PAGE_ALIGNED(args->size))
 		return -EINVAL;
@@ -403,6 +498,7 @@ long kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args)
 	gmem = kzalloc(sizeof(*gmem), GFP_KERNEL_ACCOUNT);
 	if (!gmem)
 		return -ENOMEM;
+	gmem->flags = args->flags;
 	gmem->npages = args->size >> PAGE_SHIFT;
 	xa_init(&gmem->pages);
 	mutex_init(&gmem->lock);

@@ -35,7 +35,7 @@ long kvm_create_vcpu_fd(struct kvm *kvm, unsigned long id);
 void kvm_destroy_vcpus(struct kvm *kvm);
 
 /* guest_memfd.c */
-#define KVM_GMEM_FLAGS	0	/* GUEST_MEMFD_FLAG_* that are supported */
+u64 kvm_gmem_flags(struct kvm *kvm);
 void kvm_gmem_set_owner(struct module *owner);
 
 /* stats.c */

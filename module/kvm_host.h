@@ -90,6 +90,7 @@ static inline bool kvm_is_error_hva(unsigned long hva)
  *	the scratch copy for KVM_GET_DIRTY_LOG); NULL when logging is off
  * @ring_bitmap: (a) frames that are in a dirty ring; NULL unless logged in a VM with rings
  * @gmem: (s) where private pages come from; NULL: nowhere, or the file was closed
+ * @gmem_only: (c) all pages come from there, since user space can map that file
  * @gmem_node: (c) which pages of it, in kvm_gmem.slots
  * @arch: owned by arch/x86/mmu
  *
@@ -110,6 +111,7 @@ struct kvm_memory_slot {
 	unsigned long *dirty_bitmap;
 	unsigned long *ring_bitmap;
 	struct kvm_gmem *gmem;
+	bool gmem_only;
 	struct interval_tree_node gmem_node;
 	void *arch;
 };

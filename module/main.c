@@ -286,9 +286,9 @@ long kvm_check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_MEMORY_ATTRIBUTES:
 		return kvm_supported_mem_attributes(kvm);
 	case KVM_CAP_GUEST_MEMFD:
-		return kvm_arch_supports_private_mem();
+		return 1;
 	case KVM_CAP_GUEST_MEMFD_FLAGS:
-		return kvm_arch_supports_private_mem() ? KVM_GMEM_FLAGS : 0;
+		return kvm_gmem_flags(kvm);
 	default:
 		return kvm_arch_dev_check_extension(kvm, ext);
 	}

@@ -503,7 +503,7 @@ static bool flags_are_valid(u32 flags)
 {
 	/* neither a log of private pages, nor writes that are to be emulated */
 	if (flags & KVM_MEM_GUEST_MEMFD)
-		return flags == KVM_MEM_GUEST_MEMFD && kvm_arch_supports_private_mem();
+		return flags == KVM_MEM_GUEST_MEMFD;
 	return !(flags & ~(u32)(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY));
 }
 

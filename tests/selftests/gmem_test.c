@@ -3,7 +3,8 @@
  * Private memory: guest_memfd, memory attributes, VMs of type KVM_X86_SW_PROTECTED_VM
  * (payloads/gmem.c). What a guest writes to private memory is never seen in the shared
  * memory of the same address, nor the other way round, whatever user space does with
- * attributes, holes and descriptors in the meantime.
+ * attributes, holes and descriptors in the meantime. And memory of a guest_memfd that user
+ * space can map: it is the same for both.
  */
 #include <linux/falloc.h>
 #include <pthread.h>
@@ -21,6 +22,7 @@
 #define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define PRIVATE		KVM_MEMORY_ATTRIBUTE_PRIVATE
 #define MEMFD		KVM_MEM_GUEST_MEMFD
+#define MAPPED		(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
 
 /* values of what is in shared and in private memory */
 #define SHARED_VALUE	0x5a
@@ -88,17 +90,10 @@ struct guest {
 
 static struct guest g;
 
-/* A protected VM with @size bytes of either kind of memory; all of it is shared at first. */
-static void new_guest(unsigned int vcpus, size_t size)
+static void add_vcpus(unsigned int vcpus, size_t size)
 {
 	unsigned int i;
 
-	need_private_vms();
-	g.vm = vm_new_type(2 * MIB, 0, KVM_X86_SW_PROTECTED_VM);
-	g.size = size;
-	g.mem = st_aligned_memory(size);
-	g.memfd = OK(create_memfd(g.vm, size, 0));
-	OK(set_slot2(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem, MEMFD, g.memfd, 0));
 	PAYLOAD(g.vm, gmem);
 	g.sh = vm_ptr(g.vm, GUEST_SHARED);
 	g.sh->start = TESTED_GPA;
@@ -108,6 +103,37 @@ static void new_guest(unsigned int vcpus, size_t size)
 	g.syncs = 0;
 	for (i = 0; i < vcpus; i++)
 		vm_add_vcpu(g.vm, i);
+}
+
+/* A protected VM with @size bytes of either kind of memory; all of it is shared at first. */
+static void new_guest(unsigned int vcpus, size_t size)
+{
+	need_private_vms();
+	g.vm = vm_new_type(2 * MIB, 0, KVM_X86_SW_PROTECTED_VM);
+	g.size = size;
+	g.mem = st_aligned_memory(size);
+	g.memfd = OK(create_memfd(g.vm, size, 0));
+	OK(set_slot2(g.vm, TESTED_SLOT, TESTED_GPA, size, g.mem, MEMFD, g.memfd, 0));
+	add_vcpus(vcpus, size);
+}
+
+static void map_memfd(void)
+{
+	g.mem = mmap(NULL, g.size, PROT_READ | PROT_WRITE, MAP_SHARED, g.memfd, 0);
+	CHECK(g.mem != MAP_FAILED);
+}
+
+/* A plain VM whose memory is a guest_memfd that user space maps, too, elsewhere. */
+static void new_mapped_guest(unsigned int vcpus, size_t size)
+{
+	g.vm = vm_new(2 * MIB, 0);
+	if ((kvm_cap(g.vm->fd, KVM_CAP_GUEST_MEMFD_FLAGS) & MAPPED) != MAPPED)
+		st_skip("a guest_memfd cannot be mapped");
+	g.size = size;
+	g.memfd = OK(create_memfd(g.vm, size, MAPPED));
+	map_memfd();
+	OK(set_slot2(g.vm, TESTED_SLOT, TESTED_GPA, size, NULL, MEMFD, g.memfd, 0));
+	add_vcpus(vcpus, size);
 }
 
 static void start_commands(void)
@@ -158,6 +184,16 @@ static void shared_holds(unsigned long first, unsigned long count, unsigned long
 			CHECK_EQ(((uint64_t *)(g.mem + page * PAGE))[j], gm_word(page, value, j));
 }
 
+static bool all_zero(unsigned long first, unsigned long count)
+{
+	unsigned long i;
+
+	for (i = 0; i < count * 512; i++)
+		if (READ_ONCE(((uint64_t *)(g.mem + first * PAGE))[i]))
+			return false;
+	return true;
+}
+
 static void fill_shared(unsigned long value)
 {
 	unsigned long page, j;
@@ -175,9 +211,9 @@ static void capabilities(void)
 
 	if (!has_private_vms()) {
 		if (kvm_is_oot()) {
-			CHECK_EQ(kvm_cap(plain->fd, KVM_CAP_GUEST_MEMFD), 0);
+			CHECK_EQ(kvm_cap(plain->fd, KVM_CAP_GUEST_MEMFD), 1);
+			CHECK_EQ(kvm_cap(plain->fd, KVM_CAP_GUEST_MEMFD_FLAGS), MAPPED);
 			CHECK_EQ(kvm_cap(plain->dev, KVM_CAP_MEMORY_ATTRIBUTES), 0);
-			CHECK(create_memfd(plain, PAGE, 0) < 0);
 			CHECK(set_attributes4(plain, 0, PAGE, PRIVATE, 0) < 0);
 		}
 		FAILS(ioctl(plain->dev, KVM_CREATE_VM, (unsigned long)KVM_X86_SW_PROTECTED_VM),
@@ -194,7 +230,9 @@ static void capabilities(void)
 	CHECK(kvm_cap(vm->fd, KVM_CAP_VM_TYPES) & BIT(KVM_X86_DEFAULT_VM));
 	if (kvm_is_oot()) {
 		CHECK_EQ(kvm_cap(vm->fd, KVM_CAP_VM_TYPES), 3);
-		CHECK_EQ(kvm_cap(vm->fd, KVM_CAP_GUEST_MEMFD_FLAGS), 0);
+		CHECK_EQ(kvm_cap(vm->fd, KVM_CAP_GUEST_MEMFD_FLAGS), GUEST_MEMFD_FLAG_MMAP);
+		CHECK_EQ(kvm_cap(vm->dev, KVM_CAP_GUEST_MEMFD_FLAGS), MAPPED);
+		CHECK_EQ(kvm_cap(plain->fd, KVM_CAP_GUEST_MEMFD_FLAGS), MAPPED);
 		FAILS(ioctl(vm->dev, KVM_CREATE_VM, 2UL), EINVAL);
 	}
 	FAILS(ioctl(vm->dev, KVM_CREATE_VM, 63UL), EINVAL);
@@ -736,6 +774,118 @@ static void punch_running(void)
 	st_note("%lu holes", value);
 }
 
+/* ---- memory that is mapped, too ------------------------------------------------------------ */
+
+static void mapped(void)
+{
+	struct vcpu *v;
+	uint8_t *p;
+	int fd;
+
+	new_mapped_guest(1, 64 * PAGE);
+	v = &g.vm->vcpus[0];
+	fill_shared(SHARED_VALUE);
+	start_commands();
+	command(GM_CHECK, 0, 64, SHARED_VALUE);
+	command(GM_WRITE, 0, 64, PRIVATE_VALUE);
+	shared_holds(0, 64, PRIVATE_VALUE);
+	/* a hole is one for both */
+	OK(fallocate(g.memfd, PUNCH, 8 * PAGE, 8 * PAGE));
+	CHECK(all_zero(8, 8));
+	command(GM_ZEROES, 8, 8, 0);
+	command(GM_CHECK, 16, 48, PRIVATE_VALUE);
+	command(GM_WRITE, 8, 4, SHARED_VALUE);
+	shared_holds(8, 4, SHARED_VALUE);
+	OK(fallocate(g.memfd, PUNCH, 0, g.size));
+	command(GM_ZEROES, 0, 64, 0);
+	fill_shared(SHARED_VALUE);
+	command(GM_CHECK, 0, 64, SHARED_VALUE);
+	/* the mapping is nothing to the guest */
+	OK(madvise(g.mem, g.size, MADV_DONTNEED));
+	command(GM_CHECK, 0, 64, SHARED_VALUE);
+	shared_holds(0, 64, SHARED_VALUE);
+	OK(munmap(g.mem, g.size));
+	command(GM_WRITE, 0, 64, PRIVATE_VALUE);
+	map_memfd();
+	shared_holds(0, 64, PRIVATE_VALUE);
+
+	/* not a copy, not behind the end, and nothing is made of it */
+	CHECK(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, g.memfd, 0) == MAP_FAILED);
+	CHECK_EQ(errno, EINVAL);
+	p = mmap(NULL, 66 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, g.memfd, 0);
+	CHECK(p != MAP_FAILED);
+	CHECK(!st_bus_error(p + 63 * PAGE));
+	CHECK(st_bus_error(p + 64 * PAGE));
+	CHECK(st_bus_error(p + 65 * PAGE));
+	FAILS(madvise(p, 64 * PAGE, MADV_COLLAPSE), EINVAL);
+	OK(munmap(p, 66 * PAGE));
+	/* without something in it */
+	fd = OK(create_memfd(g.vm, PAGE, GUEST_MEMFD_FLAG_MMAP));
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(p != MAP_FAILED);
+	CHECK(st_bus_error(p));
+	OK(munmap(p, PAGE));
+	close(fd);
+	fd = OK(create_memfd(g.vm, PAGE, GUEST_MEMFD_FLAG_INIT_SHARED));
+	CHECK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED);
+	CHECK_EQ(errno, ENODEV);
+	close(fd);
+
+	/* the mapping keeps the file, and the file the memory */
+	close(g.memfd);
+	command(GM_WRITE, 0, 64, SHARED_VALUE);
+	shared_holds(0, 64, SHARED_VALUE);
+	OK(munmap(g.mem, g.size));
+	set_command(GM_CHECK, 0, 1, SHARED_VALUE);
+	CHECK_EQ(-vcpu_run_raw(v), EFAULT);
+}
+
+static bool touched_enough;
+
+static void *touch(void *arg)
+{
+	unsigned long page;
+
+	while (!READ_ONCE(touched_enough))
+		for (page = 0; page < g.size / PAGE; page++)
+			(void)READ_ONCE(g.mem[page * PAGE]);
+	return NULL;
+}
+
+/* Both go on using what is being thrown away. */
+static void mapped_running(void)
+{
+	unsigned long value = 1, page;
+	pthread_t toucher;
+	double end;
+
+	new_mapped_guest(2, 64 * PAGE);
+	start_watching();
+	CHECK(!pthread_create(&toucher, NULL, touch, NULL));
+	end = st_now() + 5;
+	do {
+		have_filled(value);
+		phase(GM_HOLDS, value);
+		some_checks(20);
+		shared_holds(0, 64, value);
+		phase(GM_CHANGING, 0);
+		if (value % 2) {
+			OK(fallocate(g.memfd, PUNCH, 0, g.size));
+		} else {
+			for (page = 0; page < 64; page += 16)
+				OK(fallocate(g.memfd, PUNCH, page * PAGE, 16 * PAGE));
+		}
+		phase(GM_EMPTY, 0);
+		CHECK(all_zero(0, 64));
+		some_checks(20);
+		value++;
+	} while (st_now() < end || value < 4);
+	stop_watching();
+	WRITE_ONCE(touched_enough, true);
+	CHECK(!pthread_join(toucher, NULL));
+	st_note("%lu holes", value);
+}
+
 /* Slots and files come and go under a guest that is told, and asks again. */
 static bool stop_churn;
 
@@ -921,6 +1071,8 @@ static const struct st_test tests[] = {
 	{ "memory_faults", memory_faults },
 	{ "convert_running", convert_running, 120 },
 	{ "punch_running", punch_running, 120 },
+	{ "mapped", mapped },
+	{ "mapped_running", mapped_running, 120 },
 	{ "churn", churn, 120 },
 	{ "lifetimes", lifetimes, 240 },
 	{ "fork", forked },

@@ -23,9 +23,6 @@
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT	21
 #endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE	25
-#endif
 
 #define TESTED_GPA	0x40000000ul
 #define TESTED_SLOT	1

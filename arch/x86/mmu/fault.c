@@ -228,7 +228,7 @@ int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 	seq = READ_ONCE(kvm->mmu_invalidate_seq);
 	smp_rmb();	/* the sequence before attributes and the host's tables */
 	slot = find_slot(vcpu, gfn);
-	private = kvm_gfn_is_private(kvm, gfn);
+	private = kvm_gfn_is_private(kvm, gfn) || (slot && slot->gmem_only);
 	if (private)
 		goto map;
 	if (!slot) {

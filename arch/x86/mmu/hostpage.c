@@ -110,12 +110,12 @@ found:
 }
 
 /**
- * private_page_get() - find the page behind a private frame, making it if need be
+ * private_page_get() - find the page of a guest_memfd behind a frame, making it if need be
  * @slot: slot of the frame, or NULL
  * @gfn: the frame
  * @hp: filled; given back with host_page_put()
  *
- * Return: 0; -EFAULT when the slot has no private memory; -ENOMEM.
+ * Return: 0; -EFAULT when the slot has no guest_memfd; -ENOMEM.
  */
 int private_page_get(const struct kvm_memory_slot *slot, gfn_t gfn, struct host_page *hp)
 {

@@ -309,7 +309,7 @@ static int leaf_level(struct kvm *kvm, struct shadow_fault *f, bool lma)
 
 	if (f->paging)
 		level = min(level, f->res.level);
-	if (!f->hp.page)
+	if (!f->hp.page || f->slot->gmem_only)
 		level = 1;
 	if (level > 1)
 		level = min(level, host_mapping_level(kvm, f->hp.hva));
@@ -545,7 +545,8 @@ int kvm_mmu_shadow_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code, gpa_t
 		return r;
 	seq = READ_ONCE(kvm->mmu_invalidate_seq);
 	smp_rmb();	/* the sequence before the host's tables */
-	r = host_page_get(kvm, f.slot, f.gfn, f.write, &f.hp);
+	r = f.slot->gmem_only ? private_page_get(f.slot, f.gfn, &f.hp) :
+	    host_page_get(kvm, f.slot, f.gfn, f.write, &f.hp);
 	if (r == -EHWPOISON)
 		host_page_poisoned(f.slot, f.gfn);
 	if (r == -EINTR || r == -EAGAIN || r == -EHWPOISON)

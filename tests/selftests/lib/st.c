@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Subtests in child processes, KTAP, and the list of known failures. */
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/utsname.h>
@@ -163,6 +164,26 @@ long st_named(const char *path, const char *name)
 	if (f)
 		fclose(f);
 	return value;
+}
+
+static sigjmp_buf bus_jump;
+
+static void on_bus(int sig)
+{
+	siglongjmp(bus_jump, sig);
+}
+
+bool st_bus_error(uint8_t *p)
+{
+	struct sigaction sa = { .sa_handler = on_bus, .sa_flags = SA_NODEFER }, before;
+	int sig;
+
+	CHECK(!sigaction(SIGBUS, &sa, &before));
+	sig = sigsetjmp(bus_jump, 1);
+	if (!sig)
+		WRITE_ONCE(*p, 1);
+	CHECK(!sigaction(SIGBUS, &before, NULL));
+	return sig == SIGBUS;
 }
 
 long st_table_memory(void)

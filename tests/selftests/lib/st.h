@@ -79,8 +79,13 @@ extern const char known_list[];
 
 /* ---- the host --------------------------------------------------------------------- */
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
 /* a line "name number", or "name: number" of a file in /proc; -1: there is none */
 long st_named(const char *path, const char *name);
+bool st_bus_error(uint8_t *p);	/* does a write there end with SIGBUS */
 long st_table_memory(void);	/* the host's SecPageTables, in kB */
 double st_now(void);	/* seconds of a clock that goes on */
 #define HUGE_PAGE	(2ul << 20)
