@@ -537,6 +537,30 @@ static void thp(void)
 	CHECK(large);
 }
 
+#define NUMA_BALANCING	"/proc/sys/kernel/numa_balancing"
+
+static void numa_balancing(long value)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%ld", value);
+	if (value >= 0)
+		put_file(NUMA_BALANCING, text);
+}
+
+/*
+ * The host unmaps pages to see who uses them: not while those that are mapped are counted.
+ * Return: what to give back to numa_balancing().
+ */
+static long no_numa_balancing(void)
+{
+	long was = get_number(NUMA_BALANCING);
+
+	if (was > 0)
+		numa_balancing(0);
+	return was;
+}
+
 #define NX_HUGE_PAGES	"/sys/module/kvm/parameters/nx_huge_pages"
 
 static char nx_before[16];
@@ -607,7 +631,7 @@ static void guest_does(struct vcpu *v, uint64_t what, uint64_t gpa)
 /* Large pages stay, but those that are executed from, and those come back in time. */
 static void recovered_huge_pages(void)
 {
-	long ratio = get_number(NX_HUGE_PAGES "_recovery_ratio");
+	long balancing = no_numa_balancing(), ratio = get_number(NX_HUGE_PAGES "_recovery_ratio");
 	long period = get_number(NX_HUGE_PAGES "_recovery_period_ms");
 	uint8_t *mem = st_aligned_memory(3 * LARGE);
 	struct vm *vm = vm_new(LARGE - PAGE, 0);
@@ -666,6 +690,7 @@ static void recovered_huge_pages(void)
 	put_file(NX_HUGE_PAGES "_recovery_ratio", text);
 	snprintf(text, sizeof(text), "%ld", period);
 	put_file(NX_HUGE_PAGES "_recovery_period_ms", text);
+	numa_balancing(balancing);
 	vm_free(vm);
 }
 
@@ -738,7 +763,7 @@ static void hugetlb_1g(void)
 static void shrink(void)
 {
 	size_t size = 128 * MIB, at;
-	long before, full, mapped;
+	long balancing = no_numa_balancing(), before, full, mapped;
 	struct vcpu *v;
 	struct vm *vm;
 	uint8_t *mem;
@@ -793,6 +818,7 @@ static void shrink(void)
 		vcpu_expect_done(v);
 		OK(madvise(mem, size, MADV_DONTNEED));
 	}
+	numa_balancing(balancing);
 	vm_free(vm);
 	OK(munmap(mem, size));
 }
