@@ -645,14 +645,20 @@ static void recovered_huge_pages(void)
 	memset(mem, 0xc3, 3 * LARGE);		/* RET */
 	vm_set_slot(vm, TESTED_SLOT, TESTED_GPA, 3 * LARGE, mem, 0);
 	force_nx_huge_pages();
-	guest_does(v, BASIC_READ, TESTED_GPA);
-	guest_does(v, BASIC_READ, TESTED_GPA + LARGE);
-	if (vm_stat(vm, "pages_2m") != 2) {
+	for (at = 0; at < 3 * LARGE; at += LARGE)
+		guest_does(v, BASIC_READ, TESTED_GPA + at);
+	if (vm_stat(vm, "pages_2m") != 3) {
 		set_nx_huge_pages(nx_before);
 		numa_balancing(balancing);
 		st_skip("the host gave no huge pages");
 	}
 	put_file(NX_HUGE_PAGES "_recovery_ratio", "0");
+	/* a change unmaps everything */
+	set_nx_huge_pages("off");
+	set_nx_huge_pages("force");
+	guest_does(v, BASIC_READ, TESTED_GPA);
+	guest_does(v, BASIC_READ, TESTED_GPA + LARGE);
+	CHECK_EQ(vm_stat(vm, "pages_2m"), 2);
 	CHECK_EQ(vm_stat(vm, "nx_lpage_splits"), 0);
 	for (round = 0; round < 2; round++) {
 		/* one that is mapped, and one that is not in the first round */
