@@ -744,9 +744,18 @@ static void convert_running(void)
 	st_note("%lu times there and back", times);
 }
 
+/* All pages go, at once or 16 by 16. */
+static void punch_all(bool at_once)
+{
+	size_t step = at_once ? g.size : 16 * PAGE, at;
+
+	for (at = 0; at < g.size; at += step)
+		OK(fallocate(g.memfd, PUNCH, at, step));
+}
+
 static void punch_running(void)
 {
-	unsigned long value = 1, page;
+	unsigned long value = 1;
 	double end;
 
 	new_guest(2, 256 * PAGE);
@@ -759,12 +768,7 @@ static void punch_running(void)
 		phase(GM_HOLDS, value);
 		some_checks(20);
 		phase(GM_CHANGING, 0);
-		if (value % 2) {
-			OK(fallocate(g.memfd, PUNCH, 0, g.size));
-		} else {
-			for (page = 0; page < 256; page += 16)
-				OK(fallocate(g.memfd, PUNCH, page * PAGE, 16 * PAGE));
-		}
+		punch_all(value % 2);
 		phase(GM_EMPTY, 0);
 		some_checks(20);
 		value++;
@@ -855,7 +859,7 @@ static void *touch(void *arg)
 /* Both go on using what is being thrown away. */
 static void mapped_running(void)
 {
-	unsigned long value = 1, page;
+	unsigned long value = 1;
 	pthread_t toucher;
 	double end;
 
@@ -869,12 +873,7 @@ static void mapped_running(void)
 		some_checks(20);
 		shared_holds(0, 64, value);
 		phase(GM_CHANGING, 0);
-		if (value % 2) {
-			OK(fallocate(g.memfd, PUNCH, 0, g.size));
-		} else {
-			for (page = 0; page < 64; page += 16)
-				OK(fallocate(g.memfd, PUNCH, page * PAGE, 16 * PAGE));
-		}
+		punch_all(value % 2);
 		phase(GM_EMPTY, 0);
 		CHECK(all_zero(0, 64));
 		some_checks(20);

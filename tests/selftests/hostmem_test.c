@@ -54,6 +54,16 @@ static long get_number(const char *path)
 	return text[0] ? atol(text) : -1;
 }
 
+/* What get_number() has given; nothing, where there was no such file. */
+static void put_number(const char *path, long value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%ld", value);
+	if (value >= 0)
+		put_file(path, text);
+}
+
 static long vmstat(const char *name)
 {
 	return st_named("/proc/vmstat", name);
@@ -539,25 +549,16 @@ static void thp(void)
 
 #define NUMA_BALANCING	"/proc/sys/kernel/numa_balancing"
 
-static void numa_balancing(long value)
-{
-	char text[16];
-
-	snprintf(text, sizeof(text), "%ld", value);
-	if (value >= 0)
-		put_file(NUMA_BALANCING, text);
-}
-
 /*
  * The host unmaps pages to see who uses them: not while those that are mapped are counted.
- * Return: what to give back to numa_balancing().
+ * Return: the number to put back.
  */
 static long no_numa_balancing(void)
 {
 	long was = get_number(NUMA_BALANCING);
 
 	if (was > 0)
-		numa_balancing(0);
+		put_number(NUMA_BALANCING, 0);
 	return was;
 }
 
@@ -637,7 +638,6 @@ static void recovered_huge_pages(void)
 	struct vm *vm = vm_new(LARGE - PAGE, 0);
 	struct vcpu *v = vm_add_vcpu(vm, 0);
 	unsigned long at;
-	char text[16];
 	int round;
 
 	PAYLOAD(vm, basic);
@@ -649,7 +649,7 @@ static void recovered_huge_pages(void)
 		guest_does(v, BASIC_READ, TESTED_GPA + at);
 	if (vm_stat(vm, "pages_2m") != 3) {
 		set_nx_huge_pages(nx_before);
-		numa_balancing(balancing);
+		put_number(NUMA_BALANCING, balancing);
 		st_skip("the host gave no huge pages");
 	}
 	put_file(NX_HUGE_PAGES "_recovery_ratio", "0");
@@ -693,11 +693,9 @@ static void recovered_huge_pages(void)
 	CHECK_EQ(vm_stat(vm, "nx_lpage_splits"), 0);
 
 	set_nx_huge_pages(nx_before);
-	snprintf(text, sizeof(text), "%ld", ratio);
-	put_file(NX_HUGE_PAGES "_recovery_ratio", text);
-	snprintf(text, sizeof(text), "%ld", period);
-	put_file(NX_HUGE_PAGES "_recovery_period_ms", text);
-	numa_balancing(balancing);
+	put_number(NX_HUGE_PAGES "_recovery_ratio", ratio);
+	put_number(NX_HUGE_PAGES "_recovery_period_ms", period);
+	put_number(NUMA_BALANCING, balancing);
 	vm_free(vm);
 }
 
@@ -825,7 +823,7 @@ static void shrink(void)
 		vcpu_expect_done(v);
 		OK(madvise(mem, size, MADV_DONTNEED));
 	}
-	numa_balancing(balancing);
+	put_number(NUMA_BALANCING, balancing);
 	vm_free(vm);
 	OK(munmap(mem, size));
 }
