@@ -691,6 +691,81 @@ static void delivery(struct kunit *test)
 #undef TO
 }
 
+/* Each destination reaches those of which kvm_lapic_match() says so, whatever the APICs are. */
+static void check_map(struct kunit *test, const char *what)
+{
+	struct vm_mock *vm = test->priv;
+	u32 i, who, n;
+	int k, r;
+
+	for (i = 0; i < 0x4000; i++) {
+		struct kvm_lapic_irq irq = {
+			.vector = 0x44, .level = true,
+			.dest_mode = i & 1 ? APIC_DEST_LOGICAL : APIC_DEST_PHYSICAL,
+			/* clusters 0 to 0x1f of x2APIC mode; ids up to 0x1ff */
+			.dest_id = i & 0x2000 ? (i >> 8 & 0x1f) << 16 | BIT(i >> 1 & 0xf) : i >> 1 & 0x1ff,
+		};
+
+		who = 0;
+		for (k = 0; k < MOCK_VCPUS; k++)
+			if (kvm_lapic_hw_enabled(apic_of(test, k)) &&
+			    kvm_lapic_match(apic_of(test, k), NULL, &irq))
+				who |= BIT(k);
+		n = hweight32(who);
+		r = kvm_irq_deliver(&vm->kvm, NULL, &irq);
+		KUNIT_ASSERT_EQ_MSG(test, r, n ? (int)n : -1, "%s, %#x", what, i);
+		KUNIT_ASSERT_EQ_MSG(test, got(test, 0x44), who, "%s, %#x", what, i);
+		if (!n)
+			continue;
+		irq.delivery_mode = APIC_DM_LOWEST;
+		KUNIT_ASSERT_EQ(test, kvm_irq_deliver(&vm->kvm, NULL, &irq), 1);
+		who &= got(test, 0x44);
+		KUNIT_ASSERT_EQ_MSG(test, hweight32(who), 1u, "%s, %#x", what, i);
+	}
+}
+
+static void map(struct kunit *test)
+{
+	static const u8 flat[] = { 1, 2, 4, 8 }, twice[] = { 1, 2, 2, 8 }, bits[] = { 1, 6, 8, 0x10 },
+		cluster[] = { 0x11, 0x12, 0x24, 0xf8 }, none[] = { 0, 0x40, 0, 0x80 };
+	static const struct {
+		const char *name;
+		const u8 *ldr;
+		u32 dfr;
+	} models[] = {
+		{ "flat", flat, FLAT }, { "flat, two with one bit", twice, FLAT },
+		{ "flat, two bits", bits, FLAT }, { "flat, none", none, FLAT },
+		{ "cluster", cluster, CLUSTER }, { "cluster, two bits", bits, CLUSTER },
+		{ "cluster, no member", none, CLUSTER },
+	};
+	static const u32 ids[MOCK_VCPUS] = { 300, 44, 0, 17 };
+	unsigned int i, k;
+
+	/* the first two have the same id as long as it has 8 bits */
+	for (k = 0; k < MOCK_VCPUS; k++) {
+		apic_of(test, k)->vcpu->vcpu_id = ids[k];
+		KUNIT_ASSERT_EQ(test, set_base(apic_of(test, k), BASE, true), 0);
+		KUNIT_ASSERT_EQ(test, set_base(apic_of(test, k), BASE | 0x800, true), 0);
+		enable(apic_of(test, k));
+	}
+	for (i = 0; i < ARRAY_SIZE(models); i++) {
+		for (k = 0; k < MOCK_VCPUS; k++) {
+			wr(apic_of(test, k), 0xd0, models[i].ldr[k] << 24);
+			wr(apic_of(test, k), 0xe0, models[i].dfr);
+		}
+		check_map(test, models[i].name);
+	}
+	wr(apic_of(test, 0), 0xe0, FLAT);
+	wr(apic_of(test, 1), 0xe0, 0x7fffffff);
+	check_map(test, "both models, and one that does not exist");
+	for (k = 0; k < MOCK_VCPUS; k++) {
+		to_x2apic(test, apic_of(test, k));
+		check_map(test, "x2APIC, step by step");
+	}
+	set_base(apic_of(test, 2), BASE, true);
+	check_map(test, "x2APIC, one off");
+}
+
 /* Inter-processor interrupts, in the words of both modes' ICR. */
 static void ipis(struct kunit *test)
 {
@@ -982,6 +1057,7 @@ static struct kunit_case lapic_cases[] = {
 	KUNIT_CASE(destinations),
 	KUNIT_CASE(broadcast_quirk),
 	KUNIT_CASE(delivery),
+	KUNIT_CASE(map),
 	KUNIT_CASE(ipis),
 	KUNIT_CASE(timer_divide),
 	KUNIT_CASE(timer_modes),

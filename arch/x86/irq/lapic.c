@@ -656,7 +656,6 @@ static void set_spiv(struct kvm_lapic *apic, u32 val)
 		lapic_for_each_lvt(reg, apic)
 			kvm_lapic_set_reg(apic, reg, kvm_lapic_reg(apic, reg) | LVT_MASKED);
 	}
-	atomic_set(&apic->vcpu->kvm->arch.apic_map_dirty, 1);
 }
 
 static void send_ipi(struct kvm_lapic *apic, u32 icr, u32 icr2)
@@ -727,11 +726,13 @@ int kvm_lapic_reg_write(struct kvm_lapic *apic, u32 reg, u32 val)
 		if (x2)
 			return 1;
 		kvm_lapic_set_reg(apic, APIC_LDR, val & 0xff000000);
+		atomic_set(&kvm->arch.apic_map_dirty, 1);
 		break;
 	case APIC_DFR:
 		if (x2)
 			return 1;
 		kvm_lapic_set_reg(apic, APIC_DFR, val | 0x0fffffff);
+		atomic_set(&kvm->arch.apic_map_dirty, 1);
 		break;
 	case APIC_SPIV:
 		set_spiv(apic, val);

@@ -4,10 +4,14 @@
  * destinations, shorthands, broadcast, lowest priority (Intel SDM vol. 3, 11.6
  * and 11.12.9).
  *
- * A physical destination, which is what Linux mostly uses, is looked up in an
- * array; everything else asks each APIC. The array is rebuilt when an id, a mode
- * or an enable bit changes, and read under RCU.
+ * Destinations are looked up in a map: APICs by physical id, which in x2APIC mode
+ * says what the logical one is, and APICs by their bit of LDR in xAPIC mode. What
+ * the map cannot say, as it names one APIC at most for each, and broadcasts, asks
+ * each APIC. The map is rebuilt when an id, a mode or a logical destination
+ * changes, and read under RCU.
  */
+#include <linux/err.h>
+#include <linux/log2.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 
@@ -17,17 +21,33 @@
 #define XAPIC_BROADCAST		0xffu
 #define X2APIC_BROADCAST	0xffffffffu
 
+/* in the place of an APIC: there is more than one, each must be asked */
+#define SEVERAL			((struct kvm_lapic *)ERR_PTR(-EEXIST))
+
+/* LDR's bits of the cluster model: 4 of each of 16 clusters; of the flat model: 8 */
+#define XAPIC_LOGICAL		64
+
+enum logical_model {
+	LOGICAL_NONE,		/* no APIC has a logical destination */
+	LOGICAL_FLAT,
+	LOGICAL_CLUSTER,
+	LOGICAL_X2APIC,
+	LOGICAL_MIXED,		/* not all have the same: each must be asked */
+};
+
 /**
- * struct kvm_apic_map - APICs by physical id
+ * struct kvm_apic_map - APICs by destination
  * @rcu: for freeing
+ * @model: what a logical destination means
+ * @logical: by bits of LDR, in xAPIC mode
  * @max_id: highest id in @phys
- * @phys: NULL where there is none; @ambiguous says where not to look
- * @ambiguous: two APICs have the same id, or one cannot be named by it alone
+ * @phys: by physical id; NULL where there is none, or SEVERAL
  */
 struct kvm_apic_map {
 	struct rcu_head rcu;
+	enum logical_model model;
+	struct kvm_lapic *logical[XAPIC_LOGICAL];
 	u32 max_id;
-	bool ambiguous;
 	struct kvm_lapic *phys[];
 };
 
@@ -95,27 +115,79 @@ bool kvm_lapic_match(struct kvm_lapic *apic, const struct kvm_lapic *src,
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_match);
 
-/* The APIC with a physical id when that is all there is to it; else -1. */
-static int deliver_by_map(struct kvm *kvm, struct kvm_lapic *src,
-			  const struct kvm_lapic_irq *irq)
+/**
+ * struct targets - APICs that a destination names
+ * @apic: an array of the map, NULL where there is none
+ * @bits: which of its elements, from the lowest on
+ */
+struct targets {
+	struct kvm_lapic **apic;
+	unsigned long bits;
+};
+
+#define for_each_target(i, t) for_each_set_bit(i, &(t)->bits, 16)
+
+static void find_physical(struct kvm_apic_map *map, u32 dest, struct targets *t)
 {
-	struct kvm_apic_map *map;
-	int r = -1;
+	if (dest > map->max_id)
+		return;
+	t->apic = &map->phys[dest];
+	t->bits = 1;
+}
 
-	if (irq->shorthand || irq->dest_mode != APIC_DEST_PHYSICAL ||
-	    is_broadcast(kvm, src, irq->dest_id))
-		return -1;
+static void find_logical(struct kvm_apic_map *map, u32 dest, struct targets *t)
+{
+	u32 first;
 
-	rcu_read_lock();
-	map = rcu_dereference(kvm->arch.apic_map);
-	if (map && !map->ambiguous && irq->dest_id <= map->max_id) {
-		struct kvm_lapic *apic = map->phys[irq->dest_id];
-
-		if (apic)
-			r = kvm_lapic_accept(apic, irq);
+	switch (map->model) {
+	case LOGICAL_FLAT:
+		t->apic = map->logical;
+		t->bits = dest & 0xff;
+		break;
+	case LOGICAL_CLUSTER:
+		if (dest > 0xff)
+			break;
+		t->apic = &map->logical[(dest >> 4) * 4];
+		t->bits = dest & 0xf;
+		break;
+	case LOGICAL_X2APIC:
+		/* the id's low four bits say which bit of a cluster, the others which cluster */
+		first = (dest >> 16) << 4;
+		if (first > map->max_id)
+			break;
+		t->apic = &map->phys[first];
+		t->bits = dest & GENMASK(min_t(u32, map->max_id - first, 15), 0);
+		break;
+	default:
+		break;
 	}
-	rcu_read_unlock();
-	return r;
+}
+
+/* Return: false when the map cannot say it. */
+static bool find_targets(struct kvm *kvm, struct kvm_apic_map *map, const struct kvm_lapic *src,
+			 const struct kvm_lapic_irq *irq, struct targets *t)
+{
+	unsigned int i;
+
+	if (!map || irq->shorthand || is_broadcast(kvm, src, irq->dest_id))
+		return false;
+	t->bits = 0;
+	if (irq->dest_mode == APIC_DEST_PHYSICAL) {
+		find_physical(map, irq->dest_id, t);
+	} else {
+		if (map->model == LOGICAL_MIXED)
+			return false;
+		find_logical(map, irq->dest_id, t);
+	}
+	for_each_target(i, t) {
+		if (t->apic[i] == SEVERAL)
+			return false;
+		/* ids of xAPICs say nothing of their logical destinations */
+		if (irq->dest_mode == APIC_DEST_LOGICAL && map->model == LOGICAL_X2APIC &&
+		    t->apic[i] && !kvm_lapic_x2apic(t->apic[i]))
+			t->bits &= ~BIT(i);
+	}
+	return true;
 }
 
 static bool is_lowest(const struct kvm_lapic_irq *irq)
@@ -127,10 +199,19 @@ static bool is_lowest(const struct kvm_lapic_irq *irq)
  * Lowest priority: which CPU has it is not the same on any two chips; vectors
  * are spread over those that are addressed and take interrupts.
  */
+static unsigned int lowest_of(const struct kvm_lapic_irq *irq, unsigned int n,
+			      struct kvm_lapic_irq *fixed)
+{
+	*fixed = *irq;
+	if (irq->delivery_mode == APIC_DM_LOWEST)
+		fixed->delivery_mode = APIC_DM_FIXED;
+	return irq->vector % n;
+}
+
 static int deliver_lowest(struct kvm *kvm, struct kvm_lapic *src,
 			  const struct kvm_lapic_irq *irq)
 {
-	struct kvm_lapic_irq fixed = *irq;
+	struct kvm_lapic_irq fixed;
 	unsigned int n = 0, pick;
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
@@ -140,9 +221,7 @@ static int deliver_lowest(struct kvm *kvm, struct kvm_lapic *src,
 			n++;
 	if (!n)
 		return -1;
-	pick = irq->vector % n;
-	if (irq->delivery_mode == APIC_DM_LOWEST)
-		fixed.delivery_mode = APIC_DM_FIXED;
+	pick = lowest_of(irq, n, &fixed);
 	kvm_for_each_vcpu(i, vcpu, kvm) {
 		if (!kvm_lapic_enabled(vcpu) ||
 		    !kvm_lapic_match(vcpu->arch.apic, src, irq))
@@ -151,6 +230,58 @@ static int deliver_lowest(struct kvm *kvm, struct kvm_lapic *src,
 			return kvm_lapic_accept(vcpu->arch.apic, &fixed);
 	}
 	return -1;
+}
+
+static bool takes_interrupts(const struct kvm_lapic *apic)
+{
+	return apic && kvm_lapic_enabled(apic->vcpu);
+}
+
+static int deliver_lowest_of(const struct targets *t, const struct kvm_lapic_irq *irq)
+{
+	struct kvm_lapic_irq fixed;
+	unsigned int n = 0, pick, i;
+
+	for_each_target(i, t)
+		n += takes_interrupts(t->apic[i]);
+	if (!n)
+		return -1;
+	pick = lowest_of(irq, n, &fixed);
+	for_each_target(i, t)
+		if (takes_interrupts(t->apic[i]) && !pick--)
+			return kvm_lapic_accept(t->apic[i], &fixed);
+	return -1;
+}
+
+static int deliver_to(const struct targets *t, const struct kvm_lapic_irq *irq)
+{
+	unsigned int i;
+	int r = -1;
+
+	if (is_lowest(irq))
+		return deliver_lowest_of(t, irq);
+	for_each_target(i, t)
+		if (t->apic[i] && kvm_lapic_hw_enabled(t->apic[i]))
+			r = max(r, 0) + kvm_lapic_accept(t->apic[i], irq);
+	return r;
+}
+
+static int deliver_asking_each(struct kvm *kvm, struct kvm_lapic *src,
+			       const struct kvm_lapic_irq *irq)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	int r = -1;
+
+	if (is_lowest(irq))
+		return deliver_lowest(kvm, src, irq);
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		struct kvm_lapic *apic = vcpu->arch.apic;
+
+		if (apic && kvm_lapic_hw_enabled(apic) && kvm_lapic_match(apic, src, irq))
+			r = max(r, 0) + kvm_lapic_accept(apic, irq);
+	}
+	return r;
 }
 
 /**
@@ -166,33 +297,85 @@ static int deliver_lowest(struct kvm *kvm, struct kvm_lapic *src,
  */
 int kvm_irq_deliver(struct kvm *kvm, struct kvm_lapic *src, struct kvm_lapic_irq *irq)
 {
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-	int r;
+	struct targets t;
+	bool found;
+	int r = -1;
 
 	if (irq->shorthand == APIC_DEST_SELF)
 		return src ? kvm_lapic_accept(src, irq) : -1;
-	r = deliver_by_map(kvm, src, irq);
-	if (r >= 0)
-		return r;
-	if (is_lowest(irq))
-		return deliver_lowest(kvm, src, irq);
-
-	r = -1;
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		struct kvm_lapic *apic = vcpu->arch.apic;
-
-		if (!apic || !kvm_lapic_hw_enabled(apic) ||
-		    !kvm_lapic_match(apic, src, irq))
-			continue;
-		r = max(r, 0) + kvm_lapic_accept(apic, irq);
-	}
-	return r;
+	rcu_read_lock();
+	found = find_targets(kvm, rcu_dereference(kvm->arch.apic_map), src, irq, &t);
+	if (found)
+		r = deliver_to(&t, irq);
+	rcu_read_unlock();
+	return found ? r : deliver_asking_each(kvm, src, irq);
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_irq_deliver);
 
+/* ---- the map -------------------------------------------------------------- */
+
+static void put_physical(struct kvm_apic_map *map, u32 id, struct kvm_lapic *apic)
+{
+	/* a mode may have changed since the maximum was found: then it is rebuilt once more */
+	if (id <= map->max_id)
+		map->phys[id] = map->phys[id] ? SEVERAL : apic;
+}
+
+static bool has_model(struct kvm_apic_map *map, enum logical_model model)
+{
+	if (map->model == LOGICAL_NONE)
+		map->model = model;
+	if (map->model != model)
+		map->model = LOGICAL_MIXED;
+	return map->model == model;
+}
+
+static void put_logical(struct kvm_apic_map *map, struct kvm_lapic *apic)
+{
+	u32 ldr = kvm_lapic_reg(apic, APIC_LDR) >> 24, first = 0, bits = ldr;
+	bool cluster = false;
+	unsigned int bit;
+
+	switch (kvm_lapic_reg(apic, APIC_DFR)) {
+	case APIC_DFR_FLAT:
+		break;
+	case APIC_DFR_CLUSTER:
+		cluster = true;
+		first = (ldr >> 4) * 4;
+		bits = ldr & 0xf;
+		break;
+	default:
+		return;
+	}
+	if (!bits || !has_model(map, cluster ? LOGICAL_CLUSTER : LOGICAL_FLAT))
+		return;
+	/* with two bits it would be found twice */
+	bit = first + __ffs(bits);
+	if (!is_power_of_2(bits) || map->logical[bit])
+		map->model = LOGICAL_MIXED;
+	map->logical[bit] = apic;
+}
+
+static void put(struct kvm_apic_map *map, struct kvm_lapic *apic)
+{
+	u32 id = apic->vcpu->vcpu_id;
+
+	if (!kvm_lapic_hw_enabled(apic))
+		return;
+	if (kvm_lapic_x2apic(apic)) {
+		put_physical(map, id, apic);
+		has_model(map, LOGICAL_X2APIC);
+		return;
+	}
+	put_physical(map, kvm_lapic_reg(apic, APIC_ID) >> 24, apic);
+	/* as match_physical() has it */
+	if (id > XAPIC_BROADCAST)
+		put_physical(map, id, apic);
+	put_logical(map, apic);
+}
+
 /**
- * kvm_recalculate_apic_map() - rebuild the array if something changed
+ * kvm_recalculate_apic_map() - rebuild the map if something changed
  * @kvm: the VM; may sleep
  */
 void kvm_recalculate_apic_map(struct kvm *kvm)
@@ -212,24 +395,13 @@ void kvm_recalculate_apic_map(struct kvm *kvm)
 	kvm_for_each_vcpu(i, vcpu, kvm)
 		if (vcpu->arch.apic)
 			max_id = max3(max_id, (u32)vcpu->vcpu_id,
-				      kvm_lapic_id(vcpu->arch.apic));
+				      kvm_lapic_reg(vcpu->arch.apic, APIC_ID) >> 24);
 	new = kvzalloc(struct_size(new, phys, max_id + 1), GFP_KERNEL_ACCOUNT);
 	if (new) {
 		new->max_id = max_id;
-		kvm_for_each_vcpu(i, vcpu, kvm) {
-			struct kvm_lapic *apic = vcpu->arch.apic;
-			u32 id;
-
-			if (!apic || !kvm_lapic_hw_enabled(apic))
-				continue;
-			id = kvm_lapic_id(apic);
-			/* a mode may have changed since the maximum was found: next time */
-			if (id > max_id)
-				continue;
-			if (new->phys[id] || vcpu->vcpu_id > XAPIC_BROADCAST)
-				new->ambiguous = true;
-			new->phys[id] = apic;
-		}
+		kvm_for_each_vcpu(i, vcpu, kvm)
+			if (vcpu->arch.apic)
+				put(new, vcpu->arch.apic);
 	}
 	/* without memory every APIC is asked: slower, still right */
 	old = rcu_dereference_protected(kvm->arch.apic_map,
@@ -244,7 +416,7 @@ out:
 }
 
 /**
- * kvm_lapic_map_free() - free the array of a VM without vCPUs
+ * kvm_lapic_map_free() - free the map of a VM without vCPUs
  * @kvm: the VM
  */
 void kvm_lapic_map_free(struct kvm *kvm)
