@@ -4,6 +4,9 @@
  * its samples, less that of no operation at all. tests/bench/run makes the table
  * from the lines "# bench NAME TICKS"; a tick is an instruction there (--count).
  */
+#include <pthread.h>
+#include <sys/eventfd.h>
+
 #include "bench.h"
 #include "st.h"
 
@@ -142,6 +145,121 @@ static void mmio_write(void)
 static void mmio_read(void)
 {
 	measure("mmio_read", BENCH_MMIO_READ, KVM_EXIT_MMIO);
+}
+
+/* ---- interrupts ------------------------------------------------------------------- */
+
+#define INTERRUPTS	500
+
+static void interrupt(const char *name, int op)
+{
+	struct vcpu *v = start(op, INTERRUPTS, 4 << 20);
+
+	vcpu_expect_sync(v, 1);
+	report(name, run(v, INTERRUPTS, 0));
+}
+
+static void eoi(void)
+{
+	interrupt("eoi", BENCH_EOI);
+}
+
+static void eoi_mmio(void)
+{
+	interrupt("eoi_mmio", BENCH_EOI_MMIO);
+}
+
+static void ipi_self(void)
+{
+	interrupt("ipi_self", BENCH_IPI_SELF);
+}
+
+static void timer(void)
+{
+	interrupt("timer", BENCH_TIMER);
+}
+
+static void timer_late(void)
+{
+	interrupt("timer_late", BENCH_TIMER_LATE);
+}
+
+static void *answer(void *vcpu)
+{
+	run(vcpu, INTERRUPTS, 0);
+	return NULL;
+}
+
+static void ipi(void)
+{
+	struct vcpu *v = start(BENCH_IPI, INTERRUPTS, 4 << 20), *other = vm_add_vcpu(v->vm, 1);
+	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	pthread_t thread;
+
+	vcpu_start(other, BENCH_IPI, INTERRUPTS, 1);
+	OK(ioctl(other->fd, KVM_SET_MP_STATE, &mp));
+	vcpu_expect_sync(v, 1);
+	vcpu_expect_sync(other, 1);
+	CHECK(!pthread_create(&thread, NULL, answer, other));
+	report("ipi", run(v, INTERRUPTS, 0));
+	pthread_join(thread, NULL);
+}
+
+/* From the write to the eventfd to the guest's handler, system call and entry included. */
+static void irqfd(void)
+{
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry e;
+	} routes = {
+		.head.nr = 1,
+		.e = { .gsi = 24, .type = KVM_IRQ_ROUTING_MSI,
+		       .u.msi = { .address_lo = 0xfee00000, .data = BENCH_VECTOR } },
+	};
+	struct vcpu *v = start(BENCH_IRQFD, INTERRUPTS, 4 << 20);
+	uint64_t *taken = vm_ptr(v->vm, BENCH_TAKEN), samples[INTERRUPTS], t, one = 1;
+	struct kvm_irqfd args = { .fd = OK(eventfd(0, EFD_NONBLOCK)), .gsi = 24 };
+	uint64_t offset;
+	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET,
+					.addr = (uintptr_t)&offset };
+	unsigned int i;
+
+	OK(ioctl(v->vm->fd, KVM_SET_GSI_ROUTING, &routes));
+	OK(ioctl(v->vm->fd, KVM_IRQFD, &args));
+	vcpu_expect_sync(v, 1);
+	vcpu_expect_exit(v, KVM_EXIT_IO);
+	OK(ioctl(v->fd, KVM_GET_DEVICE_ATTR, &attr));
+	for (i = 0; i < INTERRUPTS; i++) {
+		t = ticks() + offset;
+		CHECK_EQ(write(args.fd, &one, sizeof(one)), sizeof(one));
+		OK(ioctl(v->fd, KVM_RUN, 0UL));
+		CHECK_EQ(v->run->exit_reason, KVM_EXIT_IO);
+		samples[i] = *taken - t;
+	}
+	report("irqfd", median(samples, INTERRUPTS));
+}
+
+static void ioeventfd(const char *name, int op, struct kvm_ioeventfd args)
+{
+	struct vcpu *v = start(op, BENCH_MAX, 4 << 20);
+	uint64_t count;
+
+	args.fd = OK(eventfd(0, EFD_NONBLOCK));
+	OK(ioctl(v->vm->fd, KVM_IOEVENTFD, &args));
+	vcpu_expect_sync(v, 1);
+	report(name, run(v, BENCH_MAX, 0) - nothing());
+	CHECK_EQ(read(args.fd, &count, sizeof(count)), sizeof(count));
+	CHECK_EQ(count, BENCH_MAX);
+}
+
+/* as virtio devices have them: any write to an address; a queue's number to a port */
+static void ioeventfds(void)
+{
+	ioeventfd("ioeventfd_mmio", BENCH_IOEVENTFD_MMIO, (struct kvm_ioeventfd) {
+		  .addr = MMIO_BASE });
+	ioeventfd("ioeventfd_pio", BENCH_IOEVENTFD_PIO, (struct kvm_ioeventfd) {
+		  .addr = PIO_BASE, .len = 2,
+		  .flags = KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DATAMATCH });
 }
 
 /* First touch of guest memory whose host memory is there already, or is not. */
@@ -306,6 +424,14 @@ static const struct st_test tests[] = {
 	{ "port_in", port_in },
 	{ "mmio_write", mmio_write },
 	{ "mmio_read", mmio_read },
+	{ "eoi", eoi },
+	{ "eoi_mmio", eoi_mmio },
+	{ "ipi_self", ipi_self },
+	{ "ipi", ipi },
+	{ "timer", timer },
+	{ "timer_late", timer_late },
+	{ "irqfd", irqfd },
+	{ "ioeventfds", ioeventfds },
 	{ "touch_4k", touch_4k },
 	{ "touch_4k_new", touch_4k_new },
 	{ "touch_2m", touch_2m },

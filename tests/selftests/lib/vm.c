@@ -181,8 +181,11 @@ void vcpu_set_cpuid(struct vcpu *v)
 	unsigned int i;
 
 	for (i = 0; i < c->nent; i++) {
-		if (c->entries[i].function == 1)
+		if (c->entries[i].function == 1) {
 			c->entries[i].ebx = (c->entries[i].ebx & 0xffffff) | v->id << 24;
+			/* KVM_CAP_TSC_DEADLINE_TIMER tells of it, older kernels' list does not */
+			c->entries[i].ecx |= BIT(24);
+		}
 		if (c->entries[i].function == 0xb)
 			c->entries[i].edx = v->id;
 	}

@@ -7,6 +7,8 @@
 #include "guest.h"
 
 #define MSR_MTRR_DEF_TYPE	0x2ff
+#define APIC_LVTT_DEADLINE	(2 << 17)
+#define X2APIC_ENABLE		0x400
 #define KVM_HC_VAPIC_POLL_IRQ	1
 
 static u64 *const samples = (u64 *)BENCH_SAMPLES;
@@ -73,7 +75,173 @@ static void remap(u64 n)
 	      asm volatile("invlpg (%0)" : : "r"(va) : "memory"); READ_ONCE(*(u64 *)va));
 }
 
-void guest_main(u64 op, u64 n, u64 unused)
+/* ---- interrupts: what is measured ends in the handler ------------------------------- */
+
+static u64 taken[2];	/* by vCPU: when an interrupt was, 0 not yet */
+
+static void on_interrupt(struct frame *f)
+{
+	WRITE_ONCE(taken[0], rdtsc());
+}
+
+static void on_second(struct frame *f)
+{
+	WRITE_ONCE(taken[1], rdtsc());
+}
+
+static void x2apic_on(void)
+{
+	wrmsr(MSR_APICBASE, rdmsr(MSR_APICBASE) | X2APIC_ENABLE);
+	x2apic_write(APIC_SPIV, 0x1ff);
+}
+
+/* From before @send to the handler, in which nothing is ended: that is done after it. */
+#define TAKEN(n, send, base) do {			\
+	u64 i;						\
+							\
+	for (i = 0; i < (n); i++) {			\
+		u64 t = rdtsc();			\
+							\
+		WRITE_ONCE(taken[0], 0);		\
+		send;					\
+		while (!READ_ONCE(taken[0]))		\
+			;				\
+		samples[i] = READ_ONCE(taken[0]) - (base); \
+		x2apic_write(APIC_EOI, 0);		\
+	}						\
+} while (0)
+
+static void ipi_self(u64 n)
+{
+	TAKEN(n, x2apic_write(APIC_SELF_IPI, BENCH_VECTOR), t);
+}
+
+static void eoi(u64 n)
+{
+	u64 i, t;
+
+	for (i = 0; i < n; i++) {
+		WRITE_ONCE(taken[0], 0);
+		x2apic_write(APIC_SELF_IPI, BENCH_VECTOR);
+		while (!READ_ONCE(taken[0]))
+			;
+		t = rdtsc();
+		x2apic_write(APIC_EOI, 0);
+		samples[i] = rdtsc() - t;
+	}
+}
+
+static void eoi_mmio(u64 n)
+{
+	u64 i, t;
+
+	for (i = 0; i < n; i++) {
+		WRITE_ONCE(taken[0], 0);
+		apic_write(APIC_ICR, 0x40000 | BENCH_VECTOR);
+		while (!READ_ONCE(taken[0]))
+			;
+		t = rdtsc();
+		apic_write(APIC_EOI, 0);
+		samples[i] = rdtsc() - t;
+	}
+}
+
+static void timer(u64 n, u64 ahead)
+{
+	x2apic_write(APIC_LVTT, APIC_LVTT_DEADLINE | BENCH_VECTOR);
+	if (ahead)
+		TAKEN(n, wrmsr(MSR_TSCDEADLINE, t + ahead), t + ahead);
+	else
+		TAKEN(n, wrmsr(MSR_TSCDEADLINE, 1), t);
+}
+
+/* Two that send to each other, and halt: half of what it takes there and back. */
+static void ping(u64 n)
+{
+	u64 i, t;
+
+	for (i = 0; i < n; i++) {
+		t = rdtsc();
+		WRITE_ONCE(taken[0], 0);
+		x2apic_write(APIC_ICR, 1ul << 32 | (BENCH_VECTOR + 1));
+		while (!READ_ONCE(taken[0]))
+			sti_hlt_cli();
+		samples[i] = (READ_ONCE(taken[0]) - t) / 2;
+		x2apic_write(APIC_EOI, 0);
+	}
+}
+
+static void pong(u64 n)
+{
+	u64 i;
+
+	for (i = 0; i < n; i++) {
+		while (!READ_ONCE(taken[1]))
+			sti_hlt_cli();
+		WRITE_ONCE(taken[1], 0);
+		x2apic_write(APIC_EOI, 0);
+		x2apic_write(APIC_ICR, BENCH_VECTOR);
+	}
+}
+
+/* User space signals the eventfd in each of these exits. */
+static void irqfd(u64 n)
+{
+	u64 i;
+
+	for (i = 0; i < n; i++) {
+		WRITE_ONCE(taken[0], 0);
+		outb(PIO_BASE, 0);
+		while (!READ_ONCE(taken[0]))
+			;
+		WRITE_ONCE(*(u64 *)BENCH_TAKEN, READ_ONCE(taken[0]));
+		x2apic_write(APIC_EOI, 0);
+	}
+}
+
+static void interrupts(u64 op, u64 n, u64 id)
+{
+	set_handler(BENCH_VECTOR, on_interrupt);
+	set_handler(BENCH_VECTOR + 1, on_second);
+	if (op == BENCH_EOI_MMIO)
+		apic_write(APIC_SPIV, 0x1ff);
+	else
+		x2apic_on();
+	/* who sends begins when who answers is there */
+	SYNC(1);
+	if (op != BENCH_IPI)
+		sti();
+
+	switch (op) {
+	case BENCH_EOI:
+		eoi(n);
+		break;
+	case BENCH_EOI_MMIO:
+		eoi_mmio(n);
+		break;
+	case BENCH_IPI_SELF:
+		ipi_self(n);
+		break;
+	case BENCH_IPI:
+		if (id)
+			pong(n);
+		else
+			ping(n);
+		break;
+	case BENCH_TIMER:
+		timer(n, 0);
+		break;
+	case BENCH_TIMER_LATE:
+		timer(n, BENCH_AHEAD);
+		break;
+	case BENCH_IRQFD:
+		irqfd(n);
+		break;
+	}
+	cli();
+}
+
+void guest_main(u64 op, u64 n, u64 id)
 {
 	u32 a, b, c, d;
 	u64 i;
@@ -81,6 +249,10 @@ void guest_main(u64 op, u64 n, u64 unused)
 	/* the samples' own page faults are not the operation's */
 	for (i = 0; i < n; i++)
 		WRITE_ONCE(samples[i], 0);
+	if (op >= BENCH_EOI && op <= BENCH_IRQFD) {
+		interrupts(op, n, id);
+		return;
+	}
 	SYNC(1);
 
 	switch (op) {
@@ -122,6 +294,12 @@ void guest_main(u64 op, u64 n, u64 unused)
 		break;
 	case BENCH_REMAP:
 		remap(n);
+		break;
+	case BENCH_IOEVENTFD_MMIO:
+		TIMES(n, mmio_write32(MMIO_BASE, 0));
+		break;
+	case BENCH_IOEVENTFD_PIO:
+		TIMES(n, outw(PIO_BASE, 0));
 		break;
 	case BENCH_TOUCH_2M:
 		TIMES(n, WRITE_ONCE(*(u64 *)(BENCH_MEMORY + (i << 21)), 1));

@@ -7,6 +7,8 @@ enum {
 	BENCH_NOTHING, BENCH_CPUID, BENCH_RDMSR, BENCH_WRMSR, BENCH_VMCALL,
 	BENCH_VMMCALL, BENCH_OUT, BENCH_IN, BENCH_MMIO_WRITE, BENCH_MMIO_READ,
 	BENCH_TOUCH_4K, BENCH_TOUCH_2M, BENCH_SWITCH, BENCH_REMAP,
+	BENCH_EOI, BENCH_EOI_MMIO, BENCH_IPI_SELF, BENCH_IPI, BENCH_TIMER, BENCH_TIMER_LATE,
+	BENCH_IRQFD, BENCH_IOEVENTFD_MMIO, BENCH_IOEVENTFD_PIO,
 };
 
 /* the time of each operation, in ticks of the TSC: u64[] */
@@ -16,5 +18,11 @@ enum {
 #define BENCH_TABLES	0x300000
 /* what BENCH_TOUCH_* touches */
 #define BENCH_MEMORY	0x1000000
+/* interrupt of BENCH_IPI* and BENCH_IRQFD */
+#define BENCH_VECTOR	0x60
+/* where BENCH_IRQFD leaves when its interrupt was taken, in ticks of the TSC */
+#define BENCH_TAKEN	0x1f0000
+/* a deadline of BENCH_TIMER_LATE, in ticks of the TSC from now */
+#define BENCH_AHEAD	200000
 
 #endif
