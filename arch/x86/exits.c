@@ -215,8 +215,10 @@ static int after_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit, gpa_t gpa, 
 	if (r == KVM_PF_MMIO) {
 		/* a doorbell that needs neither the value nor the length */
 		if ((error_code & PFERR_WRITE) &&
-		    !kvm_io_bus_write(vcpu, KVM_BUS_FAST_MMIO, gpa, 0, NULL))
+		    !kvm_io_bus_write(vcpu, KVM_BUS_FAST_MMIO, gpa, 0, NULL)) {
+			kvm_mmu_mark_doorbell(vcpu, gpa);
 			return kvm_skip_insn(vcpu, exit);
+		}
 		flags |= KVM_EMUL_MMIO;
 	}
 	if (r == KVM_PF_TABLE)
@@ -234,6 +236,22 @@ static int handle_tdp_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	vcpu->stat.tdp_fault_exits++;
 	r = kvm_mmu_tdp_fault(vcpu, gpa, exit->pf.error_code);
 	return after_fault(vcpu, exit, gpa, exit->pf.error_code, r);
+}
+
+/*
+ * The page of a doorbell, where every access exits. One that reads the doorbell itself is
+ * taken for a write, as the in-tree module does.
+ */
+static int handle_doorbell(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	gpa_t gpa = exit->pf.gpa;
+
+	vcpu->stat.tdp_fault_exits++;
+	if (exit->vectoring.type == KVM_EVENT_NONE && kvm_mmu_is_mmio(vcpu, gpa) &&
+	    !kvm_io_bus_write(vcpu, KVM_BUS_FAST_MMIO, gpa, 0, NULL))
+		return kvm_skip_insn(vcpu, exit);
+	/* another register of the page, or there is memory by now */
+	return after_fault(vcpu, exit, gpa, 0, kvm_mmu_tdp_fault(vcpu, gpa, 0));
 }
 
 static int handle_shadow_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
@@ -827,6 +845,7 @@ static int (*const handlers[KVM_XK_COUNT])(struct kvm_vcpu *, struct kvm_exit *)
 	[KVM_XK_NMI_WINDOW]	= handle_nmi_window,
 	[KVM_XK_EXCEPTION]	= handle_exception,
 	[KVM_XK_TDP_FAULT]	= handle_tdp_fault,
+	[KVM_XK_DOORBELL]	= handle_doorbell,
 	[KVM_XK_CPUID]		= handle_cpuid,
 	[KVM_XK_HLT]		= handle_hlt,
 	[KVM_XK_IO]		= handle_io,

@@ -25,6 +25,7 @@ enum kvm_exit_kind {
 	KVM_XK_NMI_WINDOW,	/* ... an NMI */
 	KVM_XK_EXCEPTION,	/* exc */
 	KVM_XK_TDP_FAULT,	/* pf: nested page fault */
+	KVM_XK_DOORBELL,	/* pf.gpa: kvm_mmu_mark_doorbell(); the length is known */
 	KVM_XK_CPUID,
 	KVM_XK_HLT,
 	KVM_XK_IO,		/* io */

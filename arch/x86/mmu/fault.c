@@ -212,6 +212,34 @@ static struct kvm_memory_slot *find_slot(struct kvm_vcpu *vcpu, gfn_t gfn)
 	return slot;
 }
 
+/**
+ * kvm_mmu_is_mmio() - is there no memory at an address
+ * @vcpu: the vCPU, kvm->srcu held
+ * @gpa: guest physical address
+ */
+bool kvm_mmu_is_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
+{
+	return !find_slot(vcpu, gpa >> PAGE_SHIFT) && !kvm_gfn_is_private(vcpu->kvm, gpa >> PAGE_SHIFT);
+}
+
+/**
+ * kvm_mmu_mark_doorbell() - a page of MMIO is one that a guest only writes to
+ * @vcpu: the vCPU, loaded, kvm->srcu held; it has just written there
+ * @gpa: guest physical address
+ *
+ * From now on an access there comes as KVM_XK_DOORBELL, where the CPU can do that, until a
+ * fault finds memory. It is only faster: what cannot be noted is left.
+ */
+void kvm_mmu_mark_doorbell(struct kvm_vcpu *vcpu, gpa_t gpa)
+{
+	if (!kvm_be.tdp || !tdp_format.doorbell || tdp_fill_cache(vcpu->arch.mmu, TDP_MAX_LEVEL))
+		return;
+	read_lock(&vcpu->kvm->mmu_lock);
+	if (kvm_mmu_is_mmio(vcpu, gpa))
+		tdp_map(vcpu, gpa >> PAGE_SHIFT, 1, 1, tdp_format.doorbell);
+	read_unlock(&vcpu->kvm->mmu_lock);
+}
+
 int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code)
 {
 	gfn_t gfn = gpa >> PAGE_SHIFT;

@@ -44,6 +44,8 @@ void kvm_mmu_module_exit(void);
  *	kvm->arch.nr_logged_slots is not 0; how many at once at most, 0: it does not
  * @exec: bits that a leaf must have to be executed from
  * @noexec: bits that it must have not to be
+ * @doorbell: an entry that is not present, and at which every access exits with the length
+ *	of its instruction; 0: there is none such
  */
 struct kvm_tdp_format {
 	u64 accessed;
@@ -53,6 +55,7 @@ struct kvm_tdp_format {
 	u32 cpu_logs_dirty;
 	u64 exec;
 	u64 noexec;
+	u64 doorbell;
 };
 
 /**
@@ -97,6 +100,8 @@ enum kvm_pf_result {
  * Return: enum kvm_pf_result, or -errno (-EFAULT: no host memory there; user space is told)
  */
 int kvm_mmu_tdp_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code);
+bool kvm_mmu_is_mmio(struct kvm_vcpu *vcpu, gpa_t gpa);
+void kvm_mmu_mark_doorbell(struct kvm_vcpu *vcpu, gpa_t gpa);
 
 int kvm_mmu_shadow_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code, gpa_t *gpa,
 			 struct kvm_fault *fault);

@@ -385,6 +385,13 @@ void vmx_decode_exit(struct vmx_vcpu *v, struct kvm_exit *exit)
 		vmx_decode_vectoring(v, &exit->vectoring, qualification(exit) & QUAL_IRET_NMI);
 		decode_ept_violation(exit);
 		break;
+	case EXIT_REASON_EPT_MISCONFIG:
+		/* without a qualification: read or written is not known */
+		vmx_decode_vectoring(v, &exit->vectoring, false);
+		exit->kind = KVM_XK_DOORBELL;
+		exit->pf.gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
+		exit->insn_len = insn_len();
+		break;
 	case EXIT_REASON_PML_FULL:
 		/* it was emptied by now */
 		vmx_decode_vectoring(v, &exit->vectoring, qualification(exit) & QUAL_IRET_NMI);

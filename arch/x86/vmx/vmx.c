@@ -194,6 +194,11 @@ static int __init configure_mmu(void)
 		/* write-back whatever the guest's PAT says: no device of it snoops less */
 		.ram = (u64)MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT,
 		.io = (u64)MTRR_TYPE_UNCACHABLE << VMX_EPT_MT_EPTE_SHIFT,
+		/*
+		 * SDM 29.3.3.1: writable and not readable is a misconfiguration. CPUs give the
+		 * instruction's length, which no manual promises, so hypervisors may not.
+		 */
+		.doorbell = boot_cpu_has(X86_FEATURE_HYPERVISOR) ? 0 : VMX_EPT_WRITABLE_MASK,
 	};
 	int levels = vmx_caps.ept_5level && boot_cpu_data.x86_phys_bits > 48 ? 5 : 4;
 	int r;
