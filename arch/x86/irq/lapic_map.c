@@ -192,6 +192,42 @@ int kvm_irq_deliver(struct kvm *kvm, struct kvm_lapic *src, struct kvm_lapic_irq
 EXPORT_SYMBOL_FOR_KUNIT(kvm_irq_deliver);
 
 /**
+ * kvm_vcpu_by_apic_id() - the vCPU that a hypercall means
+ * @kvm: the VM
+ * @id: physical id of its APIC
+ *
+ * Return: the vCPU, which has a LAPIC in the kernel if any has; NULL when there is none.
+ */
+struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u64 id)
+{
+	struct kvm_lapic *apic = NULL;
+	struct kvm_apic_map *map;
+	struct kvm_vcpu *vcpu;
+	bool known = false;
+	unsigned long i;
+
+	if (id >= KVM_OOT_MAX_VCPU_IDS)
+		return NULL;
+	if (!kvm_irqchip_in_kernel(kvm))
+		return kvm_get_vcpu_by_id(kvm, id);
+	rcu_read_lock();
+	map = rcu_dereference(kvm->arch.apic_map);
+	if (map && !map->ambiguous) {
+		known = true;
+		apic = id <= map->max_id ? map->phys[id] : NULL;
+	}
+	rcu_read_unlock();
+	/* an APIC goes with its vCPU, and that with the VM */
+	if (known)
+		return apic ? apic->vcpu : NULL;
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (vcpu->arch.apic && kvm_lapic_hw_enabled(vcpu->arch.apic) &&
+		    match_physical(vcpu->arch.apic, id))
+			return vcpu;
+	return NULL;
+}
+
+/**
  * kvm_recalculate_apic_map() - rebuild the array if something changed
  * @kvm: the VM; may sleep
  */
