@@ -9,13 +9,12 @@
  * did not, or cannot take a #PF now, waits in the kernel as if halted: interrupts still
  * reach it, and it meets the fault again when they are dealt with.
  *
- * An item belongs to struct kvm_apf and never to the vCPU: it holds the structure of the
- * address space, not its contents, and no page. It is told of nothing and waited for by
- * nobody: who has no use for it any more (MSR, reset, the vCPU's end) takes it from the list,
- * and it frees itself when its work is over, be that never, as user space may hold a page back
- * for as long as it likes. Items that nobody waits for count against the limit until then.
- * What an item found is not used: the guest meets the fault again and finds the page there, or
- * another slot, or none.
+ * An item belongs to struct kvm_apf and never to the vCPU. It holds no page, slot or VM; the
+ * address space only while it faults the page in. Nobody waits for it: who has no use for it any
+ * more (MSR, reset, the vCPU's end) takes it from the list, and it frees itself when its
+ * work is over, which may be never, as user space may hold a page back for as long as it
+ * likes. Until then it counts against the limit. What it found is not used: the guest meets the
+ * fault again and finds the page there, or another slot, or none.
  *
  * Nothing is done for vCPUs without a LAPIC in the kernel, which there would be no
  * interrupt for, nor in SMM, whose handlers know nothing of this.
