@@ -245,13 +245,13 @@ static void apf_acknowledged(void)
 
 static void apf_disabled(void)
 {
-	struct vcpu *v = outstanding(3, PV_DISABLE);
-	struct report rep = vcpu_run_to_report(v);
+	struct vcpu *v;
 	int i;
 
 	if (!kvm_is_oot())
 		st_skip("the kernel's own module waits for the pages");
-	CHECK_EQ(rep.a, 2);
+	v = outstanding(3, PV_DISABLE);
+	CHECK_EQ(vcpu_run_to_report(v).a, 2);
 	for (i = 0; i < 3; i++)
 		provide(i);
 	expect_end(v, 3, 0, 1);

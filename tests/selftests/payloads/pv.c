@@ -150,7 +150,7 @@ static void calls(void)
 	}
 }
 
-/* short halts, @n of them, between two reports */
+/* halts of 2 ms, @n of them, between two reports */
 static void halts(u64 n)
 {
 	u64 i;
@@ -160,7 +160,7 @@ static void halts(u64 n)
 	for (;;) {
 		for (i = 0; i < n; i++) {
 			apic_write(APIC_LVTT, PV_IRQ);
-			apic_write(APIC_TMICT, 30000);
+			apic_write(APIC_TMICT, 2000000);
 			sti_hlt_cli();
 		}
 		SYNC2(1, READ_ONCE(sh->irqs), 0);
