@@ -61,7 +61,7 @@
 struct kvm_apf {
 	refcount_t users;
 	struct mm_struct *mm;
-	spinlock_t lock;
+	spinlock_t lock;	/* guards the lists and what is counted of them */
 	struct kvm_vcpu *vcpu;
 	struct list_head waiting;
 	struct list_head done;

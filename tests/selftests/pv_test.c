@@ -595,11 +595,11 @@ static void clock_stopped(void)
 
 /* ---- steal time ----------------------------------------------------------------------- */
 
-static volatile bool compete;
+static bool compete;
 
 static void *competitor(void *arg)
 {
-	while (compete)
+	while (READ_ONCE(compete))
 		;
 	return NULL;
 }
@@ -618,11 +618,11 @@ static void steal_time(void)
 	CHECK_EQ(vcpu_set_msr(v, MSR_KVM_STEAL_TIME, PV_DATA | 1), 1);
 	vcpu_expect_sync(v, 1);
 	CHECK(st->version && !(st->version & 1));
-	compete = true;
+	WRITE_ONCE(compete, true);
 	CHECK(!pthread_create(&t, NULL, competitor, NULL));
 	for (end = st_now() + 20; st_now() < end && st->steal < 20000000; )
 		vcpu_expect_sync(v, 1);
-	compete = false;
+	WRITE_ONCE(compete, false);
 	pthread_join(t, NULL);
 	CHECK(st->steal >= 20000000);
 	CHECK_EQ(st->flags, 0);
@@ -814,12 +814,12 @@ static void clock_pairing(void)
 	CHECK_EQ(call(v, KVM_HC_CLOCK_PAIRING, FAR, 0, 0, 0), -KVM_EFAULT);
 }
 
-static volatile bool woken;
+static bool woken;
 
 static void *run_halted(void *arg)
 {
 	vcpu_expect_sync(arg, 1);
-	woken = true;
+	WRITE_ONCE(woken, true);
 	return NULL;
 }
 
@@ -834,14 +834,14 @@ static void kick(void)
 	OK(ioctl(w->fd, KVM_SET_MP_STATE, &run));
 	CHECK(!pthread_create(&t, NULL, run_halted, w));
 	usleep(300000);
-	CHECK(!woken);
+	CHECK(!READ_ONCE(woken));
 	/* another one's, and none's */
 	CHECK_EQ(call(v, KVM_HC_KICK_CPU, 0, 0, 0, 0), 0);
 	CHECK_EQ(call(v, KVM_HC_KICK_CPU, 0, 2, 0, 0), 0);
 	usleep(200000);
-	CHECK(!woken);
+	CHECK(!READ_ONCE(woken));
 	CHECK_EQ(call(v, KVM_HC_KICK_CPU, 0, 1, 0, 0), 0);
-	CHECK(UNTIL(woken, 20));
+	CHECK(UNTIL(READ_ONCE(woken), 20));
 	pthread_join(t, NULL);
 	OK(ioctl(w->fd, KVM_GET_MP_STATE, &now));
 	CHECK_EQ(now.mp_state, KVM_MP_STATE_RUNNABLE);
