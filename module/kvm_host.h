@@ -315,7 +315,7 @@ enum kvm_request {
 	KVM_REQ_LOAD_EOI_EXITMAP,
 	KVM_REQ_APICV_UPDATE,
 	KVM_REQ_TLB_FLUSH_GUEST,	/* guest-visible (non-global included) flush */
-	KVM_REQ_APF_READY,
+	KVM_REQ_APF_READY,		/* a page has come, see arch/x86/async_pf.c */
 	KVM_REQ_MSR_FILTER_CHANGED,
 	KVM_REQ_DIRTY_RING,		/* it is full, or there is something to put into it */
 	KVM_REQ_COUNT
@@ -676,6 +676,7 @@ long kvm_arch_vcpu_async_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 			       unsigned long arg);
 int kvm_arch_vcpu_run(struct kvm_vcpu *vcpu);	/* KVM_RUN; vCPU mutex held, not loaded */
 bool kvm_arch_vcpu_runnable(struct kvm_vcpu *vcpu);
+bool kvm_arch_vcpu_has_work(struct kvm_vcpu *vcpu);	/* it need not run for that */
 bool kvm_arch_vcpu_in_kernel(struct kvm_vcpu *vcpu);
 bool kvm_arch_no_poll(struct kvm_vcpu *vcpu);
 int kvm_arch_vcpu_pending_timer(struct kvm_vcpu *vcpu);

@@ -255,7 +255,8 @@ static int wait_over(struct kvm_vcpu *vcpu)
 		r = 1;
 	else if (kvm_test_request(KVM_REQ_UNBLOCK, vcpu) ||
 		 kvm_test_request(KVM_REQ_VM_DEAD, vcpu) ||
-		 kvm_arch_vcpu_pending_timer(vcpu) || signal_pending(current))
+		 kvm_arch_vcpu_pending_timer(vcpu) || kvm_arch_vcpu_has_work(vcpu) ||
+		 signal_pending(current))
 		r = -EINTR;
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	return r;

@@ -24,6 +24,10 @@
 
 #define MAX_ENTRIES	256
 #define B(name)		BIT(X86_FEATURE_##name & 31)
+/* "KVMKVMKVM", and zeroes to fill (cpuid.rst) */
+#define PV_SIGNATURE_EBX	0x4b4d564b
+#define PV_SIGNATURE_ECX	0x564b4d56
+#define PV_SIGNATURE_EDX	0x4d
 
 /* Which register of which leaf a word of capabilities is. */
 struct cpuid_word {
@@ -275,6 +279,7 @@ static u32 pv_features(void)
 		BIT(KVM_FEATURE_CLOCKSOURCE2) | BIT(KVM_FEATURE_PV_EOI) |
 		BIT(KVM_FEATURE_PV_UNHALT) | BIT(KVM_FEATURE_PV_SEND_IPI) |
 		BIT(KVM_FEATURE_POLL_CONTROL) | BIT(KVM_FEATURE_PV_SCHED_YIELD) |
+		BIT(KVM_FEATURE_ASYNC_PF) | BIT(KVM_FEATURE_ASYNC_PF_INT) |
 		BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT);
 
 	if (sched_info_on())
@@ -343,9 +348,9 @@ static int add_leaf(struct cpuid_list *l, u32 function)
 		break;
 	case 0x40000000:
 		e->eax = 0x40000001;
-		memcpy(&e->ebx, "KVMK", 4);
-		memcpy(&e->ecx, "VMKV", 4);
-		memcpy(&e->edx, "M\0\0\0", 4);
+		e->ebx = PV_SIGNATURE_EBX;
+		e->ecx = PV_SIGNATURE_ECX;
+		e->edx = PV_SIGNATURE_EDX;
 		break;
 	case 0x40000001:
 		e->eax = pv_features();
@@ -664,6 +669,24 @@ int kvm_emulate_cpuid(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
+/*
+ * The features' leaf. Where user space offers another hypervisor's interface as well, that one
+ * comes first and ours at a later multiple of 0x100 (cpuid.rst).
+ */
+static struct kvm_cpuid_entry2 *pv_leaf(struct kvm_vcpu *vcpu)
+{
+	struct kvm_cpuid_entry2 *e;
+	u32 base;
+
+	for (base = 0x40000000; base < 0x40010000; base += 0x100) {
+		e = kvm_find_cpuid(vcpu, base, 0);
+		if (e && e->ebx == PV_SIGNATURE_EBX && e->ecx == PV_SIGNATURE_ECX &&
+		    e->edx == PV_SIGNATURE_EDX)
+			return kvm_find_cpuid(vcpu, base + 1, 0);
+	}
+	return NULL;
+}
+
 /**
  * kvm_update_cpuid_runtime() - bits that follow the guest's own registers
  * @vcpu: the vCPU
@@ -698,7 +721,7 @@ void kvm_update_cpuid_runtime(struct kvm_vcpu *vcpu)
 	e = kvm_find_cpuid(vcpu, 0xd, 1);
 	if (e && (e->eax & (B(XSAVES) | B(XSAVEC))))
 		e->ebx = xsave_size(vcpu->arch.xcr0 | vcpu->arch.ia32_xss, true);
-	e = kvm_find_cpuid(vcpu, 0x40000001, 0);
+	e = pv_leaf(vcpu);
 	if (e) {
 		/* a guest that halts for real is not woken by a kick */
 		if (kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_HLT))

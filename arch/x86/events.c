@@ -505,7 +505,11 @@ bool kvm_vcpu_has_events(struct kvm_vcpu *vcpu)
 	if ((vcpu->arch.smi_pending || kvm_test_request(KVM_REQ_SMI, vcpu)) &&
 	    !READ_ONCE(vcpu->arch.smm) && !debugger_blocks_irqs(vcpu))
 		return true;
-	if (vcpu->arch.exception.pending || READ_ONCE(vcpu->arch.pv_unhalted))
+	if (vcpu->arch.exception.pending)
+		return true;
+	/* a kick ends HLT, not the wait for a page */
+	if (READ_ONCE(vcpu->arch.pv_unhalted) &&
+	    READ_ONCE(vcpu->arch.mp_state) != KVM_MP_STATE_RUNNABLE)
 		return true;
 	if (kvm_test_request(KVM_REQ_NMI, vcpu) ||
 	    (vcpu->arch.nmi_pending && !nmi_blocked(vcpu)))

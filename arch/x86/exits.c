@@ -554,15 +554,26 @@ static int handle_invpcid(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 
 /* ---- hypercalls ----------------------------------------------------------- */
 
+static void directed_yield(struct kvm_vcpu *vcpu, struct kvm_vcpu *target)
+{
+	vcpu->stat.directed_yield_attempted++;
+	if (!target || target == vcpu || !READ_ONCE(target->ready))
+		return;
+	if (kvm_vcpu_yield_to(target) > 0)
+		vcpu->stat.directed_yield_successful++;
+}
+
 static long hc_kick_cpu(struct kvm_vcpu *vcpu, unsigned long apic_id)
 {
-	struct kvm_vcpu *target = kvm_get_vcpu_by_id(vcpu->kvm, apic_id);
+	struct kvm_vcpu *target = kvm_vcpu_by_apic_id(vcpu->kvm, apic_id);
 
 	if (!target)
 		return 0;
 	WRITE_ONCE(target->arch.pv_unhalted, true);
 	kvm_make_request(KVM_REQ_EVENT, target);
 	kvm_vcpu_kick(target);
+	/* who kicks has nothing better to do than what it waits for */
+	directed_yield(vcpu, target);
 	return 0;
 }
 
@@ -573,7 +584,6 @@ static long hc_send_ipi(struct kvm_vcpu *vcpu, unsigned long low,
 	struct kvm_lapic_irq irq = {};
 	long count = 0;
 	unsigned int i, half;
-	int r;
 
 	if (!kvm_lapic_in_kernel(vcpu))
 		return -KVM_ENOSYS;
@@ -583,13 +593,6 @@ static long hc_send_ipi(struct kvm_vcpu *vcpu, unsigned long low,
 
 	irq.vector = icr & APIC_VECTOR_MASK;
 	irq.delivery_mode = icr & APIC_MODE_MASK;
-	switch (irq.delivery_mode) {
-	case APIC_DM_FIXED:
-	case APIC_DM_NMI:
-		break;
-	default:
-		return -KVM_EINVAL;
-	}
 	irq.level = icr & APIC_INT_ASSERT;
 	irq.trig_mode = icr & APIC_INT_LEVELTRIG;
 	irq.dest_mode = APIC_DEST_PHYSICAL;
@@ -603,12 +606,9 @@ static long hc_send_ipi(struct kvm_vcpu *vcpu, unsigned long low,
 
 			if (id >= KVM_OOT_MAX_VCPU_IDS)
 				break;
-			target = kvm_get_vcpu_by_id(vcpu->kvm, id);
-			if (!target)
-				continue;
-			irq.dest_id = id;
-			r = kvm_irq_deliver(vcpu->kvm, vcpu->arch.apic, &irq);
-			if (r > 0)
+			/* one CPU each: no id is a broadcast here */
+			target = kvm_vcpu_by_apic_id(vcpu->kvm, id);
+			if (target && kvm_lapic_accept(target->arch.apic, &irq))
 				count++;
 		}
 	}
@@ -617,13 +617,7 @@ static long hc_send_ipi(struct kvm_vcpu *vcpu, unsigned long low,
 
 static long hc_sched_yield(struct kvm_vcpu *vcpu, unsigned long id)
 {
-	struct kvm_vcpu *target = kvm_get_vcpu_by_id(vcpu->kvm, id);
-
-	vcpu->stat.directed_yield_attempted++;
-	if (!target || target == vcpu || !READ_ONCE(target->ready))
-		return 0;
-	if (kvm_vcpu_yield_to(target) > 0)
-		vcpu->stat.directed_yield_successful++;
+	directed_yield(vcpu, kvm_vcpu_by_apic_id(vcpu->kvm, id));
 	return 0;
 }
 
@@ -704,6 +698,9 @@ int kvm_emulate_hypercall(struct kvm_vcpu *vcpu, const struct kvm_exit *exit)
 	case KVM_HC_KICK_CPU:
 		if (kvm_pv_has(vcpu, KVM_FEATURE_PV_UNHALT))
 			ret = hc_kick_cpu(vcpu, a1);
+		break;
+	case KVM_HC_CLOCK_PAIRING:
+		ret = kvm_clock_pairing(vcpu, a0, a1);
 		break;
 	case KVM_HC_SEND_IPI:
 		if (kvm_pv_has(vcpu, KVM_FEATURE_PV_SEND_IPI))

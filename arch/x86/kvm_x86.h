@@ -621,6 +621,7 @@ int kvm_time_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
 long kvm_time_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp);
 long kvm_time_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned long arg);
 u64 kvm_get_kvmclock_ns(struct kvm *kvm);
+long kvm_clock_pairing(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned long type);
 unsigned int kvm_host_tsc_khz(void);
 
 /* ---- MMU: arch/x86/mmu ---------------------------------------------------- */

@@ -19,6 +19,7 @@ struct kvm_ioapic;
 struct kvm_pic;
 struct kvm_pit;
 struct kvm_apic_map;
+struct kvm_apf;
 struct x86_emul;
 
 /* Guest registers in the hardware's encoding order, then the lazily read ones. */
@@ -208,7 +209,8 @@ struct kvm_vcpu_arch {
 	struct {
 		u64 msr_val;
 		u8 preempted;
-		u64 last_steal;
+		u64 last_steal;		/* run_delay of the thread, up to which it counts */
+		pid_t tid;		/* which thread's */
 		struct kvm_hva_cache cache;
 	} st;
 	struct {
@@ -249,6 +251,8 @@ struct kvm_vcpu_arch {
 		u32 features;
 	} pv_cpuid;
 	bool pv_unhalted;		/* (a) KVM_HC_KICK_CPU */
+	struct kvm_apf *apf;		/* (c) NULL without an in-kernel LAPIC; async_pf.c */
+	bool apf_halted;		/* (a) waits for a page, or an event */
 
 	/* backend's own state */
 	void *backend;

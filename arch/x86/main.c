@@ -18,6 +18,7 @@
 #include <linux/mm.h>
 #include <linux/sched/stat.h>
 
+#include "arch/x86/async_pf.h"
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/run.h"
 #include "arch/x86/switch.h"
@@ -129,8 +130,13 @@ int kvm_x86_module_init(void)
 	r = kvm_time_module_init();
 	if (r)
 		goto out_irq;
+	r = kvm_apf_module_init();
+	if (r)
+		goto out_time;
 	return 0;
 
+out_time:
+	kvm_time_module_exit();
 out_irq:
 	kvm_irq_module_exit();
 out_mmu:
@@ -143,6 +149,7 @@ out_mmu:
  */
 void kvm_x86_module_exit(void)
 {
+	kvm_apf_module_exit();
 	kvm_time_module_exit();
 	kvm_irq_module_exit();
 	kvm_mmu_module_exit();
@@ -281,6 +288,8 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_LAST_CPU:
 	case KVM_CAP_X86_MSR_FILTER:
 	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
+	case KVM_CAP_ASYNC_PF:
+	case KVM_CAP_ASYNC_PF_INT:
 	case KVM_CAP_SREGS2:
 	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
 	case KVM_CAP_VCPU_ATTRIBUTES:
@@ -658,12 +667,15 @@ int kvm_arch_vcpu_create(struct kvm_vcpu *vcpu)
 		r = kvm_lapic_create(vcpu);
 		if (r)
 			goto out_mmu;
+		r = kvm_apf_vcpu_create(vcpu);
+		if (r)
+			goto out_lapic;
 	}
 
 	r = -ENOMEM;
 	page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!page)
-		goto out_lapic;
+		goto out_apf;
 	vcpu->arch.pio.data = page_address(page);
 
 	r = kvm_run_vcpu_create(vcpu);
@@ -697,6 +709,8 @@ out_run:
 	kvm_run_vcpu_free(vcpu);
 out_pio:
 	free_page((unsigned long)vcpu->arch.pio.data);
+out_apf:
+	kvm_apf_vcpu_free(vcpu);
 out_lapic:
 	kvm_lapic_free(vcpu);
 out_mmu:
@@ -729,6 +743,7 @@ void kvm_arch_vcpu_destroy(struct kvm_vcpu *vcpu)
 	kvm_emul_vcpu_free(vcpu);
 	kvm_run_vcpu_free(vcpu);
 	kvm_cpuid_vcpu_free(vcpu);
+	kvm_apf_vcpu_free(vcpu);
 	kvm_lapic_free(vcpu);
 	kvm_mmu_vcpu_destroy(vcpu);
 	free_page((unsigned long)vcpu->arch.pio.data);

@@ -14,6 +14,7 @@
 #include <asm/kvm_para.h>
 #include <asm/mtrr.h>
 
+#include "arch/x86/async_pf.h"
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/mce.h"
 #include "arch/x86/msr.h"
@@ -46,6 +47,7 @@ static const u32 msrs_all[] = {
 	MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, MSR_KVM_WALL_CLOCK_NEW,
 	MSR_KVM_SYSTEM_TIME_NEW, MSR_KVM_STEAL_TIME, MSR_KVM_PV_EOI_EN,
 	MSR_KVM_POLL_CONTROL,
+	MSR_KVM_ASYNC_PF_EN, MSR_KVM_ASYNC_PF_INT, MSR_KVM_ASYNC_PF_ACK,
 	MSR_IA32_TSC_ADJUST, MSR_IA32_TSC_DEADLINE, MSR_IA32_MISC_ENABLE,
 	MSR_IA32_MCG_STATUS, MSR_IA32_MCG_CTL, MSR_PLATFORM_INFO,
 	MSR_IA32_SMBASE, MSR_SMI_COUNT,
@@ -275,6 +277,8 @@ static int get_common(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 	}
 	r = kvm_mce_get_msr(vcpu, msr);
 	if (r == KVM_MSR_RET_INVALID)
+		r = kvm_apf_get_msr(vcpu, msr);
+	if (r == KVM_MSR_RET_INVALID)
 		r = kvm_time_get_msr(vcpu, msr);
 	if (r == KVM_MSR_RET_INVALID)
 		r = kvm_switch_get_msr(vcpu, msr);
@@ -417,6 +421,8 @@ static int set_common(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 		return 0;
 	}
 	r = kvm_mce_set_msr(vcpu, msr);
+	if (r == KVM_MSR_RET_INVALID)
+		r = kvm_apf_set_msr(vcpu, msr);
 	if (r == KVM_MSR_RET_INVALID)
 		r = kvm_time_set_msr(vcpu, msr);
 	if (r == KVM_MSR_RET_INVALID)

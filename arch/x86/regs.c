@@ -10,6 +10,7 @@
 #include <linux/uaccess.h>
 #include <asm/fpu/types.h>
 
+#include "arch/x86/async_pf.h"
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/regs.h"
 #include "arch/x86/run.h"
@@ -765,6 +766,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	vcpu->arch.nmi_pending = 0;
 	vcpu->arch.nmi_injected = false;
 	vcpu->arch.pv_unhalted = false;
+	kvm_apf_vcpu_reset(vcpu);
 
 	memset(vcpu->arch.db, 0, sizeof(vcpu->arch.db));
 	vcpu->arch.dr6 = DR6_FIXED_1;

@@ -18,6 +18,7 @@
 #include <linux/sched/signal.h>
 #include <linux/smp.h>
 
+#include "arch/x86/async_pf.h"
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/irq/lapic.h"
 #include "arch/x86/run.h"
@@ -48,10 +49,11 @@ void kvm_run_vcpu_free(struct kvm_vcpu *vcpu)
 	vcpu->arch.guest_work = NULL;
 }
 
-/* Nothing but RUNNABLE executes; a HALTED vCPU waits in vcpu_block(). */
+/* Nothing but RUNNABLE executes; a HALTED vCPU, or one without its page, waits in vcpu_block(). */
 static bool vcpu_running(struct kvm_vcpu *vcpu)
 {
-	return READ_ONCE(vcpu->arch.mp_state) == KVM_MP_STATE_RUNNABLE;
+	return READ_ONCE(vcpu->arch.mp_state) == KVM_MP_STATE_RUNNABLE &&
+	       !READ_ONCE(vcpu->arch.apf_halted);
 }
 
 /**
@@ -62,7 +64,7 @@ bool kvm_arch_vcpu_runnable(struct kvm_vcpu *vcpu)
 {
 	switch (READ_ONCE(vcpu->arch.mp_state)) {
 	case KVM_MP_STATE_RUNNABLE:
-		return true;
+		return !READ_ONCE(vcpu->arch.apf_halted) || kvm_vcpu_has_events(vcpu);
 	case KVM_MP_STATE_UNINITIALIZED:
 	case KVM_MP_STATE_INIT_RECEIVED:
 		/* nothing but INIT and SIPI reaches it */
@@ -98,6 +100,20 @@ bool kvm_arch_no_poll(struct kvm_vcpu *vcpu)
 int kvm_arch_vcpu_pending_timer(struct kvm_vcpu *vcpu)
 {
 	return kvm_lapic_in_kernel(vcpu) && kvm_lapic_has_pending_timer(vcpu);
+}
+
+/**
+ * kvm_arch_vcpu_has_work() - is there something to do, although the guest cannot run
+ * @vcpu: the vCPU
+ *
+ * Return: true when a page that was waited for has come: the guest may get an interrupt.
+ */
+bool kvm_arch_vcpu_has_work(struct kvm_vcpu *vcpu)
+{
+	u32 state = READ_ONCE(vcpu->arch.mp_state);
+
+	return kvm_test_request(KVM_REQ_APF_READY, vcpu) &&
+	       (state == KVM_MP_STATE_RUNNABLE || state == KVM_MP_STATE_HALTED);
 }
 
 /**
@@ -383,9 +399,13 @@ static int vcpu_block(struct kvm_vcpu *vcpu)
 		if (kvm_vcpu_has_events(vcpu)) {
 			WRITE_ONCE(vcpu->arch.pv_unhalted, false);
 			WRITE_ONCE(vcpu->arch.mp_state, KVM_MP_STATE_RUNNABLE);
+			WRITE_ONCE(vcpu->arch.apf_halted, false);
 		}
 		return 1;
 	case KVM_MP_STATE_RUNNABLE:
+		if (kvm_vcpu_has_events(vcpu))
+			WRITE_ONCE(vcpu->arch.apf_halted, false);
+		return 1;
 	case KVM_MP_STATE_INIT_RECEIVED:
 	case KVM_MP_STATE_UNINITIALIZED:
 		return 1;
@@ -400,7 +420,11 @@ static int vcpu_run(struct kvm_vcpu *vcpu)
 
 	/* what an error means is told by the reason, too: not by the last one's */
 	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+	/* user space may have changed what it waits for */
+	WRITE_ONCE(vcpu->arch.apf_halted, false);
 	for (;;) {
+		if (kvm_check_request(KVM_REQ_APF_READY, vcpu))
+			kvm_apf_ready(vcpu);
 		r = vcpu_running(vcpu) ? vcpu_enter_guest(vcpu) : vcpu_block(vcpu);
 		if (r <= 0)
 			return r;

@@ -11,12 +11,12 @@
  * clock or the host has slept. Elsewhere each vCPU gets a fresh pair of its own
  * whenever it comes to a CPU, and the guest is not told that it may compare them.
  */
+#include <linux/kvm_para.h>
 #include <linux/math64.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/stat.h>
 #include <linux/timekeeping.h>
 #include <linux/uaccess.h>
-#include <asm/kvm_para.h>
 #include <asm/pvclock.h>
 #include <asm/tsc.h>
 
@@ -296,6 +296,7 @@ static void write_pvclock(struct kvm_vcpu *vcpu)
 	struct clock_base b;
 	u32 version;
 	u64 tsc, ns;
+	u8 flags;
 
 	get_base(kvm, &b);
 	if (b.stable) {
@@ -306,7 +307,9 @@ static void write_pvclock(struct kvm_vcpu *vcpu)
 		ns += b.offset;
 	}
 	/* whoever wrote there before us may have left any version */
-	if (kvm_read_guest(kvm, pv->gpa, &version, sizeof(version)))
+	if (kvm_read_guest(kvm, pv->gpa, &version, sizeof(version)) ||
+	    kvm_read_guest(kvm, pv->gpa + offsetof(struct pvclock_vcpu_time_info, flags), &flags,
+			   sizeof(flags)))
 		return;
 	version = (version | 1) + (version & 1 ? 2 : 0);
 
@@ -315,17 +318,17 @@ static void write_pvclock(struct kvm_vcpu *vcpu)
 	hv->system_time = ns;
 	hv->tsc_to_system_mul = vcpu->arch.virtual_tsc_mult;
 	hv->tsc_shift = vcpu->arch.virtual_tsc_shift;
-	hv->flags = b.stable ? PVCLOCK_TSC_STABLE_BIT : 0;
-	if (pv->set_guest_stopped) {
+	/* that it was stopped stays until the guest has seen it */
+	hv->flags = (b.stable ? PVCLOCK_TSC_STABLE_BIT : 0) | (flags & PVCLOCK_GUEST_STOPPED);
+	if (pv->set_guest_stopped)
 		hv->flags |= PVCLOCK_GUEST_STOPPED;
-		pv->set_guest_stopped = false;
-	}
 
 	if (kvm_write_guest(kvm, pv->gpa, &version, sizeof(version)))
 		return;
 	smp_wmb();	/* odd, content, even: the guest's reader relies on it */
-	kvm_write_guest(kvm, pv->gpa + sizeof(version), (void *)hv + sizeof(version),
-			sizeof(*hv) - sizeof(version));
+	if (!kvm_write_guest(kvm, pv->gpa + sizeof(version), (void *)hv + sizeof(version),
+			     sizeof(*hv) - sizeof(version)))
+		pv->set_guest_stopped = false;
 	smp_wmb();	/* odd, content, even */
 	version++;
 	kvm_write_guest(kvm, pv->gpa, &version, sizeof(version));
@@ -353,6 +356,39 @@ static void write_wall_clock(struct kvm *kvm, gpa_t gpa)
 	kvm_write_guest(kvm, gpa, &version, sizeof(version));
 }
 
+/* ---- pairs of times --------------------------------------------------------- */
+
+/**
+ * kvm_clock_pairing() - tell the guest its TSC and the host's wall clock at one moment
+ * @vcpu: the vCPU, kvm->srcu held
+ * @gpa: where to, a struct kvm_clock_pairing
+ * @type: of clock
+ *
+ * Return: 0; -KVM_EOPNOTSUPP for another clock, or when the host does not go by its TSC;
+ * -KVM_EFAULT.
+ */
+long kvm_clock_pairing(struct kvm_vcpu *vcpu, gpa_t gpa, unsigned long type)
+{
+	struct kvm_clock_pairing pair = {};
+	struct timespec64 ts;
+	unsigned long flags;
+	u64 tsc, ns;
+
+	if (type != KVM_CLOCK_PAIRING_WALLCLOCK ||
+	    !READ_ONCE(vcpu->kvm->arch.use_master_clock))
+		return -KVM_EOPNOTSUPP;
+	local_irq_save(flags);
+	ns = ktime_get_real_ns();
+	tsc = rdtsc_ordered();
+	local_irq_restore(flags);
+
+	ts = ns_to_timespec64(ns);
+	pair.sec = ts.tv_sec;
+	pair.nsec = ts.tv_nsec;
+	pair.tsc = kvm_read_guest_tsc(vcpu, tsc);
+	return kvm_write_guest(vcpu->kvm, gpa, &pair, sizeof(pair)) ? -KVM_EFAULT : 0;
+}
+
 /* ---- steal time ----------------------------------------------------------- */
 
 static bool steal_enabled(struct kvm_vcpu *vcpu)
@@ -370,15 +406,29 @@ static void clear_preempted(struct kvm_vcpu *vcpu)
 {
 	gpa_t gpa = steal_gpa(vcpu) + offsetof(struct kvm_steal_time, preempted);
 	u8 old, new = 0;
-	int tries = 10;
+	int r, tries = 10;
 
 	do {
 		if (kvm_read_guest(vcpu->kvm, gpa, &old, 1))
 			return;
-	} while (old && kvm_cmpxchg_guest(vcpu->kvm, gpa, &old, &new, 1) > 0 && --tries);
-	if (old & KVM_VCPU_FLUSH_TLB)
-		kvm_be_call(flush_tlb)(vcpu, KVM_TLB_GUEST, 0);
+		r = old ? kvm_cmpxchg_guest(vcpu->kvm, gpa, &old, &new, 1) : 0;
+	} while (r > 0 && --tries);
+	/* others write there without end: not into the guest before it is 0 */
+	if (r > 0) {
+		kvm_make_request(KVM_REQ_STEAL_UPDATE, vcpu);
+		return;
+	}
+	/* carried out before the entry: kvm_time_handle_requests() comes before it */
+	if ((old & KVM_VCPU_FLUSH_TLB) && kvm_pv_has(vcpu, KVM_FEATURE_PV_TLB_FLUSH))
+		kvm_make_request(KVM_REQ_TLB_FLUSH_GUEST, vcpu);
 	vcpu->arch.st.preempted = 0;
+}
+
+/* From now on count what this thread waits for a CPU: another one's time is no guest's. */
+static void begin_steal(struct kvm_vcpu *vcpu)
+{
+	vcpu->arch.st.last_steal = current->sched_info.run_delay;
+	vcpu->arch.st.tid = task_pid_nr(current);
 }
 
 static void record_steal(struct kvm_vcpu *vcpu)
@@ -392,6 +442,8 @@ static void record_steal(struct kvm_vcpu *vcpu)
 	if (!steal_enabled(vcpu))
 		return;
 	clear_preempted(vcpu);
+	if (vcpu->arch.st.tid != task_pid_nr(current))
+		begin_steal(vcpu);
 	if (kvm_read_guest_cached(kvm, c, &steal,
 				  offsetof(struct kvm_steal_time, steal), sizeof(steal)) ||
 	    kvm_read_guest_cached(kvm, c, &version,
@@ -439,7 +491,7 @@ static int set_steal_msr(struct kvm_vcpu *vcpu, u64 data)
 		return 0;
 	kvm_hva_cache_init(vcpu->kvm, &vcpu->arch.st.cache, steal_gpa(vcpu),
 			   sizeof(struct kvm_steal_time));
-	vcpu->arch.st.last_steal = current->sched_info.run_delay;
+	begin_steal(vcpu);
 	vcpu->arch.st.preempted = 0;
 	kvm_make_request(KVM_REQ_STEAL_UPDATE, vcpu);
 	return 0;

@@ -308,8 +308,12 @@ static void runtime_bits(struct kunit *test)
 		{ .function = 1, .ecx = BIT(26) },
 		{ .function = 7, .flags = INDEXED, .ecx = BIT(3) },
 		{ .function = 0xd, .flags = INDEXED },
-		{ .function = 0x40000001, .eax = BIT(KVM_FEATURE_PV_UNHALT) |
+		/* behind another hypervisor's, whose leaf is not ours */
+		{ .function = 0x40000101, .eax = BIT(KVM_FEATURE_PV_UNHALT) |
 						 BIT(KVM_FEATURE_CLOCKSOURCE) },
+		{ .function = 0x40000001, .eax = 0x31237648 },
+		{ .function = 0x40000100, .eax = 0x40000101, .ebx = 0x4b4d564b,
+		  .ecx = 0x564b4d56, .edx = 0x4d },
 	};
 	struct kvm_vcpu *vcpu = guest(test, e, ARRAY_SIZE(e));
 
@@ -344,6 +348,7 @@ static void runtime_bits(struct kunit *test)
 	vcpu->kvm->arch.disabled_exits = KVM_X86_DISABLE_EXITS_HLT;
 	kvm_update_cpuid_runtime(vcpu);
 	KUNIT_EXPECT_EQ(test, e[3].eax, BIT(KVM_FEATURE_CLOCKSOURCE));
+	KUNIT_EXPECT_EQ(test, e[4].eax, 0x31237648u);
 	KUNIT_EXPECT_EQ(test, vcpu->arch.pv_cpuid.features, BIT(KVM_FEATURE_CLOCKSOURCE));
 	/* enforced, what was not offered may not be used */
 	KUNIT_EXPECT_TRUE(test, kvm_pv_has(vcpu, KVM_FEATURE_STEAL_TIME));

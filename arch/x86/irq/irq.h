@@ -89,6 +89,7 @@ void kvm_scan_ioapic(struct kvm_vcpu *vcpu);		/* KVM_REQ_SCAN_IOAPIC */
 void kvm_make_scan_ioapic_request(struct kvm *kvm);
 void kvm_recalculate_apic_map(struct kvm *kvm);
 bool kvm_vcpu_is_bsp(struct kvm_vcpu *vcpu);
+struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u64 id);
 
 /* deliver an interrupt message; see lapic.h for struct kvm_lapic_irq */
 struct kvm_lapic_irq;

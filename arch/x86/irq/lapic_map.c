@@ -312,6 +312,41 @@ int kvm_irq_deliver(struct kvm *kvm, struct kvm_lapic *src, struct kvm_lapic_irq
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_irq_deliver);
 
+/**
+* kvm_vcpu_by_apic_id() - the vCPU that a hypercall means
+ * @kvm: the VM
+ * @id: physical id of its APIC
+ *
+ * Return: the vCPU, which has a LAPIC in the kernel if any has; NULL when there is none.
+ */
+struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u64 id)
+{
+	struct kvm_lapic *apic = NULL;
+	struct kvm_apic_map *map;
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	if (id >= KVM_OOT_MAX_VCPU_IDS)
+		return NULL;
+	if (!kvm_irqchip_in_kernel(kvm))
+		return kvm_get_vcpu_by_id(kvm, id);
+	rcu_read_lock();
+	map = rcu_dereference(kvm->arch.apic_map);
+	if (!map)
+		apic = SEVERAL;
+	else if (id <= map->max_id)
+		apic = map->phys[id];
+	rcu_read_unlock();
+	/* an APIC goes with its vCPU, and that with the VM */
+	if (apic != SEVERAL)
+		return apic ? apic->vcpu : NULL;
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (vcpu->arch.apic && kvm_lapic_hw_enabled(vcpu->arch.apic) &&
+		    match_physical(vcpu->arch.apic, id))
+			return vcpu;
+	return NULL;
+}
+
 /* ---- the map -------------------------------------------------------------- */
 
 static void put_physical(struct kvm_apic_map *map, u32 id, struct kvm_lapic *apic)

@@ -12,6 +12,7 @@
 #include <linux/sched/signal.h>
 #include <linux/swap.h>
 
+#include "arch/x86/async_pf.h"
 #include "arch/x86/mmu/internal.h"
 #include "module/compat/pfnmap.h"
 #include "module/memslot.h"
@@ -61,6 +62,7 @@ out:
 /**
  * host_page_get() - find the page behind a frame, bringing it in if need be
  * @kvm: the VM; the caller runs in its address space and may sleep
+ * @vcpu: the vCPU that faults, and may do something else instead of waiting
  * @slot: slot of the frame
  * @gfn: the frame
  * @write: the guest wants to write
@@ -68,10 +70,10 @@ out:
  *
  * Return: 0; -EFAULT when there is none (or none writable); -EROFS: device memory that user
  * space must not write, which is for it to see, as MMIO; -EHWPOISON; -EINTR; -EAGAIN to
- * begin again.
+ * begin again: something has changed, or the page is being brought in (async_pf.c).
  */
-int host_page_get(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
-		  bool write, struct host_page *hp)
+int host_page_get(struct kvm *kvm, struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+		  gfn_t gfn, bool write, struct host_page *hp)
 {
 	unsigned int flags = FOLL_HWPOISON | (write ? FOLL_WRITE : 0);
 	bool may_write = !(slot->flags & KVM_MEM_READONLY);
@@ -86,7 +88,15 @@ int host_page_get(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		hp->writable = true;
 		goto found;
 	}
-	n = get_user_pages_unlocked(hp->hva, 1, &page, flags);
+	n = 0;
+	if (kvm_apf_possible(vcpu)) {
+		n = get_user_pages_unlocked(hp->hva, 1, &page, flags | FOLL_NOWAIT);
+		/* 0: it would have waited */
+		if (!n && kvm_apf_begin(vcpu, hp->hva, write))
+			return -EAGAIN;
+	}
+	if (!n)
+		n = get_user_pages_unlocked(hp->hva, 1, &page, flags);
 	if (n == 1) {
 		struct page *again;
 
