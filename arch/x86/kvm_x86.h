@@ -595,8 +595,7 @@ int kvm_emulate_wrmsr(struct kvm_vcpu *vcpu, const struct kvm_exit *exit);
 bool kvm_msr_allowed(struct kvm_vcpu *vcpu, u32 index, u32 type);
 /* ask user space about a refused access: true when the exit was prepared */
 bool kvm_msr_user_space(struct kvm_vcpu *vcpu, u32 index, u32 exit_reason,
-			u64 data, int (*completion)(struct kvm_vcpu *),
-			int ret);
+			u64 data, int ret);
 int kvm_vm_set_msr_filter(struct kvm *kvm, void __user *argp);
 void kvm_vm_free_msr_filter(struct kvm *kvm);
 long kvm_msr_dev_ioctl(unsigned int ioctl, void __user *argp);
