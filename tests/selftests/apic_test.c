@@ -632,7 +632,7 @@ static void expect_tpr(struct vcpu *v, uint64_t rip, bool write)
 
 static void tpr_reports(void)
 {
-	struct vcpu *v = start(APIC_TPR, 0, 0);
+	struct vcpu *v = start(APIC_TPR_REPORTS, 0, 0);
 	struct kvm_tpr_access_ctl ctl = { .enabled = 1, .flags = 1 };
 	struct kvm_vapic_addr word = { .vapic_addr = APIC_VAPIC_WORD };
 	bool told = kvm_cap(v->vm->fd, KVM_CAP_VAPIC);

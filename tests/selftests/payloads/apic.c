@@ -627,7 +627,7 @@ void guest_main(u64 test, u64 arg, u64 n)
 	case APIC_SUPPRESSION:
 		suppression(arg);
 		break;
-	case APIC_TPR:
+	case APIC_TPR_REPORTS:
 		tpr();
 		break;
 	default:
