@@ -933,3 +933,4 @@ bool kvm_exit_fastpath(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	kvm_skip_insn(vcpu, exit);
 	return true;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_exit_fastpath);

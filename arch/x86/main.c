@@ -367,6 +367,7 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 		return 0;
 	}
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_arch_dev_check_extension);
 
 static int enable_exits_off(struct kvm *kvm, u64 mask)
 {
@@ -496,6 +497,7 @@ int kvm_arch_vm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 	mutex_unlock(&kvm->lock);
 	return r;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_arch_vm_enable_cap);
 
 /* ---- /dev/kvm ------------------------------------------------------------------ */
 

@@ -428,6 +428,18 @@ static int enable_cap(int fd, uint32_t which, uint64_t arg)
 	return ioctl(fd, KVM_ENABLE_CAP, &cap);
 }
 
+/* what older kernels' own modules do not have, and ours must */
+static void need(bool has, const char *what)
+{
+	if (!has && !kvm_is_oot())
+		st_skip("the kernel's own module has no %s", what);
+}
+
+static void need_bus_clock(const struct vm *vm)
+{
+	need(kvm_cap(vm->fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS), "KVM_CAP_X86_APIC_BUS_CYCLES_NS");
+}
+
 #define BUS_CYCLES(fd, ns)	enable_cap(fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS, ns)
 
 /* about: the counts of different clocks over a time that the host may cut in two */
@@ -444,6 +456,7 @@ static void bus_clock(uint64_t ns)
 	struct vcpu *v;
 	double khz;
 
+	need_bus_clock(vm);
 	OK(BUS_CYCLES(vm->fd, ns));
 	v = vm_add_vcpu(vm, 0);
 	PAYLOAD(vm, apic);
@@ -482,6 +495,7 @@ static void bus_clock_refused(void)
 	const uint64_t longest = 1 << 25;
 	struct vm *vm = vm_new(0x200000, 0), *split;
 
+	need_bus_clock(vm);
 	CHECK_EQ(kvm_cap(vm->fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS), 1);
 	FAILS(BUS_CYCLES(vm->fd, 0), EINVAL);
 	FAILS(BUS_CYCLES(vm->fd, 25), ENXIO);
@@ -508,6 +522,7 @@ static void bus_clock_slowest(void)
 	struct vcpu *v;
 	unsigned int i;
 
+	need_bus_clock(vm);
 	OK(BUS_CYCLES(vm->fd, 1 << 25));
 	v = vm_add_vcpu(vm, 0);
 	for (i = 0; i < 2 * ARRAY_SIZE(divide); i++) {
@@ -540,6 +555,7 @@ static void suppression_refused(void)
 	struct vm *none = vm_new(0x200000, 0), *full = vm_new(0x200000, VM_IRQCHIP);
 	struct vm *split = vm_new(0x200000, VM_SPLIT);
 
+	need(kvm_cap(none->dev, KVM_CAP_X2APIC_API) & SUPPRESS, "EOI suppression");
 	CHECK_EQ(kvm_cap(none->dev, KVM_CAP_X2APIC_API), 0xf);
 	CHECK_EQ(kvm_cap(split->fd, KVM_CAP_X2APIC_API), 0xf);
 	CHECK_EQ(kvm_cap(none->fd, KVM_CAP_X2APIC_API), 0xb);
@@ -570,6 +586,7 @@ static void suppression(unsigned int irqchip, uint64_t flags, uint32_t spiv, boo
 	struct report rep;
 	struct vcpu *v;
 
+	need(!flags || (kvm_cap(vm->dev, KVM_CAP_X2APIC_API) & flags), "EOI suppression");
 	if (flags)
 		OK(X2APIC(vm->fd, flags));
 	if (irqchip == VM_SPLIT)
