@@ -223,6 +223,7 @@ static const struct call vcpu_calls[] = {
 	C(KVM_GET_LAPIC, kvm_lapic_state, OUT),
 	C(KVM_SET_LAPIC, kvm_lapic_state, IN),
 	C(KVM_SET_VAPIC_ADDR, kvm_vapic_addr, IN),
+	C(KVM_TPR_ACCESS_REPORTING, kvm_tpr_access_ctl, IN | OUT),
 	C(KVM_GET_MP_STATE, kvm_mp_state, OUT),
 	C(KVM_SET_MP_STATE, kvm_mp_state, IN),
 	C(KVM_SET_GUEST_DEBUG, kvm_guest_debug, IN),
