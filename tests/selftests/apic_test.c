@@ -547,8 +547,8 @@ static void bus_clock_slowest(void)
 #define X2APIC(fd, flags)	enable_cap(fd, KVM_CAP_X2APIC_API, flags)
 #define SUPPRESS		KVM_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST
 #define NO_SUPPRESS		KVM_X2APIC_DISABLE_SUPPRESS_EOI_BROADCAST
-#define LVR_SUPPRESSION		(1u << 24)
-#define SPIV_SUPPRESSION	(1u << 12)
+#define LVR_SUPPRESSION		BIT(24)
+#define SPIV_SUPPRESSION	BIT(12)
 
 static void suppression_refused(void)
 {
@@ -571,7 +571,8 @@ static void suppression_refused(void)
 }
 
 /* Is it offered, does the bit stay, does the EOI of a level-triggered interrupt come out? */
-static void suppression(unsigned int irqchip, uint64_t flags, uint32_t spiv, bool offered, bool told)
+static void suppression(unsigned int irqchip, uint64_t flags, uint32_t spiv, bool offered,
+			bool told)
 {
 	struct {
 		struct kvm_irq_routing head;

@@ -760,7 +760,8 @@ static void filter_intercepts(uint64_t forced)
 		CHECK_EQ(vcpu_set_msr(v, MSR_KERNEL_GS_BASE, 0x7890), 1);
 
 		/* whoever is not named: the APIC's never are */
-		OK(set_filter(v, KVM_MSR_FILTER_DEFAULT_DENY, rd | wr, MSR_KERNEL_GS_BASE, 1, 0xff));
+		OK(set_filter(v, KVM_MSR_FILTER_DEFAULT_DENY, rd | wr, MSR_KERNEL_GS_BASE, 1,
+			      0xff));
 		ask(v, MSR_KERNEL_GS_BASE, forced, 0);
 		told(v, -1, 0x7890);
 		answers(v, 0x174, forced, filtered, false);

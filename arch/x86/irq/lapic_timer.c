@@ -7,9 +7,9 @@
  * The bus clock is 1 GHz, or what user space has chosen before there were vCPUs
  * (KVM_CAP_X86_APIC_BUS_CYCLES_NS): a count is one of its cycles times the divisor.
  * Times beyond TIMER_MAX_NS, 146 years, are cut off there, so that no sum of two
- * overflows what a ktime_t holds. When the timer fires, the callback only notes it and kicks the vCPU, whose thread then
- * delivers LVTT; periods that were missed meanwhile are one interrupt, as
- * they are on a CPU which has the vector in IRR already.
+ * overflows what a ktime_t holds. When the timer fires, the callback only notes it and
+ * kicks the vCPU, whose thread then delivers LVTT; periods that were missed meanwhile
+ * are one interrupt, as they are on a CPU which has the vector in IRR already.
  *
  * With the hardware's timer (vcpu->arch.timer_tsc is not 0) nothing of the host's is
  * armed: what is due while the vCPU's thread does something else is noticed when it next

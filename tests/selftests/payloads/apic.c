@@ -546,20 +546,22 @@ static noinline u32 tpr_read(void)
 {
 	u32 v;
 
-	asm volatile("tpr_read_insn: mov (%1), %0" : "=r"(v) : "r"(APIC_BASE + APIC_TPR) : "memory");
+	asm volatile("tpr_read_insn: mov (%1), %0"
+		     : "=r"(v) : "r"(APIC_BASE + APIC_TPR) : "memory");
 	return v;
 }
 
 static noinline void tpr_write(u32 v)
 {
-	asm volatile("tpr_write_insn: mov %0, (%1)" : : "r"(v), "r"(APIC_BASE + APIC_TPR) : "memory");
+	asm volatile("tpr_write_insn: mov %0, (%1)"
+		     : : "r"(v), "r"(APIC_BASE + APIC_TPR) : "memory");
 }
 
 extern const u8 tpr_read_insn[], tpr_write_insn[];
 
 static void tpr(void)
 {
-	u32 *word = (u32 *)APIC_VAPIC_WORD;
+	u8 *word = (u8 *)APIC_VAPIC_WORD;
 
 	set_handler(0x45, on_received);
 	enable(0);
@@ -571,14 +573,14 @@ static void tpr(void)
 	SYNC(2);					/* reports end, the word begins */
 	GUEST_EQ(tpr_read(), 0);
 	/* without an access to the APIC; the host looks at the word at the next exit */
-	*(volatile u8 *)word = 0x50;
+	WRITE_ONCE(*word, 0x50);
 	SYNC(3);
 	self_ipi(0x45);
 	sti_nop_cli();
 	GUEST_EQ(READ_ONCE(total), 0);
 	GUEST_EQ(tpr_read(), 0x50);
 	SYNC(4);					/* the host has looked at the word, too */
-	*(volatile u8 *)word = 0;
+	WRITE_ONCE(*word, 0);
 	SYNC(5);
 	sti_nop_cli();
 	GUEST_EQ(READ_ONCE(total), 1);

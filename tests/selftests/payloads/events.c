@@ -339,7 +339,7 @@ static void control(bool irqchip)
  */
 static void read_msrs(void)
 {
-	volatile u64 *ask = (volatile u64 *)GUEST_SHARED;
+	u64 *ask = (u64 *)GUEST_SHARED;
 	u64 v, n;
 	s64 r;
 
@@ -347,13 +347,13 @@ static void read_msrs(void)
 		u32 lo, hi, index;
 
 		SYNC(n);
-		index = ask[0];
+		index = READ_ONCE(ask[0]);
 		if (!index)
 			break;
-		v = ask[2];
+		v = READ_ONCE(ask[2]);
 		lo = v;
 		hi = v >> 32;
-		switch (ask[1]) {
+		switch (READ_ONCE(ask[1])) {
 		case READ_MSRS_WRITE:
 			r = wrmsr_safe(index, v);
 			break;
