@@ -348,6 +348,7 @@ void svm_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg,
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_seg *s = segment(svm, seg);
+	u16 old = s->attrib;
 
 	s->base = var->base;
 	s->limit = var->limit;
@@ -364,6 +365,9 @@ void svm_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg,
 		    (var->l & 1) << SVM_SELECTOR_L_SHIFT |
 		    (var->db & 1) << SVM_SELECTOR_DB_SHIFT |
 		    (var->g & 1) << SVM_SELECTOR_G_SHIFT;
+	/* the busy bit that svm_get_segment() adds: QEMU's CPU has none, and wants none back */
+	if (seg == VCPU_SEG_TR && s->attrib == (old | 2))
+		s->attrib = old;
 	if (seg == VCPU_SEG_SS)
 		svm->vmcb->save.cpl = var->dpl & 3;
 	svm_mark_dirty(svm, SVM_CLEAN_SEG);
