@@ -312,8 +312,7 @@ enum kvm_request {
 	KVM_REQ_STEAL_UPDATE,
 	KVM_REQ_SCAN_IOAPIC,		/* EOI-exit bitmap is stale */
 	KVM_REQ_IOAPIC_EOI_EXIT,
-	KVM_REQ_LOAD_EOI_EXITMAP,
-	KVM_REQ_APICV_UPDATE,
+	KVM_REQ_REPORT_TPR,		/* arch.tpr_report is to be told to user space */
 	KVM_REQ_TLB_FLUSH_GUEST,	/* guest-visible (non-global included) flush */
 	KVM_REQ_APF_READY,		/* a page has come, see arch/x86/async_pf.c */
 	KVM_REQ_MSR_FILTER_CHANGED,

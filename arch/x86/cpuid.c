@@ -786,7 +786,6 @@ static void update_cache(struct kvm_vcpu *vcpu)
 	e = kvm_find_cpuid(vcpu, 0xd, 0);
 	if (e)
 		c->supported_xcr0 = (e->eax | (u64)e->edx << 32) & kvm_supported_xcr0;
-	c->supported_xss = 0;
 	c->gbpages = guest_has(vcpu, X86_FEATURE_GBPAGES);
 }
 

@@ -353,14 +353,26 @@ static unsigned int op_get_cpl(struct x86_emul *e)
 
 static int op_get_msr(struct x86_emul *e, u32 index, u64 *val, bool implicit)
 {
-	return kvm_get_msr(vcpu_of(e), index, val, implicit) ?
-		X86_EMUL_PROPAGATE_FAULT : X86_EMUL_CONTINUE;
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+	int r = kvm_get_msr(vcpu, index, val, implicit);
+
+	if (!r)
+		return X86_EMUL_CONTINUE;
+	if (!implicit && kvm_msr_user_space(vcpu, index, KVM_EXIT_X86_RDMSR, 0, r))
+		return X86_EMUL_IO_NEEDED;
+	return X86_EMUL_PROPAGATE_FAULT;
 }
 
 static int op_set_msr(struct x86_emul *e, u32 index, u64 val, bool implicit)
 {
-	return kvm_set_msr(vcpu_of(e), index, val, implicit) ?
-		X86_EMUL_PROPAGATE_FAULT : X86_EMUL_CONTINUE;
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+	int r = kvm_set_msr(vcpu, index, val, implicit);
+
+	if (!r)
+		return X86_EMUL_CONTINUE;
+	if (!implicit && kvm_msr_user_space(vcpu, index, KVM_EXIT_X86_WRMSR, val, r))
+		return X86_EMUL_IO_NEEDED;
+	return X86_EMUL_PROPAGATE_FAULT;
 }
 
 static int op_read_pmc(struct x86_emul *e, u32 counter, u64 *val)

@@ -790,6 +790,21 @@ static int handle_tpr_below(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	return 1;
 }
 
+/* Intel SDM vol. 3, 26.2; with KVM_CAP_X86_NOTIFY_VMEXIT only */
+static int handle_notify(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	struct kvm_run *run = vcpu->run;
+
+	vcpu->stat.notify_window_exits++;
+	/* the host got its CPU back, which was the point; a guest that is lost cannot go on */
+	if (!(vcpu->kvm->arch.notify_flags & KVM_X86_NOTIFY_VMEXIT_USER) &&
+	    !exit->notify.context_invalid)
+		return 1;
+	run->exit_reason = KVM_EXIT_NOTIFY;
+	run->notify.flags = exit->notify.context_invalid ? KVM_NOTIFY_CONTEXT_INVALID : 0;
+	return 0;
+}
+
 static int handle_triple_fault(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
 	/* AMD APM vol. 2, 15.14.3: the guest's state is undefined; INIT defines it */
@@ -873,7 +888,18 @@ static int (*const handlers[KVM_XK_COUNT])(struct kvm_vcpu *, struct kvm_exit *)
 	[KVM_XK_APIC_EOI]	= handle_apic_eoi,
 	[KVM_XK_RSM]		= handle_rsm,
 	[KVM_XK_INIT]		= handle_nothing,
+	[KVM_XK_NOTIFY]		= handle_notify,
 };
+
+/* What else there is to tell user space when a bus lock is (KVM_BUS_LOCK_DETECTION_EXIT). */
+static int bus_lock_exit(struct kvm_vcpu *vcpu, int r)
+{
+	vcpu->arch.bus_locked = true;
+	if (r <= 0)
+		return r;
+	vcpu->run->exit_reason = KVM_EXIT_X86_BUS_LOCK;
+	return 0;
+}
 
 /**
  * kvm_handle_exit() - act on an exit
@@ -884,10 +910,15 @@ static int (*const handlers[KVM_XK_COUNT])(struct kvm_vcpu *, struct kvm_exit *)
  */
 int kvm_handle_exit(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
+	int r;
+
 	if (exit->kind >= KVM_XK_COUNT)
-		return handle_unknown(vcpu, exit);
-	return handlers[exit->kind](vcpu, exit);
+		r = handle_unknown(vcpu, exit);
+	else
+		r = handlers[exit->kind](vcpu, exit);
+	return unlikely(exit->bus_lock) ? bus_lock_exit(vcpu, r) : r;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_handle_exit);
 
 /**
  * kvm_exit_fastpath() - answer an exit with interrupts off, if that can be done
@@ -900,7 +931,7 @@ int kvm_handle_exit(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
  */
 bool kvm_exit_fastpath(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
-	if (!exit->insn_len || exit->vectoring.type != KVM_EVENT_NONE ||
+	if (!exit->insn_len || exit->bus_lock || exit->vectoring.type != KVM_EVENT_NONE ||
 	    vcpu->arch.guest_debug ||
 	    (kvm_rflags_read(vcpu) & X86_EFLAGS_TF))
 		return false;
@@ -918,3 +949,4 @@ bool kvm_exit_fastpath(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	kvm_skip_insn(vcpu, exit);
 	return true;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_exit_fastpath);

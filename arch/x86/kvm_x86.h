@@ -56,6 +56,7 @@ enum kvm_exit_kind {
 	KVM_XK_APIC_EOI,	/* apic.vector: hardware has ended it, others want to know */
 	KVM_XK_RSM,
 	KVM_XK_INIT,
+	KVM_XK_NOTIFY,		/* notify: the guest kept all events from itself for too long */
 	KVM_XK_COUNT
 };
 
@@ -63,6 +64,7 @@ enum kvm_exit_kind {
  * struct kvm_exit - what made the guest stop, in plain fields
  * @kind: selects the member of the union
  * @insn_len: bytes of the instruction, 0 when the CPU does not tell
+ * @bus_lock: beside @kind: an instruction of the guest locked the bus, or is about to
  * @vectoring: event whose delivery was interrupted by this exit
  * @hw_reason: the hardware's own exit code, for traces and FAIL_ENTRY
  * @hw_info1: details that the hardware gives with it (SVM: EXITINFO1), for traces
@@ -76,6 +78,7 @@ enum kvm_exit_kind {
  * @apic: access to the APIC page, or EOI
  * @host_vector: KVM_XK_INTR: what the CPU has taken from the host's APIC, 0: nothing
  * @task: task switch
+ * @notify: no event could be delivered for as long as the VM's notify window
  * @nr_insn_bytes: how many of @insn_bytes there are
  * @insn_bytes: instruction bytes that the CPU fetched
  */
@@ -83,6 +86,7 @@ struct kvm_exit {
 	enum kvm_exit_kind kind;
 	u8 insn_len;
 	u8 nr_insn_bytes;
+	bool bus_lock;
 	struct kvm_event vectoring;
 	u64 hw_reason;
 	u64 hw_info1;
@@ -130,6 +134,9 @@ struct kvm_exit {
 			bool write;
 			bool done;	/* the page has the value, RIP is past it */
 		} apic;
+		struct {
+			bool context_invalid;	/* the guest's state is lost */
+		} notify;
 		u8 host_vector;
 	};
 	u8 insn_bytes[16];
@@ -184,7 +191,8 @@ struct kvm_backend_ops {
 	struct module *owner;
 	unsigned int exit_reason_isa;	/* KVM_OOT_ISA_* */
 	bool tdp;			/* nested/extended paging is used */
-	bool has_wbinvd_exit;
+	bool has_bus_lock_exit;
+	bool has_notify_exit;
 	bool guest_timer;		/* @enter returns with KVM_XK_TIMER at arch.timer_tsc */
 	bool real_mode_pages;		/* TSS and identity map for real mode, see realmode.c */
 	bool has_tsc_aux;		/* a guest can be given TSC_AUX */
@@ -500,7 +508,6 @@ int kvm_pio_in(struct kvm_vcpu *vcpu, unsigned int size, u16 port, void *val,
 	       unsigned int count);
 int kvm_pio_out(struct kvm_vcpu *vcpu, unsigned int size, u16 port,
 		const void *val, unsigned int count);
-int kvm_complete_userspace_io(struct kvm_vcpu *vcpu);
 
 /* ---- pages for real mode without the hardware's help: arch/x86/realmode.c ---- */
 
@@ -589,8 +596,7 @@ int kvm_emulate_wrmsr(struct kvm_vcpu *vcpu, const struct kvm_exit *exit);
 bool kvm_msr_allowed(struct kvm_vcpu *vcpu, u32 index, u32 type);
 /* ask user space about a refused access: true when the exit was prepared */
 bool kvm_msr_user_space(struct kvm_vcpu *vcpu, u32 index, u32 exit_reason,
-			u64 data, int (*completion)(struct kvm_vcpu *),
-			int ret);
+			u64 data, int ret);
 int kvm_vm_set_msr_filter(struct kvm *kvm, void __user *argp);
 void kvm_vm_free_msr_filter(struct kvm *kvm);
 long kvm_msr_dev_ioctl(unsigned int ioctl, void __user *argp);
@@ -635,8 +641,6 @@ unsigned int kvm_host_tsc_khz(void);
 /* ---- module parameters (arch/x86/main.c) ---------------------------------- */
 extern bool kvm_ignore_msrs;
 extern bool kvm_report_ignored_msrs;
-extern int kvm_lapic_timer_advance_ns;
-extern bool kvm_enable_vmware_backdoor;
 extern bool kvm_force_emulation_prefix;
 extern u64 kvm_supported_xcr0, kvm_supported_xss;	/* what guests can be given */
 extern u64 kvm_host_xcr0, kvm_host_xss;			/* what the host runs with */

@@ -8,7 +8,6 @@
 #include <linux/types.h>
 #include <linux/kvm.h>
 #include <linux/hrtimer.h>
-#include <linux/workqueue.h>
 #include <linux/spinlock.h>
 #include <linux/seqlock.h>
 #include <asm/fpu/types.h>
@@ -84,7 +83,6 @@ struct kvm_cpuid_cache {
 	u64 reserved_gpa_bits;
 	u64 cr4_reserved_bits;
 	u64 supported_xcr0;
-	u64 supported_xss;
 	bool gbpages;
 };
 
@@ -117,9 +115,7 @@ struct kvm_vcpu_arch {
 	unsigned long dr7;
 	unsigned long eff_db[4];	/* what the hardware gets: guest's or the debugger's */
 	unsigned long eff_dr7;
-	bool guest_debug_hw;		/* hardware breakpoints of KVM_SET_GUEST_DEBUG */
 	u32 guest_debug;		/* KVM_GUESTDBG_* */
-	unsigned long singlestep_rip;
 	u32 switch_db_regs;		/* KVM_DEBUGREG_* */
 #define KVM_DEBUGREG_BP_ENABLED	1
 #define KVM_DEBUGREG_WONT_EXIT	2
@@ -130,7 +126,6 @@ struct kvm_vcpu_arch {
 	bool spec_ctrl_direct;		/* the guest used it: no more interception */
 	bool pred_cmd_direct;
 	u64 virt_spec_ctrl;
-	u64 arch_capabilities;
 	u64 ia32_misc_enable_msr;
 	u64 microcode_version;
 	u64 msr_platform_info;
@@ -187,9 +182,13 @@ struct kvm_vcpu_arch {
 	bool exception_payload_enabled;	/* copy of the VM's */
 	int pending_external_vector;	/* split or user irqchip: from KVM_INTERRUPT; -1 none */
 	int pending_ioapic_eoi;
+	bool tpr_reporting;		/* (v) KVM_TPR_ACCESS_REPORTING */
+	struct {
+		u64 rip;		/* of the instruction */
+		bool write;
+	} tpr_report;			/* with KVM_REQ_REPORT_TPR */
 	DECLARE_BITMAP(ioapic_handled_vectors, 256);
-	bool triple_fault_pending;
-	u32 last_exit_kind;
+	bool bus_locked;		/* during this KVM_RUN, as an exit said */
 
 	/* time */
 	struct kvm_pvclock pv_time;
@@ -197,15 +196,10 @@ struct kvm_vcpu_arch {
 	u64 tsc_offset;			/* host TSC (scaled) + offset = guest TSC */
 	u64 tsc_scaling_ratio;		/* fixed point; 0 while not scaled */
 	u64 ia32_tsc_adjust_msr;
-	u64 last_guest_tsc;
 	u64 last_host_tsc;
 	u32 virtual_tsc_khz;
 	u32 virtual_tsc_mult;
 	s8 virtual_tsc_shift;
-	u64 this_tsc_nsec, this_tsc_write;
-	u64 this_tsc_generation;
-	u32 hw_tsc_khz;
-	bool tsc_catchup;
 	struct {
 		u64 msr_val;
 		u8 preempted;
@@ -219,7 +213,7 @@ struct kvm_vcpu_arch {
 	} pv_eoi;
 
 	/* MCE */
-	u64 mcg_cap, mcg_status, mcg_ctl, mcg_ext_ctl;
+	u64 mcg_cap, mcg_status, mcg_ctl;
 	u64 mce_banks[KVM_OOT_MCE_BANKS * 4];
 	u64 mce_ctl2[KVM_OOT_MCE_BANKS];
 
@@ -266,6 +260,13 @@ enum kvm_irqchip_mode {
 	KVM_IRQCHIP_SPLIT,	/* LAPIC only */
 };
 
+/* struct kvm_arch.eoi_broadcast: does a LAPIC's EOI go to IOAPICs though the guest says no */
+enum kvm_eoi_broadcast {
+	KVM_EOI_BROADCAST_QUIRK,	/* it does; offered with IOAPICs in user space */
+	KVM_EOI_BROADCAST_SUPPRESSIBLE,	/* it does not, which is offered */
+	KVM_EOI_BROADCAST_ALWAYS,	/* it does; nothing is offered */
+};
+
 struct kvm_msr_filter;
 
 struct kvm_arch {
@@ -275,7 +276,6 @@ struct kvm_arch {
 	struct kvm_ioapic *vioapic;		/* (l) */
 	struct kvm_pit *vpit;			/* (l) */
 	u16 nr_reserved_ioapic_pins;
-	atomic_t vapics_in_nmi_mode;
 	struct mutex apic_map_lock;		/* to replace apic_map */
 	struct kvm_apic_map __rcu *apic_map;	/* apic_map_lock; RCU */
 	atomic_t apic_map_dirty;
@@ -283,10 +283,10 @@ struct kvm_arch {
 	gfn_t apic_page_gfn;			/* (m) where it is mapped; KVM_NO_APIC_PAGE */
 	bool x2apic_format;			/* KVM_CAP_X2APIC_API */
 	bool x2apic_broadcast_quirk_disabled;
+	enum kvm_eoi_broadcast eoi_broadcast;	/* (l), READ_ONCE elsewhere */
 	u32 bsp_vcpu_id;			/* (l) */
-	bool bsp_vcpu_id_set;
 	u32 max_vcpu_ids;			/* (l) KVM_CAP_MAX_VCPU_ID */
-	u64 apic_bus_cycle_ns;
+	u64 apic_bus_cycle_ns;			/* (l); no vCPU yet when it is set */
 
 	/* MMU (arch/x86/mmu) */
 	void *mmu;				/* (c) its per-VM state */
@@ -305,8 +305,6 @@ struct kvm_arch {
 	u64 last_tsc_nsec, last_tsc_write;
 	u32 last_tsc_khz;
 	u64 last_tsc_offset;
-	u64 cur_tsc_nsec, cur_tsc_write, cur_tsc_offset, cur_tsc_generation;
-	int nr_vcpus_matched_tsc;
 	u32 default_tsc_khz;
 	seqcount_raw_spinlock_t pvclock_sc;
 	bool use_master_clock;
@@ -314,7 +312,6 @@ struct kvm_arch {
 	u64 master_cycle_now;
 	s64 kvmclock_offset;
 	u64 wall_clock_msr;
-	struct delayed_work kvmclock_update_work;
 
 	/* policy given by user space (l), READ_ONCE elsewhere */
 	u64 disabled_quirks;
@@ -326,6 +323,9 @@ struct kvm_arch {
 	u32 hypercall_exits;			/* bits of KVM_HC_*: for user space */
 	struct kvm_msr_filter __rcu *msr_filter;
 	bool exit_on_emulation_error;
+	bool bus_lock_exit;			/* KVM_BUS_LOCK_DETECTION_EXIT, for new vCPUs */
+	u32 notify_window;			/* with @notify_flags; no vCPU yet when it is set */
+	u32 notify_flags;			/* KVM_X86_NOTIFY_VMEXIT_* */
 	bool disable_nx_huge_pages;		/* (l); no vCPU yet when it is set */
 };
 

@@ -9,6 +9,7 @@
  * memory: an ioctl is tried on one owner after the other until one does not
  * say -ENOTTY.
  */
+#include <linux/cpu.h>
 #include <linux/hardirq.h>
 #include <linux/kvm_para.h>
 #include <linux/module.h>
@@ -20,6 +21,7 @@
 
 #include "arch/x86/async_pf.h"
 #include "arch/x86/kvm_x86.h"
+#include "arch/x86/irq/lapic.h"
 #include "arch/x86/run.h"
 #include "arch/x86/switch.h"
 
@@ -34,6 +36,10 @@ MODULE_PARM_DESC(ignore_msrs, "Reads of unknown MSRs give 0 and writes are dropp
 bool kvm_report_ignored_msrs = true;
 module_param_named(report_ignored_msrs, kvm_report_ignored_msrs, bool, 0644);
 MODULE_PARM_DESC(report_ignored_msrs, "Log what ignore_msrs hides");
+
+static bool mitigate_smt_rsb;
+module_param(mitigate_smt_rsb, bool, 0444);
+MODULE_PARM_DESC(mitigate_smt_rsb, "HLT, MWAIT and C-state exits stay on where threads of a core share return predictions (default: off)");
 
 u64 kvm_supported_xcr0;
 EXPORT_SYMBOL_FOR_KUNIT(kvm_supported_xcr0);
@@ -108,6 +114,12 @@ void kvm_x86_backend_exit(void)
 }
 EXPORT_SYMBOL_GPL(kvm_x86_backend_exit);
 
+/* A guest that idles by itself, its core's other thread at work: return predictions leak. */
+static bool idling_leaks(void)
+{
+	return boot_cpu_has_bug(X86_BUG_SMT_RSB) && cpu_smt_possible();
+}
+
 /**
  * kvm_x86_module_init() - set up what all VMs share
  *
@@ -118,6 +130,8 @@ int kvm_x86_module_init(void)
 {
 	int r;
 
+	/* what the parameter then says is what is done */
+	mitigate_smt_rsb &= idling_leaks();
 	kvm_cpuid_module_init();
 	kvm_msr_module_init();
 
@@ -203,22 +217,35 @@ void kvm_arch_disable_cpu(void)
 		      KVM_X86_QUIRK_FIX_HYPERCALL_INSN |	\
 		      KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
 
-#define VALID_X2APIC_FLAGS (KVM_X2APIC_API_USE_32BIT_IDS | \
-			    KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
-
 #define VALID_MSR_EXIT_REASONS (KVM_MSR_EXIT_REASON_INVAL |	\
 				KVM_MSR_EXIT_REASON_UNKNOWN |	\
 				KVM_MSR_EXIT_REASON_FILTER)
 
+#define VALID_BUS_LOCK_MODES (KVM_BUS_LOCK_DETECTION_OFF | KVM_BUS_LOCK_DETECTION_EXIT)
+
+#define VALID_NOTIFY_FLAGS (KVM_X86_NOTIFY_VMEXIT_ENABLED | KVM_X86_NOTIFY_VMEXIT_USER)
+
 #define KVM_CLOCK_CAP_FLAGS (KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | \
 			     KVM_CLOCK_HOST_TSC)
+
+/* Only then is a guest's MWAIT harmless to the host: its timers must get through. */
+static bool can_mwait_in_guest(void)
+{
+	return boot_cpu_has(X86_FEATURE_MWAIT) && !boot_cpu_has_bug(X86_BUG_MONITOR) &&
+	       boot_cpu_has(X86_FEATURE_ARAT);
+}
 
 /* Exits that user space may turn off, given what the CPU has. */
 static u64 valid_disable_exits(void)
 {
-	u64 r = KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE;
+	u64 r = KVM_X86_DISABLE_EXITS_PAUSE;
 
-	if (boot_cpu_has(X86_FEATURE_MWAIT))
+	if (boot_cpu_has(X86_FEATURE_APERFMPERF))
+		r |= KVM_X86_DISABLE_EXITS_APERFMPERF;
+	if (mitigate_smt_rsb)
+		return r;
+	r |= KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_CSTATE;
+	if (can_mwait_in_guest())
 		r |= KVM_X86_DISABLE_EXITS_MWAIT;
 	return r;
 }
@@ -309,6 +336,10 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 		return KVM_CLOCK_CAP_FLAGS;
 	case KVM_CAP_X86_DISABLE_EXITS:
 		return valid_disable_exits();
+	case KVM_CAP_X86_BUS_LOCK_EXIT:
+		return kvm_be.has_bus_lock_exit ? VALID_BUS_LOCK_MODES : 0;
+	case KVM_CAP_X86_NOTIFY_VMEXIT:
+		return kvm_be.has_notify_exit;
 	case KVM_CAP_NR_VCPUS:
 		return min_t(unsigned int, num_online_cpus(), KVM_OOT_MAX_VCPUS);
 	case KVM_CAP_MAX_VCPUS:
@@ -325,7 +356,12 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_VM_TSC_CONTROL:
 		return kvm_be.tsc_scaling_frac_bits != 0;
 	case KVM_CAP_X2APIC_API:
-		return VALID_X2APIC_FLAGS;
+		return kvm_x2apic_flags(kvm);
+	case KVM_CAP_VAPIC:
+		/* where the CPU keeps the TPR by itself there is nothing to patch */
+		return !kvm_be.apic_page;
+	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
+		return KVM_LAPIC_BUS_CYCLE_NS;
 	case KVM_CAP_SYNC_REGS:
 		return KVM_SYNC_X86_VALID_FIELDS;
 	case KVM_CAP_X86_USER_SPACE_MSR:
@@ -340,12 +376,39 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 		return 0;
 	}
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_arch_dev_check_extension);
 
 static int enable_exits_off(struct kvm *kvm, u64 mask)
 {
 	if (mask & ~valid_disable_exits())
 		return -EINVAL;
+	if ((mask & (KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_MWAIT |
+		     KVM_X86_DISABLE_EXITS_CSTATE)) && idling_leaks())
+		pr_warn_once("kvm: a guest idles without exits on a CPU that leaks return predictions between threads; see mitigate_smt_rsb\n");
 	kvm->arch.disabled_exits |= mask;
+	return 0;
+}
+
+static int set_bus_lock_mode(struct kvm *kvm, u64 mode)
+{
+	if ((mode & ~(u64)VALID_BUS_LOCK_MODES) || mode == VALID_BUS_LOCK_MODES)
+		return -EINVAL;
+	/* off is what it is anyway */
+	if (mode == KVM_BUS_LOCK_DETECTION_EXIT && !kvm_be.has_bus_lock_exit)
+		return -EINVAL;
+	kvm->arch.bus_lock_exit = mode == KVM_BUS_LOCK_DETECTION_EXIT;
+	return 0;
+}
+
+static int set_notify_window(struct kvm *kvm, u64 arg)
+{
+	u32 flags = arg;
+
+	if (!kvm_be.has_notify_exit || kvm->created_vcpus ||
+	    (flags & ~(u32)VALID_NOTIFY_FLAGS) || !(flags & KVM_X86_NOTIFY_VMEXIT_ENABLED))
+		return -EINVAL;
+	kvm->arch.notify_window = arg >> 32;
+	kvm->arch.notify_flags = flags;
 	return 0;
 }
 
@@ -379,17 +442,20 @@ int kvm_arch_vm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 			kvm_irq_enable_split(kvm, cap->args[0]);
 		break;
 	case KVM_CAP_X2APIC_API:
-		if (cap->args[0] & ~(u64)VALID_X2APIC_FLAGS)
-			break;
-		if (cap->args[0] & KVM_X2APIC_API_USE_32BIT_IDS)
-			kvm->arch.x2apic_format = true;
-		if (cap->args[0] & KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
-			kvm->arch.x2apic_broadcast_quirk_disabled = true;
-		r = 0;
+		r = kvm_set_x2apic_flags(kvm, cap->args[0]);
+		break;
+	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
+		r = kvm_set_bus_cycle(kvm, cap->args[0]);
 		break;
 	case KVM_CAP_X86_DISABLE_EXITS:
 		r = kvm->created_vcpus ? -EINVAL :
 			enable_exits_off(kvm, cap->args[0]);
+		break;
+	case KVM_CAP_X86_BUS_LOCK_EXIT:
+		r = set_bus_lock_mode(kvm, cap->args[0]);
+		break;
+	case KVM_CAP_X86_NOTIFY_VMEXIT:
+		r = set_notify_window(kvm, cap->args[0]);
 		break;
 	case KVM_CAP_MSR_PLATFORM_INFO:
 		kvm->arch.guest_can_read_platform_info = cap->args[0];
@@ -440,6 +506,7 @@ int kvm_arch_vm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 	mutex_unlock(&kvm->lock);
 	return r;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_arch_vm_enable_cap);
 
 /* ---- /dev/kvm ------------------------------------------------------------------ */
 

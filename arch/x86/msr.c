@@ -516,46 +516,6 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 data, bool host)
 
 /* ---- the guest's instructions --------------------------------------------- */
 
-/**
- * kvm_msr_user_space() - does user space want to decide
- * @vcpu: the vCPU
- * @index: MSR
- * @exit_reason: KVM_EXIT_X86_RDMSR or KVM_EXIT_X86_WRMSR
- * @data: value to be written
- * @completion: called when user space has answered
- * @ret: what the access was refused with
- *
- * Return: true when the exit was prepared.
- */
-bool kvm_msr_user_space(struct kvm_vcpu *vcpu, u32 index, u32 exit_reason,
-			u64 data, int (*completion)(struct kvm_vcpu *), int ret)
-{
-	struct kvm_run *run = vcpu->run;
-	u32 reason;
-
-	switch (ret) {
-	case KVM_MSR_RET_INVALID:
-		reason = KVM_MSR_EXIT_REASON_UNKNOWN;
-		break;
-	case KVM_MSR_RET_FILTERED:
-		reason = KVM_MSR_EXIT_REASON_FILTER;
-		break;
-	default:
-		reason = KVM_MSR_EXIT_REASON_INVAL;
-		break;
-	}
-	if (!(READ_ONCE(vcpu->kvm->arch.user_space_msr_mask) & reason))
-		return false;
-	run->exit_reason = exit_reason;
-	run->msr.error = 0;
-	memset(run->msr.pad, 0, sizeof(run->msr.pad));
-	run->msr.reason = reason;
-	run->msr.index = index;
-	run->msr.data = data;
-	vcpu->arch.complete_userspace_io = completion;
-	return true;
-}
-
 static void put_edx_eax(struct kvm_vcpu *vcpu, u64 data)
 {
 	kvm_gpr_write(vcpu, VCPU_REG_RAX, (u32)data);
@@ -579,6 +539,48 @@ static int complete_rdmsr(struct kvm_vcpu *vcpu)
 }
 
 /**
+ * kvm_msr_user_space() - does user space want to decide
+ * @vcpu: the vCPU
+ * @index: MSR
+ * @exit_reason: KVM_EXIT_X86_RDMSR or KVM_EXIT_X86_WRMSR
+ * @data: value to be written
+ * @ret: what the access was refused with
+ *
+ * The instruction has not been stepped over: that is done with user space's answer.
+ *
+ * Return: true when the exit was prepared.
+ */
+bool kvm_msr_user_space(struct kvm_vcpu *vcpu, u32 index, u32 exit_reason,
+			u64 data, int ret)
+{
+	struct kvm_run *run = vcpu->run;
+	u32 reason;
+
+	switch (ret) {
+	case KVM_MSR_RET_INVALID:
+		reason = KVM_MSR_EXIT_REASON_UNKNOWN;
+		break;
+	case KVM_MSR_RET_FILTERED:
+		reason = KVM_MSR_EXIT_REASON_FILTER;
+		break;
+	default:
+		reason = KVM_MSR_EXIT_REASON_INVAL;
+		break;
+	}
+	if (!(READ_ONCE(vcpu->kvm->arch.user_space_msr_mask) & reason))
+		return false;
+	run->exit_reason = exit_reason;
+	run->msr.error = 0;
+	memset(run->msr.pad, 0, sizeof(run->msr.pad));
+	run->msr.reason = reason;
+	run->msr.index = index;
+	run->msr.data = data;
+	vcpu->arch.complete_userspace_io = exit_reason == KVM_EXIT_X86_RDMSR ? complete_rdmsr :
+									       complete_wrmsr;
+	return true;
+}
+
+/**
  * kvm_emulate_rdmsr() - carry out RDMSR
  * @vcpu: the vCPU, loaded
  * @exit: the exit
@@ -595,7 +597,7 @@ int kvm_emulate_rdmsr(struct kvm_vcpu *vcpu, const struct kvm_exit *exit)
 		put_edx_eax(vcpu, data);
 		return kvm_skip_insn(vcpu, exit);
 	}
-	if (kvm_msr_user_space(vcpu, index, KVM_EXIT_X86_RDMSR, 0, complete_rdmsr, r))
+	if (kvm_msr_user_space(vcpu, index, KVM_EXIT_X86_RDMSR, 0, r))
 		return 0;
 	kvm_inject_gp(vcpu, 0);
 	return 1;
@@ -616,7 +618,7 @@ int kvm_emulate_wrmsr(struct kvm_vcpu *vcpu, const struct kvm_exit *exit)
 
 	if (!r)
 		return kvm_skip_insn(vcpu, exit);
-	if (kvm_msr_user_space(vcpu, index, KVM_EXIT_X86_WRMSR, data, complete_wrmsr, r))
+	if (kvm_msr_user_space(vcpu, index, KVM_EXIT_X86_WRMSR, data, r))
 		return 0;
 	kvm_inject_gp(vcpu, 0);
 	return 1;

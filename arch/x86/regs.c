@@ -521,8 +521,6 @@ static int set_guest_debug(struct kvm_vcpu *vcpu, void __user *argp)
 		vcpu->arch.switch_db_regs &= ~KVM_DEBUGREG_WONT_EXIT;
 	}
 	kvm_update_dr7(vcpu);
-	if (vcpu->arch.guest_debug & KVM_GUESTDBG_SINGLESTEP)
-		vcpu->arch.singlestep_rip = kvm_get_linear_rip(vcpu);
 	kvm_set_rflags(vcpu, rflags);
 	kvm_be_call(update_intercepts)(vcpu);
 	kvm_lapic_hw_update(vcpu);

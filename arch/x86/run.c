@@ -155,7 +155,8 @@ static void fill_run_state(struct kvm_vcpu *vcpu)
 	run->ready_for_interrupt_injection =
 		kvm_irqchip_full(vcpu->kvm) ||
 		kvm_vcpu_ready_for_interrupt_injection(vcpu);
-	run->flags = vcpu->arch.smm ? KVM_RUN_X86_SMM : 0;
+	run->flags = (vcpu->arch.smm ? KVM_RUN_X86_SMM : 0) |
+		     (vcpu->arch.bus_locked ? KVM_RUN_X86_BUS_LOCK : 0);
 	if (READ_ONCE(run->kvm_valid_regs))
 		kvm_sync_regs_store(vcpu);
 }
@@ -190,6 +191,13 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 	if (kvm_check_request(KVM_REQ_TRIPLE_FAULT, vcpu)) {
 		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 		vcpu->mmio_needed = false;
+		return 0;
+	}
+	if (kvm_check_request(KVM_REQ_REPORT_TPR, vcpu)) {
+		vcpu->run->exit_reason = KVM_EXIT_TPR_ACCESS;
+		memset(&vcpu->run->tpr_access, 0, sizeof(vcpu->run->tpr_access));
+		vcpu->run->tpr_access.rip = vcpu->arch.tpr_report.rip;
+		vcpu->run->tpr_access.is_write = vcpu->arch.tpr_report.write;
 		return 0;
 	}
 	if (kvm_check_request(KVM_REQ_DIRTY_RING, vcpu) && !kvm_dirty_ring_has_room(vcpu)) {
@@ -367,7 +375,6 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 	if (kvm_lapic_in_kernel(vcpu))
 		kvm_lapic_sync_from_vapic(vcpu);
 
-	vcpu->arch.last_exit_kind = exit.kind;
 	return kvm_handle_exit(vcpu, &exit);
 }
 
@@ -525,6 +532,7 @@ int kvm_arch_vcpu_run(struct kvm_vcpu *vcpu)
 
 	kvm_vcpu_load(vcpu);
 	vcpu->run->flags = 0;
+	vcpu->arch.bus_locked = false;
 	kvm_load_guest_fpu(vcpu);
 	kvm_vcpu_srcu_read_lock(vcpu);
 

@@ -15,6 +15,7 @@
 #include <asm/msr-index.h>
 #include <asm/nospec-branch.h>
 
+#include "arch/x86/run.h"
 #include "arch/x86/switch.h"
 
 static_assert(offsetof(struct kvm_switch, regs) == KVM_SWITCH_REGS);
@@ -192,6 +193,10 @@ void kvm_open_msrs(struct kvm_vcpu *vcpu, const u32 *own, unsigned int nr,
 
 	for (i = 0; i < nr; i++)
 		kvm_open_msr(vcpu, own[i], true, true, open);
+	if (kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_APERFMPERF)) {
+		kvm_open_msr(vcpu, MSR_IA32_APERF, true, false, open);
+		kvm_open_msr(vcpu, MSR_IA32_MPERF, true, false, open);
+	}
 	/* user space may have set it for a guest that has none */
 	if (vcpu->arch.spec_ctrl_direct && has_spec_ctrl(vcpu))
 		kvm_open_msr(vcpu, MSR_IA32_SPEC_CTRL, true, true, open);

@@ -83,6 +83,7 @@ int vm_mock_create(struct kunit *test, enum kvm_irqchip_mode mode, const u32 *id
 			return r;
 	}
 	kvm->arch.irqchip_mode = mode;
+	kvm->arch.apic_bus_cycle_ns = KVM_LAPIC_BUS_CYCLE_NS;
 	for (i = 0; i < MOCK_VCPUS; i++) {
 		vm->vcpu[i] = add_vcpu(test, vm, i, ids ? ids[i] : i);
 		if (!vm->vcpu[i])

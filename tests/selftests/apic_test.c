@@ -421,6 +421,265 @@ static void periods_halted(void)
 	vcpu_expect_done(start_timer(APIC_PERIODS, APIC_X2 | APIC_HALTED));
 }
 
+static int enable_cap(int fd, uint32_t which, uint64_t arg)
+{
+	struct kvm_enable_cap cap = { .cap = which, .args = { arg } };
+
+	return ioctl(fd, KVM_ENABLE_CAP, &cap);
+}
+
+/* what older kernels' own modules do not have, and ours must */
+static void need(bool has, const char *what)
+{
+	if (!has && !kvm_is_oot())
+		st_skip("the kernel's own module has no %s", what);
+}
+
+static void need_bus_clock(const struct vm *vm)
+{
+	need(kvm_cap(vm->fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS), "KVM_CAP_X86_APIC_BUS_CYCLES_NS");
+}
+
+#define BUS_CYCLES(fd, ns)	enable_cap(fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS, ns)
+
+/* about: the counts of different clocks over a time that the host may cut in two */
+static void about(double is, double wanted)
+{
+	if (is < wanted * 0.9 || is > wanted * 1.25)
+		st_fail(__FILE__, __LINE__, "%f, not about %f", is, wanted);
+}
+
+static void bus_clock(uint64_t ns)
+{
+	struct vm *vm = vm_new(64 << 20, VM_IRQCHIP);
+	struct report rep;
+	struct vcpu *v;
+	double khz;
+
+	need_bus_clock(vm);
+	OK(BUS_CYCLES(vm->fd, ns));
+	v = vm_add_vcpu(vm, 0);
+	PAYLOAD(vm, apic);
+	khz = OK(ioctl(v->fd, KVM_GET_TSC_KHZ, 0));
+	vcpu_start(v, APIC_BUS_CLOCK, khz, ns);
+	rep = vcpu_run_to_report(v);
+	CHECK_EQ(rep.a, 1);
+	about(rep.b * ns / 1e6, rep.c / khz);
+	rep = vcpu_run_to_report(v);
+	CHECK_EQ(rep.a, 2);
+	CHECK(rep.b / khz >= 10 * 0.95);
+	rep = vcpu_run_to_report(v);
+	CHECK_EQ(rep.a, 3);
+	CHECK(rep.b / khz >= 20 * 0.95);
+	vcpu_expect_done(v);
+}
+
+static void bus_clock_default(void)
+{
+	bus_clock(1);
+}
+
+static void bus_clock_40_ns(void)
+{
+	bus_clock(40);
+}
+
+static void bus_clock_slow(void)
+{
+	bus_clock(50000);
+}
+
+static void bus_clock_refused(void)
+{
+	/* with it 2^32 - 1 counts of 128 cycles just fit into 64 bits */
+	const uint64_t longest = 1 << 25;
+	struct vm *vm = vm_new(0x200000, 0), *split;
+
+	need_bus_clock(vm);
+	CHECK_EQ(kvm_cap(vm->fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS), 1);
+	FAILS(BUS_CYCLES(vm->fd, 0), EINVAL);
+	FAILS(BUS_CYCLES(vm->fd, 25), ENXIO);
+	OK(ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0UL));
+	FAILS(BUS_CYCLES(vm->fd, 0), EINVAL);
+	FAILS(BUS_CYCLES(vm->fd, longest + 1), EINVAL);
+	FAILS(BUS_CYCLES(vm->fd, -1ull), EINVAL);
+	FAILS(BUS_CYCLES(vm->fd, 1ull << 32 | 25), EINVAL);
+	OK(BUS_CYCLES(vm->fd, longest));
+	OK(BUS_CYCLES(vm->fd, 25));
+	vm_add_vcpu(vm, 0);
+	FAILS(BUS_CYCLES(vm->fd, 25), EINVAL);
+	split = vm_new(0x200000, VM_SPLIT);
+	OK(BUS_CYCLES(split->fd, 25));
+}
+
+/* Sums and products that would overflow: of a clock that no guest has */
+static void bus_clock_slowest(void)
+{
+	struct vm *vm = vm_new(64 << 20, VM_IRQCHIP);
+	struct kvm_lapic_state s = {};
+	static const uint32_t divide[] = { 0xa, 0xb, 0x0, 0xa };
+	uint32_t count = ~0u, lvtt, left;
+	struct vcpu *v;
+	unsigned int i;
+
+	need_bus_clock(vm);
+	OK(BUS_CYCLES(vm->fd, 1 << 25));
+	v = vm_add_vcpu(vm, 0);
+	for (i = 0; i < 2 * ARRAY_SIZE(divide); i++) {
+		lapic_get(v, &s);
+		lvtt = 0x71 | (i & 1 ? 1 << 17 : 0);
+		memcpy(s.regs + 0x320, &lvtt, 4);
+		memcpy(s.regs + 0x380, &count, 4);
+		memcpy(s.regs + 0x390, &count, 4);
+		memcpy(s.regs + 0x3e0, &divide[i % ARRAY_SIZE(divide)], 4);
+		OK(ioctl(v->fd, KVM_SET_LAPIC, &s));
+		usleep(20000);
+		lapic_get(v, &s);
+		memcpy(&left, s.regs + 0x390, 4);
+		CHECK(left > count / 8);
+		/* none has come */
+		CHECK(!test_vector(&s, 0x200, 0x71));
+	}
+}
+
+/* ---- EOIs that the guest keeps from the IOAPIC ------------------------------------ */
+
+#define X2APIC(fd, flags)	enable_cap(fd, KVM_CAP_X2APIC_API, flags)
+#define SUPPRESS		KVM_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST
+#define NO_SUPPRESS		KVM_X2APIC_DISABLE_SUPPRESS_EOI_BROADCAST
+#define LVR_SUPPRESSION		BIT(24)
+#define SPIV_SUPPRESSION	BIT(12)
+
+static void suppression_refused(void)
+{
+	struct vm *none = vm_new(0x200000, 0), *full = vm_new(0x200000, VM_IRQCHIP);
+	struct vm *split = vm_new(0x200000, VM_SPLIT);
+
+	need(kvm_cap(none->dev, KVM_CAP_X2APIC_API) & SUPPRESS, "EOI suppression");
+	CHECK_EQ(kvm_cap(none->dev, KVM_CAP_X2APIC_API), 0xf);
+	CHECK_EQ(kvm_cap(split->fd, KVM_CAP_X2APIC_API), 0xf);
+	CHECK_EQ(kvm_cap(none->fd, KVM_CAP_X2APIC_API), 0xb);
+	CHECK_EQ(kvm_cap(full->fd, KVM_CAP_X2APIC_API), 0xb);
+	FAILS(X2APIC(none->fd, SUPPRESS), EINVAL);
+	FAILS(X2APIC(full->fd, SUPPRESS), EINVAL);
+	FAILS(X2APIC(split->fd, SUPPRESS | NO_SUPPRESS), EINVAL);
+	FAILS(X2APIC(split->fd, 1ull << 4), EINVAL);
+	OK(X2APIC(none->fd, NO_SUPPRESS));
+	OK(X2APIC(full->fd, NO_SUPPRESS));
+	OK(X2APIC(split->fd, NO_SUPPRESS));
+	OK(X2APIC(split->fd, SUPPRESS));
+}
+
+/* Is it offered, does the bit stay, does the EOI of a level-triggered interrupt come out? */
+static void suppression(unsigned int irqchip, uint64_t flags, uint32_t spiv, bool offered,
+			bool told)
+{
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry e;
+	} route = { .head.nr = 1, .e = {
+		.gsi = 5, .type = KVM_IRQ_ROUTING_MSI,
+		.u.msi = { .address_lo = 0xfee00000, .data = 0xc055 },
+	} };
+	struct kvm_irq_level line = { .irq = 5, .level = 1 };
+	struct vm *vm = vm_new(64 << 20, irqchip);
+	struct kvm_msi edge = { .address_lo = 0xfee00000, .data = 0x55 };
+	struct report rep;
+	struct vcpu *v;
+
+	need(!flags || (kvm_cap(vm->dev, KVM_CAP_X2APIC_API) & flags), "EOI suppression");
+	if (flags)
+		OK(X2APIC(vm->fd, flags));
+	if (irqchip == VM_SPLIT)
+		OK(ioctl(vm->fd, KVM_SET_GSI_ROUTING, &route));
+	v = vm_add_vcpu(vm, 0);
+	PAYLOAD(vm, apic);
+	vcpu_set_cpuid(v);
+	vcpu_start(v, APIC_SUPPRESSION, spiv, 0);
+	rep = vcpu_run_to_report(v);
+	CHECK_EQ(rep.a, 1);
+	CHECK_EQ(!!(rep.b & LVR_SUPPRESSION), offered);
+	CHECK_EQ(!!(rep.c & SPIV_SUPPRESSION), offered && spiv);
+	if (irqchip == VM_SPLIT)
+		OK(ioctl(vm->fd, KVM_IRQ_LINE, &line));
+	else
+		OK(ioctl(vm->fd, KVM_SIGNAL_MSI, &edge));
+	if (told) {
+		vcpu_expect_exit(v, KVM_EXIT_IOAPIC_EOI);
+		CHECK_EQ(v->run->eoi.vector, 0x55);
+	}
+	vcpu_expect_sync(v, 2);
+	vcpu_expect_done(v);
+}
+
+static void suppression_quirk(void)
+{
+	suppression(VM_SPLIT, 0, 0, true, true);
+	/* offered, and not done */
+	suppression(VM_SPLIT, 0, SPIV_SUPPRESSION, true, true);
+	suppression(VM_IRQCHIP, 0, SPIV_SUPPRESSION, false, false);
+}
+
+static void suppression_enabled(void)
+{
+	suppression(VM_SPLIT, SUPPRESS, 0, true, true);
+	suppression(VM_SPLIT, SUPPRESS, SPIV_SUPPRESSION, true, false);
+}
+
+static void suppression_disabled(void)
+{
+	suppression(VM_SPLIT, NO_SUPPRESS, SPIV_SUPPRESSION, false, true);
+	suppression(VM_IRQCHIP, NO_SUPPRESS, SPIV_SUPPRESSION, false, false);
+}
+
+/* ---- KVM_CAP_VAPIC ---------------------------------------------------------------- */
+
+static void report_tpr(struct vcpu *v, bool on)
+{
+	struct kvm_tpr_access_ctl ctl = { .enabled = on };
+
+	OK(ioctl(v->fd, KVM_TPR_ACCESS_REPORTING, &ctl));
+}
+
+static void expect_tpr(struct vcpu *v, uint64_t rip, bool write)
+{
+	vcpu_expect_exit(v, KVM_EXIT_TPR_ACCESS);
+	CHECK_EQ(v->run->tpr_access.rip, rip);
+	CHECK_EQ(v->run->tpr_access.is_write, write);
+}
+
+static void tpr_reports(void)
+{
+	struct vcpu *v = start(APIC_TPR_REPORTS, 0, 0);
+	struct kvm_tpr_access_ctl ctl = { .enabled = 1, .flags = 1 };
+	struct kvm_vapic_addr word = { .vapic_addr = APIC_VAPIC_WORD };
+	bool told = kvm_cap(v->vm->fd, KVM_CAP_VAPIC);
+	struct report rep;
+
+	st_note("KVM_CAP_VAPIC is %d", told);
+	FAILS(ioctl(v->fd, KVM_TPR_ACCESS_REPORTING, &ctl), EINVAL);
+	FAILS(ioctl(v->fd, KVM_TPR_ACCESS_REPORTING, NULL), EFAULT);
+	rep = vcpu_run_to_report(v);
+	CHECK_EQ(rep.a, 1);
+	report_tpr(v, true);
+	/* a CPU that keeps the TPR has nothing to tell */
+	if (told) {
+		expect_tpr(v, rep.c, true);
+		expect_tpr(v, rep.b, false);
+		expect_tpr(v, rep.c, true);
+	}
+	vcpu_expect_sync(v, 2);
+	report_tpr(v, false);
+	OK(ioctl(v->fd, KVM_SET_VAPIC_ADDR, &word));
+	vcpu_expect_sync(v, 3);
+	vcpu_expect_sync(v, 4);
+	/* where the CPU delivers, nothing enters to show what waits */
+	if (told)
+		CHECK_EQ(*(uint32_t *)vm_ptr(v->vm, APIC_VAPIC_WORD), 0x45000050);
+	vcpu_expect_sync(v, 5);
+	vcpu_expect_done(v);
+}
+
 static const struct st_test tests[] = {
 	{ "registers_xapic", registers_xapic },
 	{ "registers_x2apic", registers_x2apic },
@@ -445,6 +704,16 @@ static const struct st_test tests[] = {
 	{ "deadlines_moving", deadlines_moving },
 	{ "periods", periods },
 	{ "periods_halted", periods_halted },
+	{ "bus_clock_default", bus_clock_default },
+	{ "bus_clock_40_ns", bus_clock_40_ns },
+	{ "bus_clock_slow", bus_clock_slow },
+	{ "bus_clock_slowest", bus_clock_slowest },
+	{ "bus_clock_refused", bus_clock_refused },
+	{ "suppression_refused", suppression_refused },
+	{ "suppression_quirk", suppression_quirk },
+	{ "suppression_enabled", suppression_enabled },
+	{ "suppression_disabled", suppression_disabled },
+	{ "tpr_reports", tpr_reports },
 	{}
 };
 

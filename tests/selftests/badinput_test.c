@@ -223,6 +223,7 @@ static const struct call vcpu_calls[] = {
 	C(KVM_GET_LAPIC, kvm_lapic_state, OUT),
 	C(KVM_SET_LAPIC, kvm_lapic_state, IN),
 	C(KVM_SET_VAPIC_ADDR, kvm_vapic_addr, IN),
+	C(KVM_TPR_ACCESS_REPORTING, kvm_tpr_access_ctl, IN | OUT),
 	C(KVM_GET_MP_STATE, kvm_mp_state, OUT),
 	C(KVM_SET_MP_STATE, kvm_mp_state, IN),
 	C(KVM_SET_GUEST_DEBUG, kvm_guest_debug, IN),
@@ -1992,7 +1993,17 @@ static void capability_arguments(void)
 	} bad[] = {
 		{ KVM_CAP_DISABLE_QUIRKS2, 1ull << 40 },
 		{ KVM_CAP_X2APIC_API, 1ull << 32 },
-		{ KVM_CAP_X2APIC_API, 8 },
+		{ KVM_CAP_X2APIC_API, 0x10 },
+		/* not with an IOAPIC in the kernel; they exclude each other */
+		{ KVM_CAP_X2APIC_API, KVM_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST },
+		{ KVM_CAP_X2APIC_API, KVM_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST |
+				      KVM_X2APIC_DISABLE_SUPPRESS_EOI_BROADCAST },
+		{ KVM_CAP_X86_APIC_BUS_CYCLES_NS, 0 },
+		{ KVM_CAP_X86_APIC_BUS_CYCLES_NS, 25 },				/* too late */
+		{ KVM_CAP_X86_BUS_LOCK_EXIT, KVM_BUS_LOCK_DETECTION_OFF |
+					     KVM_BUS_LOCK_DETECTION_EXIT },
+		{ KVM_CAP_X86_NOTIFY_VMEXIT, KVM_X86_NOTIFY_VMEXIT_ENABLED },	/* too late */
+		{ KVM_CAP_X86_NOTIFY_VMEXIT, 1ull << 31 },
 		{ KVM_CAP_X86_DISABLE_EXITS, 1ull << 20 },
 		{ KVM_CAP_X86_DISABLE_EXITS, KVM_X86_DISABLE_EXITS_HLT },	/* too late */
 		{ KVM_CAP_X86_USER_SPACE_MSR, 1ull << 20 },

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* NMIs, interrupt windows, debugging from inside and outside, control registers, MSRs. */
+#include <cpuid.h>
+
 #include "events.h"
 #include "st.h"
 
@@ -531,6 +533,358 @@ static void machine_check_interrupts(void)
 	CHECK(cmci_came(v));
 }
 
+/* ---- exits that user space chooses ------------------------------------------------ */
+
+static int enable_cap(struct vm *vm, uint32_t which, uint64_t arg)
+{
+	struct kvm_enable_cap cap = { .cap = which, .args = { arg } };
+
+	return ioctl(vm->fd, KVM_ENABLE_CAP, &cap);
+}
+
+#define DISABLE_EXITS(vm, mask)	enable_cap(vm, KVM_CAP_X86_DISABLE_EXITS, mask)
+
+static bool host_is_intel(void)
+{
+	uint32_t a, b, c, d;
+
+	__cpuid(0, a, b, c, d);
+	return b == 0x756e6547;
+}
+
+static bool host_has_aperfmperf(void)
+{
+	uint32_t a, b, c, d;
+
+	__cpuid(0, a, b, c, d);
+	if (a < 6)
+		return false;
+	__cpuid(6, a, b, c, d);
+	return c & 1;
+}
+
+static void exits_to_disable(void)
+{
+	struct vm *vm = vm_new(0x200000, 0);
+	int valid = kvm_cap(vm->fd, KVM_CAP_X86_DISABLE_EXITS), i;
+	bool kept = st_param_is("kvm", "mitigate_smt_rsb", 'Y');
+
+	CHECK(valid > 0);
+	CHECK(valid & KVM_X86_DISABLE_EXITS_PAUSE);
+	CHECK_EQ(!!(valid & KVM_X86_DISABLE_EXITS_HLT), !kept);
+	CHECK_EQ(!!(valid & KVM_X86_DISABLE_EXITS_CSTATE), !kept);
+	CHECK_EQ(!!(valid & KVM_X86_DISABLE_EXITS_APERFMPERF), host_has_aperfmperf());
+	for (i = 0; i < 64; i++) {
+		if (valid & 1ull << i)
+			OK(DISABLE_EXITS(vm, 1ull << i));
+		else
+			FAILS(DISABLE_EXITS(vm, 1ull << i), EINVAL);
+	}
+	OK(DISABLE_EXITS(vm, valid));
+	vm_add_vcpu(vm, 0);
+	FAILS(DISABLE_EXITS(vm, KVM_X86_DISABLE_EXITS_PAUSE), EINVAL);
+}
+
+static struct vcpu *start_msrs(unsigned int flags, uint64_t exits_off, uint64_t reasons)
+{
+	struct vm *vm = vm_new(64 << 20, flags);
+	struct vcpu *v;
+
+	if (exits_off)
+		OK(DISABLE_EXITS(vm, exits_off));
+	OK(enable_cap(vm, KVM_CAP_X86_USER_SPACE_MSR, reasons));
+	v = vm_add_vcpu(vm, 0);
+	PAYLOAD(vm, events);
+	vcpu_start(v, EVENTS_READ_MSRS, 0, 0);
+	vcpu_expect_sync(v, 1);
+	return v;
+}
+
+static void ask(struct vcpu *v, uint32_t index, uint64_t how, uint64_t value)
+{
+	uint64_t *a = vm_ptr(v->vm, GUEST_SHARED);
+
+	a[0] = index;
+	a[1] = how;
+	a[2] = value;
+}
+
+/* the guest is through, with what fault (-1: none) and value */
+static void told(struct vcpu *v, int64_t fault, uint64_t value)
+{
+	struct report rep = vcpu_run_to_report(v);
+
+	CHECK_EQ(rep.a, 100);
+	CHECK_EQ(rep.b, fault);
+	CHECK_EQ(rep.c, value);
+	CHECK_EQ(vcpu_run_to_report(v).kind, REPORT_SYNC);
+}
+
+/* user space gets the access, and answers with an error or a value */
+static void answers(struct vcpu *v, uint32_t index, uint64_t how, uint32_t reason, bool error)
+{
+	bool write = how & READ_MSRS_WRITE;
+
+	ask(v, index, how, 0x11223344556677);
+	vcpu_expect_exit(v, write ? KVM_EXIT_X86_WRMSR : KVM_EXIT_X86_RDMSR);
+	CHECK_EQ(v->run->msr.index, index);
+	CHECK_EQ(v->run->msr.reason, reason);
+	CHECK_EQ(v->run->msr.error, 0);
+	if (write)
+		CHECK_EQ(v->run->msr.data, 0x11223344556677);
+	v->run->msr.data = 0x8899aabbccddee;
+	v->run->msr.error = error;
+	told(v, error ? 13 : -1, write ? 0x11223344556677 : error ? 0 : 0x8899aabbccddee);
+}
+
+#define MSR_CORE_C3_RES		0x3fc
+#define MSR_CORE_C1_RES		0x660
+#define MSR_PKG_C3_RES		0x3f8
+#define MSR_APERF		0xe8
+#define MSR_MPERF		0xe7
+
+/* Reads that no exit is wanted for: of the CPU's own registers, so #GP where it has none. */
+static void reads_without_exit(const uint32_t *msrs, unsigned int n, uint64_t off, bool direct)
+{
+	const uint32_t unknown = KVM_MSR_EXIT_REASON_UNKNOWN;
+	struct vcpu *v = start_msrs(0, 0, unknown);
+	struct report rep;
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		answers(v, msrs[i], 0, unknown, false);
+	v = start_msrs(0, off, unknown);
+	for (i = 0; i < n; i++) {
+		/* no write is let through */
+		answers(v, msrs[i], READ_MSRS_WRITE, unknown, true);
+		if (!direct) {
+			answers(v, msrs[i], 0, unknown, false);
+			continue;
+		}
+		ask(v, msrs[i], 0, 0);
+		rep = vcpu_run_to_report(v);
+		CHECK_EQ(rep.a, 100);
+		CHECK_EQ(vcpu_run_to_report(v).kind, REPORT_SYNC);
+	}
+	answers(v, MSR_PKG_C3_RES, 0, unknown, false);
+}
+
+static void cstate_reads(void)
+{
+	static const uint32_t msrs[] = {
+		MSR_CORE_C1_RES, MSR_CORE_C3_RES, MSR_CORE_C3_RES + 1, MSR_CORE_C3_RES + 2,
+	};
+
+	/* AMD's CPUs have no such registers, and nothing happens there */
+	reads_without_exit(msrs, ARRAY_SIZE(msrs), KVM_X86_DISABLE_EXITS_CSTATE, host_is_intel());
+}
+
+static void aperfmperf_reads(void)
+{
+	static const uint32_t msrs[] = { MSR_APERF, MSR_MPERF };
+
+	if (!host_has_aperfmperf())
+		st_skip("the host's CPU has no APERF and MPERF");
+	if (!kvm_is_oot())
+		st_skip("only the newest of the kernel's own modules let these be read");
+	reads_without_exit(msrs, ARRAY_SIZE(msrs), KVM_X86_DISABLE_EXITS_APERFMPERF, true);
+}
+
+/* ---- the MSR filter --------------------------------------------------------------- */
+
+#define MSR_KERNEL_GS_BASE	0xc0000102
+#define MSR_NONE		0x12345
+
+static int set_filter(struct vcpu *v, uint32_t flags, uint32_t range_flags, uint32_t base,
+		      uint32_t n, uint8_t bits)
+{
+	static uint8_t bitmap[0x608];
+	struct kvm_msr_filter f = { .flags = flags, .ranges[3] = {
+		.flags = range_flags, .base = base, .nmsrs = n, .bitmap = bitmap } };
+
+	memset(bitmap, bits, sizeof(bitmap));
+	return ioctl(v->vm->fd, KVM_X86_SET_MSR_FILTER, &f);
+}
+
+static void filter_refused(void)
+{
+	struct vcpu *v = vm_add_vcpu(vm_new(0x200000, 0), 0);
+	const uint32_t rw = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE;
+	unsigned int i;
+
+	for (i = 0; i < 32; i++) {
+		if (1u << i == KVM_MSR_FILTER_DEFAULT_DENY)
+			OK(set_filter(v, 1u << i, rw, 0, 8, 0xff));
+		else
+			FAILS(set_filter(v, 1u << i, rw, 0, 8, 0xff), EINVAL);
+		if (1u << i & rw)
+			OK(set_filter(v, 0, 1u << i, 0, 8, 0xff));
+		else
+			FAILS(set_filter(v, 0, 1u << i, 0, 8, 0xff), EINVAL);
+	}
+	FAILS(set_filter(v, KVM_MSR_FILTER_DEFAULT_DENY, 0, 0, 0, 0), EINVAL);
+	OK(set_filter(v, 0, rw, 0, 0x600 * 8, 0));
+	FAILS(set_filter(v, 0, rw, 0, 0x600 * 8 + 1, 0), EINVAL);
+	FAILS(set_filter(v, 0, rw, 0, ~0u, 0), EINVAL);
+	OK(set_filter(v, 0, 0, 0, 0, 0));
+	for (i = 3; i < 64; i++)
+		FAILS(enable_cap(v->vm, KVM_CAP_X86_USER_SPACE_MSR, 1ull << i), EINVAL);
+}
+
+/* A register that the guest reaches by itself, until a filter says no, and again after it. */
+static void filter_intercepts(uint64_t forced)
+{
+	const uint32_t filtered = KVM_MSR_EXIT_REASON_FILTER, rd = KVM_MSR_FILTER_READ;
+	struct vcpu *v = start_msrs(VM_IRQCHIP, 0, filtered);
+	const uint32_t wr = KVM_MSR_FILTER_WRITE;
+	unsigned int round;
+
+	for (round = 0; round < 2; round++) {
+		ask(v, MSR_KERNEL_GS_BASE, READ_MSRS_WRITE | forced, 0x1230);
+		told(v, -1, 0x1230);
+		ask(v, MSR_KERNEL_GS_BASE, forced, 0);
+		told(v, -1, 0x1230);
+
+		OK(set_filter(v, 0, rd, MSR_KERNEL_GS_BASE, 1, 0));
+		answers(v, MSR_KERNEL_GS_BASE, forced, filtered, false);
+		answers(v, MSR_KERNEL_GS_BASE, forced, filtered, true);
+		ask(v, MSR_KERNEL_GS_BASE, READ_MSRS_WRITE | forced, 0x4560);
+		told(v, -1, 0x4560);
+
+		OK(set_filter(v, 0, wr, MSR_KERNEL_GS_BASE - 5, 6, 0));
+		answers(v, MSR_KERNEL_GS_BASE, READ_MSRS_WRITE | forced, filtered, false);
+		answers(v, MSR_KERNEL_GS_BASE, READ_MSRS_WRITE | forced, filtered, true);
+		ask(v, MSR_KERNEL_GS_BASE, forced, 0);
+		told(v, -1, 0x4560);
+		/* user space is never filtered */
+		CHECK_EQ(vcpu_set_msr(v, MSR_KERNEL_GS_BASE, 0x7890), 1);
+
+		/* whoever is not named: the APIC's never are */
+		OK(set_filter(v, KVM_MSR_FILTER_DEFAULT_DENY, rd | wr, MSR_KERNEL_GS_BASE, 1,
+			      0xff));
+		ask(v, MSR_KERNEL_GS_BASE, forced, 0);
+		told(v, -1, 0x7890);
+		answers(v, 0x174, forced, filtered, false);
+		ask(v, 0x803, forced, 0);
+		told(v, 13, 0);			/* not in this mode, and no filter's business */
+		/* no reason that was asked for: the guest's fault */
+		OK(enable_cap(v->vm, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN));
+		ask(v, 0x174, forced, 0);
+		told(v, 13, 0);
+		OK(enable_cap(v->vm, KVM_CAP_X86_USER_SPACE_MSR, filtered));
+		/* none at all */
+		OK(set_filter(v, 0, 0, 0, 0, 0));
+	}
+	OK(enable_cap(v->vm, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN |
+		      KVM_MSR_EXIT_REASON_INVAL));
+	answers(v, MSR_NONE, forced, KVM_MSR_EXIT_REASON_UNKNOWN, false);
+	answers(v, MSR_NONE, READ_MSRS_WRITE | forced, KVM_MSR_EXIT_REASON_UNKNOWN, true);
+	/* not canonical, and reserved bits of EFER */
+	ask(v, 0xc0000080, READ_MSRS_WRITE | forced, 1ull << 62);
+	vcpu_expect_exit(v, KVM_EXIT_X86_WRMSR);
+	CHECK_EQ(v->run->msr.reason, KVM_MSR_EXIT_REASON_INVAL);
+	v->run->msr.error = 1;
+	told(v, 13, 1ull << 62);
+	ask(v, 0, 0, 0);
+	vcpu_expect_done(v);
+}
+
+static void msr_filter(void)
+{
+	filter_intercepts(0);
+}
+
+static void force_emulation(const char *on)
+{
+	int fd = open("/sys/module/kvm/parameters/force_emulation_prefix", O_WRONLY);
+
+	if (fd < 0)
+		st_skip("no parameter force_emulation_prefix");
+	CHECK_EQ(write(fd, on, 1), 1);
+	close(fd);
+}
+
+static void msr_filter_emulated(void)
+{
+	force_emulation("1");
+	filter_intercepts(READ_MSRS_FORCED);
+	force_emulation("0");
+}
+
+/* ---- exits that protect the host -------------------------------------------------- */
+
+#define BUS_LOCKS(vm, mode)	enable_cap(vm, KVM_CAP_X86_BUS_LOCK_EXIT, mode)
+#define NOTIFY(vm, arg)		enable_cap(vm, KVM_CAP_X86_NOTIFY_VMEXIT, arg)
+
+static void bus_lock_modes(void)
+{
+	const uint64_t off = KVM_BUS_LOCK_DETECTION_OFF, on = KVM_BUS_LOCK_DETECTION_EXIT;
+	struct vm *vm = vm_new(0x200000, 0);
+	int modes = kvm_cap(vm->fd, KVM_CAP_X86_BUS_LOCK_EXIT);
+
+	CHECK(!modes || modes == (off | on));
+	FAILS(BUS_LOCKS(vm, off | on), EINVAL);
+	FAILS(BUS_LOCKS(vm, 4), EINVAL);
+	FAILS(BUS_LOCKS(vm, 1ull << 32 | on), EINVAL);
+	OK(BUS_LOCKS(vm, off));
+	if (modes)
+		OK(BUS_LOCKS(vm, on));
+	else
+		FAILS(BUS_LOCKS(vm, on), EINVAL);
+}
+
+static void bus_lock_exits(void)
+{
+	struct vm *vm = vm_new(64 << 20, 0);
+	bool before = !host_is_intel();
+	struct kvm_regs r, again;
+	struct vcpu *v;
+	int i;
+
+	if (!kvm_cap(vm->fd, KVM_CAP_X86_BUS_LOCK_EXIT))
+		st_skip("the host's CPU does not tell of bus locks");
+	OK(BUS_LOCKS(vm, KVM_BUS_LOCK_DETECTION_EXIT));
+	v = vm_add_vcpu(vm, 0);
+	PAYLOAD(vm, events);
+	vcpu_start(v, EVENTS_SPLIT_LOCK, 0, 0);
+	vcpu_expect_sync(v, 1);
+	for (i = 0; i < 3; i++) {
+		CHECK(!(v->run->flags & KVM_RUN_X86_BUS_LOCK));
+		vcpu_expect_exit(v, KVM_EXIT_X86_BUS_LOCK);
+		CHECK(v->run->flags & KVM_RUN_X86_BUS_LOCK);
+		vcpu_regs(v, &r);
+		finish_exit(v);
+		vcpu_regs(v, &again);
+		/* AMD: at the instruction, which is to come; Intel: past it */
+		CHECK_EQ(again.rip, r.rip);
+		CHECK_EQ(*(uint8_t *)vm_ptr(vm, r.rip) == 0xf0, before);
+	}
+	vcpu_expect_sync(v, 2);
+	CHECK(!(v->run->flags & KVM_RUN_X86_BUS_LOCK));
+	vcpu_expect_done(v);
+}
+
+static void notify_window(void)
+{
+	const uint64_t on = KVM_X86_NOTIFY_VMEXIT_ENABLED, user = KVM_X86_NOTIFY_VMEXIT_USER;
+	struct vm *vm = vm_new(0x200000, 0);
+	bool has = kvm_cap(vm->fd, KVM_CAP_X86_NOTIFY_VMEXIT);
+
+	FAILS(NOTIFY(vm, 0), EINVAL);
+	FAILS(NOTIFY(vm, user), EINVAL);
+	FAILS(NOTIFY(vm, on | 4), EINVAL);
+	FAILS(NOTIFY(vm, 1ull << 32 | 1ull << 31 | on), EINVAL);
+	if (!has) {
+		FAILS(NOTIFY(vm, 0x10000ull << 32 | on), EINVAL);
+		st_note("the host's CPU has no notify exits");
+		return;
+	}
+	OK(NOTIFY(vm, 0x10000ull << 32 | on));
+	OK(NOTIFY(vm, on | user));
+	vm_add_vcpu(vm, 0);
+	FAILS(NOTIFY(vm, on), EINVAL);
+}
+
 static const struct st_test tests[] = {
 	{ "nmi_masked_until_iret", nmi_masked_until_iret },
 	{ "nmi_with_irqchip", nmi_with_irqchip },
@@ -552,6 +906,15 @@ static const struct st_test tests[] = {
 	{ "cpuid_faulting", cpuid_faulting },
 	{ "mwait_in_cpuid", mwait_in_cpuid },
 	{ "ins_to_a_clean_page", ins_to_a_clean_page },
+	{ "exits_to_disable", exits_to_disable },
+	{ "cstate_reads", cstate_reads },
+	{ "aperfmperf_reads", aperfmperf_reads },
+	{ "filter_refused", filter_refused },
+	{ "msr_filter", msr_filter },
+	{ "msr_filter_emulated", msr_filter_emulated },
+	{ "bus_lock_modes", bus_lock_modes },
+	{ "bus_lock_exits", bus_lock_exits },
+	{ "notify_window", notify_window },
 	{}
 };
 

@@ -41,6 +41,9 @@ void kvm_irq_vm_init(struct kvm *kvm);
 void kvm_irq_vm_pre_destroy(struct kvm *kvm);	/* stop timers and work */
 void kvm_irq_vm_destroy(struct kvm *kvm);
 int kvm_irq_enable_split(struct kvm *kvm, unsigned int nr_pins);	/* KVM_CAP_SPLIT_IRQCHIP */
+u64 kvm_x2apic_flags(struct kvm *kvm);			/* KVM_CAP_X2APIC_API */
+int kvm_set_x2apic_flags(struct kvm *kvm, u64 flags);
+int kvm_set_bus_cycle(struct kvm *kvm, u64 ns);		/* KVM_CAP_X86_APIC_BUS_CYCLES_NS */
 
 /* vCPU: GET/SET_LAPIC; -ENOTTY otherwise */
 long kvm_lapic_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);

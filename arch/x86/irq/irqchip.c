@@ -513,12 +513,76 @@ void kvm_irq_module_exit(void)
 }
 
 /**
+ * kvm_x2apic_flags() - KVM_CHECK_EXTENSION of KVM_CAP_X2APIC_API
+ * @kvm: the VM, NULL when asked of none
+ *
+ * Return: KVM_X2APIC_* that can be set. Our IOAPIC has no EOI register, so a LAPIC's EOI
+ * can be kept from those in user space only.
+ */
+u64 kvm_x2apic_flags(struct kvm *kvm)
+{
+	u64 flags = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK |
+		    KVM_X2APIC_DISABLE_SUPPRESS_EOI_BROADCAST;
+
+	if (!kvm || kvm_irqchip_split(kvm))
+		flags |= KVM_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST;
+	return flags;
+}
+
+/**
+ * kvm_set_x2apic_flags() - KVM_ENABLE_CAP of KVM_CAP_X2APIC_API
+ * @kvm: the VM; kvm->lock is held
+ * @flags: KVM_X2APIC_*; what is not named stays as it is
+ *
+ * Return: 0; -EINVAL for unknown flags, those that exclude each other, and suppression
+ * with an IOAPIC in the kernel, or none yet.
+ */
+int kvm_set_x2apic_flags(struct kvm *kvm, u64 flags)
+{
+	const u64 both = KVM_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST |
+			 KVM_X2APIC_DISABLE_SUPPRESS_EOI_BROADCAST;
+
+	if ((flags & ~kvm_x2apic_flags(kvm)) || (flags & both) == both)
+		return -EINVAL;
+	if (flags & KVM_X2APIC_API_USE_32BIT_IDS)
+		kvm->arch.x2apic_format = true;
+	if (flags & KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+		kvm->arch.x2apic_broadcast_quirk_disabled = true;
+	if (flags & KVM_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST)
+		WRITE_ONCE(kvm->arch.eoi_broadcast, KVM_EOI_BROADCAST_SUPPRESSIBLE);
+	if (flags & KVM_X2APIC_DISABLE_SUPPRESS_EOI_BROADCAST)
+		WRITE_ONCE(kvm->arch.eoi_broadcast, KVM_EOI_BROADCAST_ALWAYS);
+	return 0;
+}
+
+/**
+ * kvm_set_bus_cycle() - KVM_ENABLE_CAP of KVM_CAP_X86_APIC_BUS_CYCLES_NS
+ * @kvm: the VM; kvm->lock is held
+ * @ns: duration of a cycle of the bus clock, by which LAPIC timers count
+ *
+ * Return: 0; -EINVAL for a duration with which a timer overflows, or with vCPUs; -ENXIO
+ * without LAPICs in the kernel.
+ */
+int kvm_set_bus_cycle(struct kvm *kvm, u64 ns)
+{
+	if (!kvm_lapic_bus_cycle_valid(ns))
+		return -EINVAL;
+	if (!kvm_irqchip_in_kernel(kvm))
+		return -ENXIO;
+	if (kvm->created_vcpus)
+		return -EINVAL;
+	kvm->arch.apic_bus_cycle_ns = ns;
+	return 0;
+}
+
+/**
  * kvm_irq_vm_init() - a new VM: there is no irqchip yet
  * @kvm: the VM
  */
 void kvm_irq_vm_init(struct kvm *kvm)
 {
 	kvm->arch.irqchip_mode = KVM_IRQCHIP_NONE;
+	kvm->arch.apic_bus_cycle_ns = KVM_LAPIC_BUS_CYCLE_NS;
 }
 
 /**

@@ -413,11 +413,14 @@ static void tell_ioapic(struct kvm_lapic *apic, int vec)
 	if (!test_bit(vec, vcpu->arch.ioapic_handled_vectors))
 		return;
 	if (kvm_irqchip_split(vcpu->kvm)) {
+		if (READ_ONCE(vcpu->kvm->arch.eoi_broadcast) == KVM_EOI_BROADCAST_SUPPRESSIBLE &&
+		    (kvm_lapic_reg(apic, APIC_SPIV) & APIC_SPIV_DIRECTED_EOI))
+			return;
 		vcpu->arch.pending_ioapic_eoi = vec;
 		kvm_make_request(KVM_REQ_IOAPIC_EOI_EXIT, vcpu);
 		return;
 	}
-	/* with directed EOI the guest writes the IOAPIC's own register */
+	/* not offered, but user space may have set it */
 	if (level && (kvm_lapic_reg(apic, APIC_SPIV) & APIC_SPIV_DIRECTED_EOI))
 		return;
 	kvm_ioapic_eoi(vcpu->kvm, vec, level);
@@ -612,6 +615,20 @@ static bool reg_readable(struct kvm_lapic *apic, u32 reg)
 	}
 }
 
+/*
+ * User space wants to hear of accesses to the TPR, to patch the instructions that do it:
+ * with KVM_CAP_VAPIC their substitute works on the word of KVM_SET_VAPIC_ADDR. Told after
+ * the access; one that the CPU carries out by itself is none that has to be patched.
+ */
+static void report_tpr(struct kvm_vcpu *vcpu, bool write)
+{
+	if (!vcpu->arch.tpr_reporting)
+		return;
+	vcpu->arch.tpr_report.rip = kvm_rip_read(vcpu);
+	vcpu->arch.tpr_report.write = write;
+	kvm_make_request(KVM_REQ_REPORT_TPR, vcpu);
+}
+
 /**
  * kvm_lapic_reg_read() - value of a register as the guest sees it
  * @apic: the APIC
@@ -623,6 +640,9 @@ u32 kvm_lapic_reg_read(struct kvm_lapic *apic, u32 reg)
 	case APIC_ID:
 		if (kvm_lapic_x2apic(apic))
 			return apic->vcpu->vcpu_id;
+		break;
+	case APIC_TASKPRI:
+		report_tpr(apic->vcpu, false);
 		break;
 	case APIC_ARBPRI:
 		return 0;
@@ -714,6 +734,7 @@ int kvm_lapic_reg_write(struct kvm_lapic *apic, u32 reg, u32 val)
 	case APIC_TASKPRI:
 		if (x2 && val & ~0xffu)
 			return 1;
+		report_tpr(apic->vcpu, true);
 		kvm_lapic_set_reg(apic, APIC_TASKPRI, val & 0xff);
 		kvm_lapic_update_ppr(apic);
 		break;
@@ -1074,6 +1095,20 @@ int kvm_lapic_accept_events(struct kvm_vcpu *vcpu)
 
 /* ---- life cycle, and state for user space --------------------------------- */
 
+/* Can the guest keep an EOI from the IOAPICs, to end the interrupt there by itself? */
+static bool offers_eoi_suppression(struct kvm *kvm)
+{
+	switch (READ_ONCE(kvm->arch.eoi_broadcast)) {
+	case KVM_EOI_BROADCAST_SUPPRESSIBLE:
+		return true;
+	case KVM_EOI_BROADCAST_ALWAYS:
+		return false;
+	default:
+		/* our own has no EOI register for that */
+		return !kvm_irqchip_full(kvm);
+	}
+}
+
 /**
  * kvm_lapic_cpuid_changed() - what the guest's CPUID says of the APIC
  * @vcpu: the vCPU
@@ -1086,8 +1121,7 @@ void kvm_lapic_cpuid_changed(struct kvm_vcpu *vcpu)
 	if (!apic)
 		return;
 	lvr = LAPIC_VERSION | (LAPIC_MAX_LVT + has_cmci(apic)) << 16;
-	/* our IOAPIC has no EOI register to direct it to */
-	if (guest_has(vcpu, X86_FEATURE_X2APIC) && !kvm_irqchip_full(vcpu->kvm))
+	if (guest_has(vcpu, X86_FEATURE_X2APIC) && offers_eoi_suppression(vcpu->kvm))
 		lvr |= APIC_LVR_DIRECTED_EOI;
 	kvm_lapic_set_reg(apic, APIC_LVR, lvr);
 }
@@ -1162,7 +1196,9 @@ void kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init)
 	}
 	kvm_lapic_timer_set_divide(apic);
 	kvm_lapic_update_ppr(apic);
+	/* what was the guest's at these addresses may be another one's now */
 	kvm_pv_eoi_set(vcpu, 0);
+	apic->vapic_addr = 0;
 	atomic_set(&vcpu->kvm->arch.apic_map_dirty, 1);
 	kvm_recalculate_apic_map(vcpu->kvm);
 }
@@ -1295,6 +1331,18 @@ int kvm_lapic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_set_state);
 
+static long set_tpr_reporting(struct kvm_vcpu *vcpu, void __user *argp)
+{
+	struct kvm_tpr_access_ctl ctl;
+
+	if (copy_from_user(&ctl, argp, sizeof(ctl)))
+		return -EFAULT;
+	if (ctl.flags)
+		return -EINVAL;
+	vcpu->arch.tpr_reporting = ctl.enabled;
+	return copy_to_user(argp, &ctl, sizeof(ctl)) ? -EFAULT : 0;
+}
+
 static long set_vapic_addr(struct kvm_vcpu *vcpu, void __user *argp)
 {
 	struct kvm_lapic *apic = vcpu->arch.apic;
@@ -1313,19 +1361,21 @@ static long set_vapic_addr(struct kvm_vcpu *vcpu, void __user *argp)
 }
 
 /**
- * kvm_lapic_vcpu_ioctl() - KVM_GET_LAPIC, KVM_SET_LAPIC, KVM_SET_VAPIC_ADDR
+ * kvm_lapic_vcpu_ioctl() - KVM_{GET,SET}_LAPIC, KVM_SET_VAPIC_ADDR, KVM_TPR_ACCESS_REPORTING
  * @vcpu: the vCPU, loaded
  * @ioctl: request
  * @argp: its argument
  *
- * Return: 0; -EINVAL without a LAPIC in the kernel or for another vCPU's id;
- * -EFAULT; -ENOMEM; -ENOTTY for any other request.
+ * Return: 0; -EINVAL without a LAPIC in the kernel (but KVM_TPR_ACCESS_REPORTING needs none),
+ * for another vCPU's id or for flags; -EFAULT; -ENOMEM; -ENOTTY for any other request.
  */
 long kvm_lapic_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp)
 {
 	struct kvm_lapic_state *s;
 	long r;
 
+	if (ioctl == KVM_TPR_ACCESS_REPORTING)
+		return set_tpr_reporting(vcpu, argp);
 	if (ioctl != KVM_GET_LAPIC && ioctl != KVM_SET_LAPIC &&
 	    ioctl != KVM_SET_VAPIC_ADDR)
 		return -ENOTTY;

@@ -11,6 +11,7 @@
 #include "module/kvm_host.h"
 
 #define KVM_LAPIC_REGS_SIZE	PAGE_SIZE
+/* the bus clock, unless KVM_CAP_X86_APIC_BUS_CYCLES_NS says otherwise */
 #define KVM_LAPIC_BUS_CYCLE_NS	1
 
 /* ICR fields for which <asm/apicdef.h> has no name */
@@ -150,6 +151,7 @@ int kvm_lapic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s);
 int kvm_lapic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s);
 
 /* lapic_timer.c */
+bool kvm_lapic_bus_cycle_valid(u64 ns);
 void kvm_lapic_timer_init(struct kvm_lapic *apic);
 void kvm_lapic_timer_stop(struct kvm_lapic *apic);
 void kvm_lapic_timer_reset(struct kvm_lapic *apic);

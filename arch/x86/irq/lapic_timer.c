@@ -4,10 +4,12 @@
  * 11.5.4), on a high-resolution timer that follows the vCPU from CPU to CPU, or on one
  * that the hardware runs while it runs the guest (kvm_be.guest_timer).
  *
- * The bus clock is 1 GHz: a count is a nanosecond times the divisor. When the
- * timer fires, the callback only notes it and kicks the vCPU, whose thread then
- * delivers LVTT; periods that were missed meanwhile are one interrupt, as
- * they are on a CPU which has the vector in IRR already.
+ * The bus clock is 1 GHz, or what user space has chosen before there were vCPUs
+ * (KVM_CAP_X86_APIC_BUS_CYCLES_NS): a count is one of its cycles times the divisor.
+ * Times beyond TIMER_MAX_NS, 146 years, are cut off there, so that no sum of two
+ * overflows what a ktime_t holds. When the timer fires, the callback only notes it and
+ * kicks the vCPU, whose thread then delivers LVTT; periods that were missed meanwhile
+ * are one interrupt, as they are on a CPU which has the vector in IRR already.
  *
  * With the hardware's timer (vcpu->arch.timer_tsc is not 0) nothing of the host's is
  * armed: what is due while the vCPU's thread does something else is noticed when it next
@@ -24,6 +26,8 @@
 
 #define TIMER_MODE_MASK		(3u << 17)
 #define NSEC_PER_MSEC_U64	1000000ull
+#define TIMER_MAX_NS		((u64)KTIME_MAX / 2)
+#define TIMER_MAX_DIVIDE	128
 
 /* A guest must not keep the host busy with its timer alone: 200 us. */
 static unsigned int min_timer_period_us = 200;
@@ -43,6 +47,29 @@ static bool is_periodic(struct kvm_lapic *apic)
 static bool is_deadline(struct kvm_lapic *apic)
 {
 	return timer_mode(apic) == APIC_LVT_TIMER_TSCDEADLINE;
+}
+
+/**
+ * kvm_lapic_bus_cycle_valid() - can the timer count with a bus clock like this
+ * @ns: duration of a cycle
+ *
+ * Return: true when the longest count-down fits into 64 bits.
+ */
+bool kvm_lapic_bus_cycle_valid(u64 ns)
+{
+	return ns && ns <= U64_MAX / TIMER_MAX_DIVIDE / U32_MAX;
+}
+
+/* How long a count takes, in ns: at most 2^32, as kvm_lapic_bus_cycle_valid() sees to. */
+static u64 count_ns(const struct kvm_lapic *apic)
+{
+	return apic->vcpu->kvm->arch.apic_bus_cycle_ns * apic->timer.divide;
+}
+
+/* @ns were counted with the divisor @old: as long as with @new */
+static u64 rescale(u64 ns, u32 old, u32 new)
+{
+	return min_t(u64, div_u64(ns, old), TIMER_MAX_NS / new) * new;
 }
 
 /* TSC cycles beyond this are far enough for the host's timer: no product below overflows */
@@ -173,10 +200,10 @@ void kvm_lapic_timer_set_divide(struct kvm_lapic *apic)
 	kvm_lapic_timer_stop(apic);
 	now = ktime_get_ns();
 	left = apic->timer.target > now ? apic->timer.target - now : 0;
-	apic->timer.period = div_u64(apic->timer.period, old) * new;
+	apic->timer.period = rescale(apic->timer.period, old, new);
 	if (!left)
 		return;
-	apic->timer.target = now + div_u64(left, old) * new;
+	apic->timer.target = now + rescale(left, old, new);
 	arm(apic);
 }
 
@@ -202,7 +229,7 @@ static void start_deadline(struct kvm_lapic *apic)
 	}
 	/* rounded up: the guest must not see an earlier TSC than it asked for */
 	ns = mul_u64_u64_div_u64(deadline - guest_tsc, NSEC_PER_MSEC_U64, khz) + 1;
-	ns = min_t(u64, ns, KTIME_MAX / 2);
+	ns = min_t(u64, ns, TIMER_MAX_NS);
 	apic->timer.target = now + ns;
 	arm(apic);
 }
@@ -210,11 +237,11 @@ static void start_deadline(struct kvm_lapic *apic)
 /* Begin to count down @count, of a period of TMICT counts. */
 static void start_count(struct kvm_lapic *apic, u32 count)
 {
-	u64 unit = (u64)KVM_LAPIC_BUS_CYCLE_NS * apic->timer.divide;
+	u64 unit = count_ns(apic);
 	u64 min_period = (u64)READ_ONCE(min_timer_period_us) * NSEC_PER_USEC;
-	u64 first = count * unit;
+	u64 first = min_t(u64, count * unit, TIMER_MAX_NS);
 
-	apic->timer.period = kvm_lapic_reg(apic, APIC_TMICT) * unit;
+	apic->timer.period = min_t(u64, kvm_lapic_reg(apic, APIC_TMICT) * unit, TIMER_MAX_NS);
 	apic->timer.target = 0;
 	if (!apic->timer.period)
 		return;
@@ -289,7 +316,7 @@ void kvm_lapic_timer_mode_changed(struct kvm_lapic *apic)
  */
 u32 kvm_lapic_timer_count(struct kvm_lapic *apic)
 {
-	u64 unit = (u64)KVM_LAPIC_BUS_CYCLE_NS * apic->timer.divide;
+	u64 unit = count_ns(apic);
 	u64 now, target = apic->timer.target, left;
 
 	if (is_deadline(apic) || !apic->timer.period || !target)

@@ -177,6 +177,17 @@ static void svm_resave_ldt(struct svm_vcpu *svm)
 	}
 }
 
+/*
+ * APM vol. 2, 15.14.5: a bus lock exits before it happens while the count is 0. It is to
+ * happen now that user space has heard of it, unless that has set another RIP.
+ */
+static void svm_let_bus_lock_pass(struct svm_vcpu *svm)
+{
+	svm->bus_lock_seen = false;
+	if (svm_linear_rip(svm->vmcb) == svm->bus_lock_at)
+		*svm_bus_lock_counter(svm->vmcb) = 1;
+}
+
 /**
  * svm_enter() - run the guest until it exits
  * @vcpu: the vCPU; loaded, interrupts off
@@ -198,6 +209,8 @@ void svm_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 	if (unlikely(svm->asid_generation != sc->generation))
 		svm_assign_asid(svm, sc);
 	svm_resave_ldt(svm);
+	if (unlikely(svm->bus_lock_seen))
+		svm_let_bus_lock_pass(svm);
 	if (unlikely(svm->nmi_step) && !svm_step_before_entry(svm))
 		req_immediate = true;
 	if (unlikely(req_immediate)) {

@@ -346,6 +346,12 @@ void svm_decode_exit(struct svm_vcpu *svm, struct kvm_exit *exit)
 		svm_vmcb_undefined(svm);
 		exit->kind = KVM_XK_TRIPLE_FAULT;
 		break;
+	case SVM_EXIT_BUS_LOCK_BEFORE:
+		svm->bus_lock_seen = true;
+		svm->bus_lock_at = svm_linear_rip(svm->vmcb);
+		exit->kind = KVM_XK_HANDLED;
+		exit->bus_lock = true;
+		break;
 	case SVM_EXIT_RSM:
 		exit->kind = KVM_XK_RSM;
 		break;

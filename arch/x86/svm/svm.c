@@ -23,7 +23,6 @@
 
 /* CPUID 8000_000A, EDX */
 #define SVM_CPUID_NP		BIT(0)
-#define SVM_CPUID_LBRV		BIT(1)
 #define SVM_CPUID_NRIPS		BIT(3)
 #define SVM_CPUID_TSC_RATE	BIT(4)
 #define SVM_CPUID_VMCB_CLEAN	BIT(5)
@@ -32,6 +31,7 @@
 #define SVM_CPUID_PAUSE		BIT(10)
 #define SVM_CPUID_PAUSE_THRESH	BIT(12)
 #define SVM_CPUID_V_SPEC_CTRL	BIT(20)
+#define SVM_CPUID_BUS_LOCK	BIT(29)
 
 static bool npt = true;
 module_param(npt, bool, 0444);
@@ -89,7 +89,6 @@ static struct kvm_backend_ops svm_ops __initdata = {
 	.name			= "AMD SVM",
 	.owner			= THIS_MODULE,
 	.exit_reason_isa	= KVM_OOT_ISA_SVM,
-	.has_wbinvd_exit	= true,
 	.hypercall_insn		= { 0x0f, 0x01, 0xd9 },	/* VMMCALL */
 
 	.enable_cpu		= svm_enable_cpu,
@@ -172,8 +171,8 @@ static void __init svm_detect_features(void)
 	svm_feat.flush_by_asid = edx & SVM_CPUID_FLUSH_ASID;
 	svm_feat.clean_bits = edx & SVM_CPUID_VMCB_CLEAN;
 	svm_feat.tsc_scaling = tsc_scaling && (edx & SVM_CPUID_TSC_RATE);
-	svm_feat.lbrv = edx & SVM_CPUID_LBRV;
 	svm_feat.v_spec_ctrl = edx & SVM_CPUID_V_SPEC_CTRL;
+	svm_feat.bus_lock = edx & SVM_CPUID_BUS_LOCK;
 	svm_feat.pause_filter = svm_pause_filter_count && (edx & SVM_CPUID_PAUSE);
 	svm_feat.pause_threshold = svm_feat.pause_filter &&
 				   svm_pause_filter_thresh &&
@@ -195,6 +194,7 @@ static void __init svm_detect_features(void)
 	used |= svm_feat.clean_bits ? SVM_CPUID_VMCB_CLEAN : 0;
 	used |= svm_feat.tsc_scaling ? SVM_CPUID_TSC_RATE : 0;
 	used |= svm_feat.v_spec_ctrl ? SVM_CPUID_V_SPEC_CTRL : 0;
+	used |= svm_feat.bus_lock ? SVM_CPUID_BUS_LOCK : 0;
 	used |= svm_feat.pause_filter ? SVM_CPUID_PAUSE : 0;
 	used |= svm_feat.pause_threshold ? SVM_CPUID_PAUSE_THRESH : 0;
 	svm_feat.cpuid_edx = used;
@@ -243,6 +243,7 @@ static int __init svm_init(void)
 		goto out;
 
 	svm_ops.tdp = svm_feat.npt;
+	svm_ops.has_bus_lock_exit = svm_feat.bus_lock;
 	svm_ops.virtual_spec_ctrl = svm_feat.v_spec_ctrl;
 	svm_ops.has_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) ||
 			      boot_cpu_has(X86_FEATURE_RDPID);

@@ -26,6 +26,12 @@
 #define SVM_VMCB_NP_CTL		0x090	/* u64: bit 0 nested paging */
 #define SVM_VMCB_VIRT_EXT	0x0b8	/* u64: bit 0 LBR virtualization */
 
+#define SVM_VMCB_BUS_LOCK_COUNTER 0x120	/* u16: how many may happen before one exits */
+
+/* by value: older kernels have no names for them */
+#define SVM_INTERCEPT_BUS_LOCK	(5 * 32 + 5)
+#define SVM_EXIT_BUS_LOCK_BEFORE 0xa5	/* the instruction has not begun */
+
 #define SVM_NP_ENABLE		BIT_ULL(0)
 #define SVM_LBR_ENABLE		BIT_ULL(0)
 
@@ -119,6 +125,10 @@ struct svm_vcpu {
 	bool nmi_step;			/* single-step to learn when NMIs are open */
 	bool step_tf;			/* RFLAGS.TF is ours in this entry */
 
+	bool bus_lock_exit;		/* as the VM wanted it when the vCPU was made */
+	bool bus_lock_seen;		/* the last exit was one, at @bus_lock_at */
+	unsigned long bus_lock_at;	/* linear address */
+
 	struct svm_soft_event soft;
 
 	u64 de_cfg;
@@ -148,6 +158,16 @@ static inline struct svm_vcpu *to_svm(struct kvm_vcpu *vcpu)
 static inline u64 *svm_vmcb_u64(struct vmcb *vmcb, unsigned int offset)
 {
 	return (u64 *)((u8 *)vmcb + offset);
+}
+
+static inline u16 *svm_bus_lock_counter(struct vmcb *vmcb)
+{
+	return (u16 *)((u8 *)vmcb + SVM_VMCB_BUS_LOCK_COUNTER);
+}
+
+static inline unsigned long svm_linear_rip(const struct vmcb *vmcb)
+{
+	return vmcb->save.cs.base + vmcb->save.rip;
 }
 
 static inline u64 svm_exit_code(const struct vmcb *vmcb)
@@ -188,8 +208,8 @@ struct svm_features {
 	bool pause_filter;
 	bool pause_threshold;
 	bool tsc_scaling;
-	bool lbrv;
 	bool v_spec_ctrl;
+	bool bus_lock;
 	u32 cpuid_edx;		/* 8000_000A, of the boot CPU */
 };
 

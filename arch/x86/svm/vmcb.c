@@ -95,6 +95,11 @@ void svm_init_control(struct svm_vcpu *svm)
 		c->pause_filter_thresh = svm_pause_filter_thresh;
 	}
 
+	if (svm->bus_lock_exit) {
+		svm_set_intercept(svm, SVM_INTERCEPT_BUS_LOCK, true);
+		*svm_bus_lock_counter(svm->vmcb) = 0;
+	}
+
 	c->iopm_base_pa = __sme_set(page_to_phys(svm_iopm));
 	c->msrpm_base_pa = __sme_set(__pa(svm->msrpm));
 	c->int_ctl = V_INTR_MASKING_MASK;
@@ -176,6 +181,7 @@ int svm_vcpu_create(struct kvm_vcpu *vcpu)
 	svm->loaded_cpu = -1;
 	svm->tsc_ratio = SVM_TSC_RATIO_ONE;
 	svm->de_cfg = svm_default_de_cfg();
+	svm->bus_lock_exit = READ_ONCE(vcpu->kvm->arch.bus_lock_exit);
 	svm->run.sw.regs = vcpu->arch.regs;
 	svm->run.vmcb_pa = __sme_set(__pa(svm->vmcb));
 	vcpu->arch.backend = svm;
@@ -342,6 +348,7 @@ void svm_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg,
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb_seg *s = segment(svm, seg);
+	u16 old = s->attrib;
 
 	s->base = var->base;
 	s->limit = var->limit;
@@ -358,6 +365,9 @@ void svm_set_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg,
 		    (var->l & 1) << SVM_SELECTOR_L_SHIFT |
 		    (var->db & 1) << SVM_SELECTOR_DB_SHIFT |
 		    (var->g & 1) << SVM_SELECTOR_G_SHIFT;
+	/* the busy bit that svm_get_segment() adds: QEMU's CPU has none, and wants none back */
+	if (seg == VCPU_SEG_TR && s->attrib == (old | 2))
+		s->attrib = old;
 	if (seg == VCPU_SEG_SS)
 		svm->vmcb->save.cpl = var->dpl & 3;
 	svm_mark_dirty(svm, SVM_CLEAN_SEG);

@@ -55,7 +55,7 @@ static noinstr void vmx_run_guest(struct vmx_vcpu *v)
 		v->exit_reason = VMX_REASON_VMFAIL;
 	} else {
 		v->exit_reason = vmcs_read(VM_EXIT_REASON);
-		if (v->exit_reason == EXIT_REASON_EXCEPTION_NMI) {
+		if ((u16)v->exit_reason == EXIT_REASON_EXCEPTION_NMI) {
 			v->intr_info = vmcs_read(VM_EXIT_INTR_INFO);
 			if (is_nmi(v->intr_info))
 				kvm_host_nmi();

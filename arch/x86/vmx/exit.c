@@ -322,6 +322,7 @@ void vmx_decode_exit(struct vmx_vcpu *v, struct kvm_exit *exit)
 		refused(v, exit);
 		return;
 	}
+	exit->bus_lock = reason & VMX_EXIT_BUS_LOCK;
 	reason = (u16)reason;
 	if (reason < ARRAY_SIZE(instructions) && instructions[reason]) {
 		exit->kind = instructions[reason];
@@ -396,6 +397,17 @@ void vmx_decode_exit(struct vmx_vcpu *v, struct kvm_exit *exit)
 		/* it was emptied by now */
 		vmx_decode_vectoring(v, &exit->vectoring, qualification(exit) & QUAL_IRET_NMI);
 		exit->kind = KVM_XK_HANDLED;
+		break;
+	case EXIT_REASON_BUS_LOCK:
+		/* RIP is past the instruction */
+		vmx_decode_vectoring(v, &exit->vectoring, false);
+		exit->kind = KVM_XK_HANDLED;
+		exit->bus_lock = true;
+		break;
+	case EXIT_REASON_NOTIFY:
+		vmx_decode_vectoring(v, &exit->vectoring, qualification(exit) & QUAL_IRET_NMI);
+		exit->kind = KVM_XK_NOTIFY;
+		exit->notify.context_invalid = exit->hw_info1 & NOTIFY_VM_CONTEXT_INVALID;
 		break;
 	case EXIT_REASON_PREEMPTION_TIMER:
 		exit->kind = KVM_XK_TIMER;

@@ -7,12 +7,18 @@
 #include <asm/nospec-branch.h>
 #include <asm/spec-ctrl.h>
 
+#include "arch/x86/run.h"
 #include "arch/x86/vmx/vmx.h"
 
 /* Switched with the guest: its own, unless a filter says no. */
 static const u32 direct[] = {
 	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_IA32_SYSENTER_CS,
 	MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
+};
+
+/* How long the core was in which C-state: KVM_X86_DISABLE_EXITS_CSTATE; no package's */
+static const u32 cstate_residency[] = {
+	MSR_CORE_C1_RES, MSR_CORE_C3_RESIDENCY, MSR_CORE_C6_RESIDENCY, MSR_CORE_C7_RESIDENCY,
 };
 
 /* Bit of the map for reads of an MSR, -1 when it is in neither range; writes: 0x800 bytes on. */
@@ -45,12 +51,17 @@ void vmx_open_msr(struct kvm_vcpu *vcpu, u32 index, bool write)
  */
 void vmx_update_msr_map(struct kvm_vcpu *vcpu)
 {
+	unsigned int i;
 	int idx;
 
 	memset(to_vmx(vcpu)->msr_bitmap, 0xff, PAGE_SIZE);
 	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	kvm_open_msrs(vcpu, direct, ARRAY_SIZE(direct), vmx_open_msr);
 	vmx_open_apic_msrs(to_vmx(vcpu));
+	/* one that this CPU does not have is #GP by itself */
+	if (kvm_exit_disabled(vcpu->kvm, KVM_X86_DISABLE_EXITS_CSTATE))
+		for (i = 0; i < ARRAY_SIZE(cstate_residency); i++)
+			kvm_open_msr(vcpu, cstate_residency[i], true, false, vmx_open_msr);
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 }
 

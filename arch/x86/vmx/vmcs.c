@@ -74,6 +74,10 @@ static u32 cpu2_controls(struct vmx_vcpu *v)
 		ctl &= ~SECONDARY_EXEC_PAUSE_LOOP_EXITING;
 	if (!vmx_feat.tsc_scaling)
 		ctl &= ~SECONDARY_EXEC_TSC_SCALING;
+	if (!v->bus_lock_exit)
+		ctl &= ~SECONDARY_EXEC_BUS_LOCK_DETECTION;
+	if (!vcpu->kvm->arch.notify_flags)
+		ctl &= ~SECONDARY_EXEC_NOTIFY_VM_EXITING;
 	return ctl;
 }
 
@@ -188,6 +192,8 @@ static void init_vmcs(struct vmx_vcpu *v)
 		vmcs_write(ENCLS_EXITING_BITMAP, ~0ul);
 	if (vmx_feat.tsc_scaling)
 		vmcs_write(TSC_MULTIPLIER, v->tsc_ratio);
+	if (v->cpu2_ctl & SECONDARY_EXEC_NOTIFY_VM_EXITING)
+		vmcs_write(NOTIFY_WINDOW, v->vcpu->kvm->arch.notify_window);
 	if (vmx_feat.ple) {
 		v->ple_window = vmx_ple_window;
 		vmcs_write(PLE_GAP, vmx_ple_gap);
@@ -249,6 +255,7 @@ int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	v->vpid = vmx_alloc_vpid();
 	v->tsc_ratio = BIT_ULL(VMX_TSC_FRAC_BITS);
 	v->feature_control = FEAT_CTL_LOCKED;
+	v->bus_lock_exit = READ_ONCE(vcpu->kvm->arch.bus_lock_exit);
 	v->run.sw.regs = vcpu->arch.regs;
 	vcpu->arch.backend = v;
 	return 0;

@@ -244,7 +244,8 @@ static int __init vmx_init(void)
 			      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
 	vmx_ops.apic_page = vmx_feat.apic_page;
 	vmx_ops.posts_intr = vmx_feat.apicv;
-	vmx_ops.has_wbinvd_exit = vmx_caps.cpu2 & SECONDARY_EXEC_WBINVD_EXITING;
+	vmx_ops.has_bus_lock_exit = vmx_caps.cpu2 & SECONDARY_EXEC_BUS_LOCK_DETECTION;
+	vmx_ops.has_notify_exit = vmx_caps.cpu2 & SECONDARY_EXEC_NOTIFY_VM_EXITING;
 	if (vmx_feat.tsc_scaling) {
 		vmx_ops.tsc_scaling_frac_bits = VMX_TSC_FRAC_BITS;
 		vmx_ops.max_tsc_scaling_ratio = ~0ull;

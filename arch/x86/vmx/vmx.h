@@ -27,6 +27,7 @@
 #include "arch/x86/vmx/state.h"
 
 #define VMX_EXIT_ENTRY_FAILED	BIT(31)		/* in the exit reason */
+#define VMX_EXIT_BUS_LOCK	BIT(26)		/* likewise: beside another reason */
 /* no exit: VMLAUNCH or VMRESUME failed, or VMX was taken away (reboot) */
 #define VMX_REASON_VMFAIL	0xfffffffful
 
@@ -147,6 +148,7 @@ struct vmx_vcpu {
 	struct vmx_seg rm_tr;
 	unsigned long rm_iopl;
 
+	bool bus_lock_exit;		/* as the VM wanted it when the vCPU was made */
 	unsigned int ple_window;
 	u64 feature_control;
 };

@@ -486,6 +486,107 @@ static void periods(u64 arg, u64 khz)
 	none_within(5 * khz);
 }
 
+/* How far the timer counts in some time, and when a count that was set ends. */
+static void bus_clock(u64 khz, u64 ns)
+{
+	const u32 ms10 = 10000000 / ns, all = ~0u;
+	u64 from, to;
+	u32 left;
+
+	set_handler(TIMER_VECTOR, on_timer);
+	enable(0);
+	reg_write(APIC_LVTT, TIMER_VECTOR);
+	reg_write(APIC_TDCR, 0xb);
+	reg_write(APIC_TMICT, all);
+	from = rdtsc();
+	while (rdtsc() - from < 20 * khz)
+		cpu_pause();
+	left = reg_read(APIC_TMCCT);
+	to = rdtsc();
+	SYNC2(1, all - left, to - from);
+
+	from = rdtsc();
+	reg_write(APIC_TMICT, ms10);
+	wait_for(1, 0);
+	SYNC2(2, READ_ONCE(came_at) - from, 0);
+	/* each count is twice as long as before; so the end is, which was 10 ms away */
+	from = rdtsc();
+	reg_write(APIC_TMICT, ms10);
+	reg_write(APIC_TDCR, 0);
+	wait_for(2, 0);
+	SYNC2(3, READ_ONCE(came_at) - from, 0);
+	/* as long as can be, whatever the clock */
+	reg_write(APIC_TDCR, 0xa);
+	reg_write(APIC_TMICT, all);
+	GUEST_EQ(reg_read(APIC_TMCCT) > all / 8, 1);
+	reg_write(APIC_TDCR, 0xb);
+	reg_write(APIC_LVTT, TIMER_PERIODIC | TIMER_VECTOR);
+	reg_write(APIC_TMICT, all);
+	none_within(2 * khz);
+	GUEST_EQ(reg_read(APIC_TMCCT) > all / 8, 1);
+	reg_write(APIC_TMICT, 0);
+}
+
+/* @arg: bits of SPIV to set with the enable bit. Level-triggered, from user space's IOAPIC. */
+static void suppression(u64 arg)
+{
+	set_handler(0x55, on_received);
+	reg_write(APIC_SPIV, 0x1ff | arg);
+	reg_write(APIC_TPR, 0);
+	SYNC2(1, reg_read(APIC_LVR), reg_read(APIC_SPIV));
+	sti();
+	while (!READ_ONCE(received))
+		cpu_pause();
+	cli();
+	SYNC(2);
+	GUEST_EQ(READ_ONCE(total), 1);
+}
+
+static noinline u32 tpr_read(void)
+{
+	u32 v;
+
+	asm volatile("tpr_read_insn: mov (%1), %0"
+		     : "=r"(v) : "r"(APIC_BASE + APIC_TPR) : "memory");
+	return v;
+}
+
+static noinline void tpr_write(u32 v)
+{
+	asm volatile("tpr_write_insn: mov %0, (%1)"
+		     : : "r"(v), "r"(APIC_BASE + APIC_TPR) : "memory");
+}
+
+extern const u8 tpr_read_insn[], tpr_write_insn[];
+
+static void tpr(void)
+{
+	u8 *word = (u8 *)APIC_VAPIC_WORD;
+
+	set_handler(0x45, on_received);
+	enable(0);
+	SYNC2(1, tpr_read_insn, tpr_write_insn);	/* reports begin */
+	tpr_write(0x30);
+	GUEST_EQ(tpr_read(), 0x30);
+	asm volatile("mov %0, %%cr8" : : "r"(2ul));	/* not told */
+	tpr_write(0);
+	SYNC(2);					/* reports end, the word begins */
+	GUEST_EQ(tpr_read(), 0);
+	/* without an access to the APIC; the host looks at the word at the next exit */
+	WRITE_ONCE(*word, 0x50);
+	SYNC(3);
+	self_ipi(0x45);
+	sti_nop_cli();
+	GUEST_EQ(READ_ONCE(total), 0);
+	GUEST_EQ(tpr_read(), 0x50);
+	SYNC(4);					/* the host has looked at the word, too */
+	WRITE_ONCE(*word, 0);
+	SYNC(5);
+	sti_nop_cli();
+	GUEST_EQ(READ_ONCE(total), 1);
+	GUEST_EQ(tpr_read(), 0);
+}
+
 void guest_main(u64 test, u64 arg, u64 n)
 {
 	switch (test) {
@@ -521,6 +622,15 @@ void guest_main(u64 test, u64 arg, u64 n)
 		break;
 	case APIC_PERIODS:
 		periods(arg, n);
+		break;
+	case APIC_BUS_CLOCK:
+		bus_clock(arg, n);
+		break;
+	case APIC_SUPPRESSION:
+		suppression(arg);
+		break;
+	case APIC_TPR_REPORTS:
+		tpr();
 		break;
 	default:
 		GUEST_ASSERT(0);

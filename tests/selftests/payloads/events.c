@@ -333,6 +333,62 @@ static void control(bool irqchip)
 #define MSR_VM_HSAVE	0xc0010117
 #define EFER_SVME	BIT(12)
 
+/*
+ * Read and write MSRs that the host names, until it names none: MSR, bits READ_MSRS_*, value.
+ * Told back: the fault's vector or -1, and what was read.
+ */
+static void read_msrs(void)
+{
+	u64 *ask = (u64 *)GUEST_SHARED;
+	u64 v, n;
+	s64 r;
+
+	for (n = 1; ; n++) {
+		u32 lo, hi, index;
+
+		SYNC(n);
+		index = READ_ONCE(ask[0]);
+		if (!index)
+			break;
+		v = READ_ONCE(ask[2]);
+		lo = v;
+		hi = v >> 32;
+		switch (READ_ONCE(ask[1])) {
+		case READ_MSRS_WRITE:
+			r = wrmsr_safe(index, v);
+			break;
+		case READ_MSRS_FORCED:
+			r = TRY("ud2; .ascii \"kvm\"; rdmsr", ARGS("+a"(lo), "+d"(hi)),
+				ARGS("c"(index)));
+			v = r == -1 ? lo | (u64)hi << 32 : 0;
+			break;
+		case READ_MSRS_FORCED | READ_MSRS_WRITE:
+			r = TRY("ud2; .ascii \"kvm\"; wrmsr", ARGS(),
+				ARGS("a"(lo), "d"(hi), "c"(index)));
+			break;
+		default:
+			r = rdmsr_safe(index, &v);
+			break;
+		}
+		SYNC2(100, r, v);
+	}
+}
+
+/* an addition that is atomic over two cache lines: the CPU locks the bus */
+static void split_lock(void)
+{
+	static u8 lines[128] __aligned(64);
+	u32 *p = (u32 *)(lines + 62);
+	unsigned int i;
+
+	SYNC(1);
+	for (i = 1; i <= 3; i++) {
+		asm volatile("lock incl %0" : "+m"(*p) : : "memory", "cc");
+		GUEST_EQ(READ_ONCE(*p), i);
+	}
+	SYNC(2);
+}
+
 static void msrs(void)
 {
 	static const u32 plain[] = {
@@ -419,6 +475,12 @@ void guest_main(u64 test, u64 a, u64 b)
 		break;
 	case EVENTS_CANONICAL:
 		canonical();
+		break;
+	case EVENTS_READ_MSRS:
+		read_msrs();
+		break;
+	case EVENTS_SPLIT_LOCK:
+		split_lock();
 		break;
 	}
 }
