@@ -679,6 +679,9 @@ static void send_ipi(struct kvm_lapic *apic, u32 icr, u32 icr2)
 
 static void write_lvt(struct kvm_lapic *apic, u32 reg, u32 val)
 {
+	/* what has ended so far was for the entry as it is */
+	if (reg == APIC_LVTT)
+		kvm_lapic_inject_timer_irqs(apic->vcpu);
 	val &= lvt_bits(reg) & ~(u32)(APIC_SEND_PENDING | APIC_LVT_REMOTE_IRR);
 	if (!apic->sw_enabled)
 		val |= LVT_MASKED;
@@ -1235,11 +1238,14 @@ static bool state_id(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s, bool set)
 int kvm_lapic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 {
 	struct kvm_lapic *apic = vcpu->arch.apic;
+	u32 count;
 
+	/* it may deliver LVTT: before IRR is read */
+	count = kvm_lapic_timer_save(apic);
 	sync_irr(vcpu);
 	kvm_lapic_update_ppr(apic);
 	memcpy(s->regs, apic->regs, sizeof(s->regs));
-	*(u32 *)(s->regs + APIC_TMCCT) = kvm_lapic_timer_count(apic);
+	*(u32 *)(s->regs + APIC_TMCCT) = count;
 	state_id(vcpu, s, false);
 	return 0;
 }
