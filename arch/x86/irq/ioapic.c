@@ -35,6 +35,17 @@ static struct kvm_ioapic *to_ioapic(struct kvm_io_device *dev)
 	return container_of(dev, struct kvm_ioapic, dev);
 }
 
+/*
+ * Does a pin follow its line's level? Only what ends with an EOI can: NMI, SMI, INIT and
+ * ExtINT are edges whatever the entry says (82093AA, 3.2.4).
+ */
+static bool is_level(u64 rte)
+{
+	u64 mode = rte & IOAPIC_RTE_DELIVERY;
+
+	return (rte & IOAPIC_RTE_LEVEL) && (mode == APIC_DM_FIXED || mode == APIC_DM_LOWEST);
+}
+
 /**
  * kvm_ioapic_rte_to_irq() - message that a redirection entry sends
  * @rte: the entry
@@ -48,7 +59,7 @@ void kvm_ioapic_rte_to_irq(u64 rte, struct kvm_lapic_irq *irq)
 		.dest_mode = rte & IOAPIC_RTE_LOGICAL ? APIC_DEST_LOGICAL :
 							APIC_DEST_PHYSICAL,
 		.level = true,
-		.trig_mode = rte & IOAPIC_RTE_LEVEL ? 1 : 0,
+		.trig_mode = is_level(rte),
 		.dest_id = rte >> IOAPIC_RTE_DEST_SHIFT,
 	};
 }
@@ -63,11 +74,11 @@ static int service(struct kvm_ioapic *ioapic, unsigned int pin)
 
 	if (*rte & IOAPIC_RTE_MASKED)
 		return -1;
-	if ((*rte & IOAPIC_RTE_LEVEL) && (*rte & IOAPIC_RTE_REMOTE_IRR))
+	if (is_level(*rte) && (*rte & IOAPIC_RTE_REMOTE_IRR))
 		return 0;
 	kvm_ioapic_rte_to_irq(*rte, &irq);
 	r = kvm_irq_deliver(ioapic->kvm, NULL, &irq);
-	if (r > 0 && (*rte & IOAPIC_RTE_LEVEL))
+	if (r > 0 && is_level(*rte))
 		*rte |= IOAPIC_RTE_REMOTE_IRR;
 	return r;
 }
@@ -101,7 +112,7 @@ int kvm_ioapic_set_irq(struct kvm_ioapic *ioapic, unsigned int pin, int source,
 		ioapic->irr &= ~mask;
 	} else if (!level) {
 		/* others hold it up still */
-	} else if (!(ioapic->rte[pin] & IOAPIC_RTE_LEVEL)) {
+	} else if (!is_level(ioapic->rte[pin])) {
 		/* an edge needs the line to have been down */
 		ioapic->irr |= mask;
 		r = was ? 0 : service(ioapic, pin);
@@ -123,7 +134,7 @@ static void assert_again(struct work_struct *work)
 	for (pin = 0; pin < KVM_OOT_IRQCHIP_PINS; pin++) {
 		u64 rte = ioapic->rte[pin];
 
-		if ((rte & IOAPIC_RTE_LEVEL) && (ioapic->irr & BIT(pin)) &&
+		if (is_level(rte) && (ioapic->irr & BIT(pin)) &&
 		    !(rte & IOAPIC_RTE_REMOTE_IRR))
 			service(ioapic, pin);
 	}
@@ -260,12 +271,12 @@ void kvm_ioapic_reg_write(struct kvm_ioapic *ioapic, u32 val)
 	new &= RTE_EXISTING & ~RTE_READ_ONLY;
 	new |= *rte & RTE_READ_ONLY;
 	/* an entry that becomes an edge forgets what it waited for */
-	if (!(new & IOAPIC_RTE_LEVEL))
+	if (!is_level(new))
 		new &= ~IOAPIC_RTE_REMOTE_IRR;
 	*rte = new;
 	/* first: whoever takes what is sent now must know to pass on its EOI */
 	kvm_make_scan_ioapic_request(ioapic->kvm);
-	if ((new & IOAPIC_RTE_LEVEL) && (ioapic->irr & BIT(pin)))
+	if (is_level(new) && (ioapic->irr & BIT(pin)))
 		service(ioapic, pin);
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_ioapic_reg_write);
@@ -370,7 +381,7 @@ void kvm_ioapic_set_state(struct kvm_ioapic *ioapic, const struct kvm_ioapic_sta
 		u64 rte = s->redirtbl[pin].bits & RTE_EXISTING & ~IOAPIC_RTE_STATUS;
 
 		/* an edge that waited for an EOI would block the pin as a level */
-		if (!(rte & IOAPIC_RTE_LEVEL))
+		if (!is_level(rte))
 			rte &= ~IOAPIC_RTE_REMOTE_IRR;
 		ioapic->rte[pin] = rte;
 		ioapic->eoi_count[pin] = 0;
