@@ -77,7 +77,7 @@ static void set_rte(struct kunit *test, unsigned int pin, u32 low, u8 dest)
 
 static int line(struct kunit *test, unsigned int pin, int level)
 {
-	return kvm_ioapic_set_irq(chip(test), pin, SRC, level);
+	return kvm_ioapic_set_irq(chip(test), pin, SRC, level, false);
 }
 
 /* Take a vector that waits in a vCPU's IRR; false when it does not. */
@@ -233,10 +233,10 @@ static void edges(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, took(test, pin, 0x52));
 	line(test, 4, 0);
 	/* two that hold one line: the first rise counts */
-	KUNIT_EXPECT_EQ(test, kvm_ioapic_set_irq(chip(test), 4, SRC, 1), MOCK_VCPUS);
-	KUNIT_EXPECT_EQ(test, kvm_ioapic_set_irq(chip(test), 4, SRC2, 1), 0);
-	kvm_ioapic_set_irq(chip(test), 4, SRC, 0);
-	KUNIT_EXPECT_EQ(test, kvm_ioapic_set_irq(chip(test), 4, SRC, 1), 0);
+	KUNIT_EXPECT_EQ(test, kvm_ioapic_set_irq(chip(test), 4, SRC, 1, false), MOCK_VCPUS);
+	KUNIT_EXPECT_EQ(test, kvm_ioapic_set_irq(chip(test), 4, SRC2, 1, false), 0);
+	kvm_ioapic_set_irq(chip(test), 4, SRC, 0, false);
+	KUNIT_EXPECT_EQ(test, kvm_ioapic_set_irq(chip(test), 4, SRC, 1, false), 0);
 	/* an EOI is nothing to an edge */
 	took(test, 0, 0x52);
 	eoi(test, 0x52, false);
@@ -287,17 +287,17 @@ static void levels(struct kunit *test)
 	/* two pins of one vector and two sources of one pin */
 	set_rte(test, 11, LEVEL | 0x63, 2);
 	set_rte(test, 12, LEVEL | 0x63, 2);
-	kvm_ioapic_set_irq(chip(test), 11, SRC, 1);
-	kvm_ioapic_set_irq(chip(test), 11, SRC2, 1);
-	kvm_ioapic_set_irq(chip(test), 12, SRC, 1);
+	kvm_ioapic_set_irq(chip(test), 11, SRC, 1, false);
+	kvm_ioapic_set_irq(chip(test), 11, SRC2, 1, false);
+	kvm_ioapic_set_irq(chip(test), 12, SRC, 1, false);
 	took(test, 2, 0x63);
-	kvm_ioapic_set_irq(chip(test), 11, SRC, 0);
-	kvm_ioapic_set_irq(chip(test), 12, SRC, 0);
+	kvm_ioapic_set_irq(chip(test), 11, SRC, 0, false);
+	kvm_ioapic_set_irq(chip(test), 12, SRC, 0, false);
 	eoi(test, 0x63, true);
 	KUNIT_EXPECT_TRUE(test, took(test, 2, 0x63));		/* the second source of 11 */
 	KUNIT_EXPECT_TRUE(test, rd(test, 0x26) & REMOTE);
 	KUNIT_EXPECT_FALSE(test, rd(test, 0x28) & REMOTE);
-	kvm_ioapic_set_irq(chip(test), 11, SRC2, 0);
+	kvm_ioapic_set_irq(chip(test), 11, SRC2, 0, false);
 	eoi(test, 0x63, true);
 	KUNIT_EXPECT_FALSE(test, took(test, 2, 0x63));
 

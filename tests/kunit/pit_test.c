@@ -44,8 +44,8 @@ static void mode0_counts_down(struct kunit *test)
 	load16(r, 0, 0, 1000, 0);
 	KUNIT_EXPECT_TRUE(test, r->reloaded);
 	KUNIT_EXPECT_EQ(test, read16(r, 0, clocks(10)), 990);
-	KUNIT_EXPECT_FALSE(test, kvm_pit_out(&r->chan[0], clocks(999)));
-	KUNIT_EXPECT_TRUE(test, kvm_pit_out(&r->chan[0], clocks(1000)));
+	KUNIT_EXPECT_FALSE(test, kvm_pit_out(r, 0, clocks(999)));
+	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 0, clocks(1000)));
 	/* goes on through zero */
 	KUNIT_EXPECT_EQ(test, read16(r, 0, clocks(1001)), 0xffff);
 }
@@ -56,9 +56,9 @@ static void mode2_reloads(struct kunit *test)
 
 	load16(r, 0, 2, 100, 0);
 	KUNIT_EXPECT_EQ(test, read16(r, 0, clocks(130)), 70);
-	KUNIT_EXPECT_TRUE(test, kvm_pit_out(&r->chan[0], clocks(98)));
-	KUNIT_EXPECT_FALSE(test, kvm_pit_out(&r->chan[0], clocks(99)));
-	KUNIT_EXPECT_TRUE(test, kvm_pit_out(&r->chan[0], clocks(100)));
+	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 0, clocks(98)));
+	KUNIT_EXPECT_FALSE(test, kvm_pit_out(r, 0, clocks(99)));
+	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 0, clocks(100)));
 }
 
 static void mode3_is_a_square(struct kunit *test)
@@ -67,8 +67,8 @@ static void mode3_is_a_square(struct kunit *test)
 
 	load16(r, 2, 3, 100, 0);
 	KUNIT_EXPECT_EQ(test, read16(r, 2, clocks(10)), 80);
-	KUNIT_EXPECT_TRUE(test, kvm_pit_out(&r->chan[2], clocks(49)));
-	KUNIT_EXPECT_FALSE(test, kvm_pit_out(&r->chan[2], clocks(50)));
+	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 2, clocks(49)));
+	KUNIT_EXPECT_FALSE(test, kvm_pit_out(r, 2, clocks(50)));
 	/* modes 6 and 7 are 2 and 3 */
 	load16(r, 2, 7, 100, 0);
 	KUNIT_EXPECT_EQ(test, r->chan[2].mode, 3);

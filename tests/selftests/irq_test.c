@@ -297,7 +297,8 @@ static void *run_forever(void *arg)
 	struct runner *r = arg;
 
 	for (;;)
-		vcpu_run(r->vcpu);
+		if (vcpu_run(r->vcpu) != KVM_EXIT_INTR)
+			st_fail(__FILE__, __LINE__, "exit %s", exit_text(r->vcpu));
 	return NULL;
 }
 
@@ -341,6 +342,8 @@ static void smi(uint64_t arg)
 	if (kvm_cap(vm->fd, KVM_CAP_X86_SMM) <= 0)
 		st_skip("no system management mode");
 	memcpy(vm_ptr(vm, 0x38000), handler, sizeof(handler));
+	/* the memory of system management mode */
+	vm_set_slot(vm, 1 << 16, 0, vm->size, vm->mem, 0);
 	add(vm, 0, IRQ_SMI, arg);
 	add(vm, 1, IRQ_SMI, arg);
 	together(vm);
@@ -568,16 +571,16 @@ static void irqfd_edge(void)
 	irqfd(vm, c, IRQ_GSI, 0, 0);
 	counted(vm, ++n);
 	/* taken away while it is signalled: no more of it; the count is user space's again */
-	for (i = 0; i < 50; i++) {
+	for (i = 0; i < 20; i++) {
 		signal_fd(c);
 		irqfd(vm, c, IRQ_GSI, KVM_IRQFD_FLAG_DEASSIGN, 0);
-		usleep(500);
+		UNTIL(received(vm) > n, 0.02);
 		v = received(vm);
 		CHECK(v == n || v == n + 1);
 		n = v;
 		CHECK(!read(c, &v, 8) || errno == EAGAIN || v == 1);
 		signal_fd(c);
-		usleep(500);
+		usleep(1000);
 		CHECK_EQ(received(vm), n);
 		CHECK_EQ(read(c, &v, 8), 8);
 		irqfd(vm, c, IRQ_GSI, 0, 0);

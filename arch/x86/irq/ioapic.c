@@ -24,6 +24,9 @@
 #define IOAPIC_REG_ARB		2
 #define IOAPIC_REG_RTE		0x10
 
+/* where a PC's real-time clock is */
+#define RTC_PIN			8
+
 #define EOIS_IN_A_ROW		10000
 #define EOI_DELAY		(HZ / 100 ?: 1)
 
@@ -83,17 +86,28 @@ static int service(struct kvm_ioapic *ioapic, unsigned int pin)
 	return r;
 }
 
+/* Has a CPU not ended the last tick of the real-time clock? */
+static bool tick_is_open(struct kvm_ioapic *ioapic)
+{
+	return ioapic->open_ticks && !(ioapic->rte[RTC_PIN] & IOAPIC_RTE_MASKED);
+}
+
 /**
  * kvm_ioapic_set_irq() - a source changes its hold on a pin
  * @ioapic: the chip
  * @pin: 0 to 23
  * @source: KVM_*_IRQ_SOURCE_ID
  * @level: 1 asserts
+ * @line_status: the caller counts what is coalesced
+ *
+ * The real-time clock's ticks are counted by guests, so user space sends those again that
+ * it hears were coalesced: with @line_status an edge of its pin is while the guest has not
+ * ended the one before.
  *
  * Return: >0 delivered, 0 coalesced with one not taken yet, <0 masked.
  */
 int kvm_ioapic_set_irq(struct kvm_ioapic *ioapic, unsigned int pin, int source,
-		       int level)
+		       int level, bool line_status)
 {
 	unsigned long flags;
 	u32 mask = BIT(pin);
@@ -115,7 +129,12 @@ int kvm_ioapic_set_irq(struct kvm_ioapic *ioapic, unsigned int pin, int source,
 	} else if (!is_level(ioapic->rte[pin])) {
 		/* an edge needs the line to have been down */
 		ioapic->irr |= mask;
-		r = was ? 0 : service(ioapic, pin);
+		if (was || (pin == RTC_PIN && line_status && tick_is_open(ioapic)))
+			r = 0;
+		else
+			r = service(ioapic, pin);
+		if (pin == RTC_PIN && r > 0)
+			ioapic->open_ticks = r;
 	} else {
 		ioapic->irr |= mask;
 		r = service(ioapic, pin);
@@ -124,6 +143,21 @@ int kvm_ioapic_set_irq(struct kvm_ioapic *ioapic, unsigned int pin, int source,
 	return r;
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_ioapic_set_irq);
+
+/**
+ * kvm_ioapic_forget_tick() - a LAPIC loses what it had: no EOI of a tick may be waited for
+ * @kvm: the VM, with an IOAPIC in the kernel or without
+ */
+void kvm_ioapic_forget_tick(struct kvm *kvm)
+{
+	struct kvm_ioapic *ioapic = kvm->arch.vioapic;
+
+	if (!ioapic)
+		return;
+	spin_lock_irq(&ioapic->lock);
+	ioapic->open_ticks = 0;
+	spin_unlock_irq(&ioapic->lock);
+}
 
 static void assert_again(struct work_struct *work)
 {
@@ -176,6 +210,12 @@ void kvm_ioapic_eoi(struct kvm *kvm, int vector, bool level)
 		if ((rte & IOAPIC_RTE_VECTOR) != vector)
 			continue;
 
+		if (pin == RTC_PIN) {
+			spin_lock_irq(&ioapic->lock);
+			if (ioapic->open_ticks)
+				ioapic->open_ticks--;
+			spin_unlock_irq(&ioapic->lock);
+		}
 		/* may call back to lower the line, so the lock is not held */
 		kvm_notify_acked_irq(kvm, KVM_IRQCHIP_IOAPIC, pin);
 
@@ -207,7 +247,7 @@ void kvm_ioapic_scan(struct kvm_vcpu *vcpu)
 		spin_unlock_irq(&ioapic->lock);
 		kvm_ioapic_rte_to_irq(rte, &irq);
 
-		if (!irq.trig_mode &&
+		if (!irq.trig_mode && pin != RTC_PIN &&
 		    !kvm_irq_has_notifier(vcpu->kvm, KVM_IRQCHIP_IOAPIC, pin))
 			continue;
 		/* also what is on its way here although the entry points elsewhere now */
@@ -274,6 +314,9 @@ void kvm_ioapic_reg_write(struct kvm_ioapic *ioapic, u32 val)
 	if (!is_level(new))
 		new &= ~IOAPIC_RTE_REMOTE_IRR;
 	*rte = new;
+	/* the EOI of a tick's old vector tells nothing any more */
+	if (pin == RTC_PIN)
+		ioapic->open_ticks = 0;
 	/* first: whoever takes what is sent now must know to pass on its EOI */
 	kvm_make_scan_ioapic_request(ioapic->kvm);
 	if (is_level(new) && (ioapic->irr & BIT(pin)))
@@ -386,6 +429,7 @@ void kvm_ioapic_set_state(struct kvm_ioapic *ioapic, const struct kvm_ioapic_sta
 		ioapic->rte[pin] = rte;
 		ioapic->eoi_count[pin] = 0;
 	}
+	ioapic->open_ticks = 0;
 	kvm_make_scan_ioapic_request(ioapic->kvm);	/* before anything is sent */
 	ioapic->irr = s->irr & (BIT(KVM_OOT_IRQCHIP_PINS) - 1);
 	for (pin = 0; pin < KVM_OOT_IRQCHIP_PINS; pin++) {

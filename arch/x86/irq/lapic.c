@@ -1207,6 +1207,7 @@ void kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init)
 	kvm_lapic_timer_set_divide(apic);
 	kvm_lapic_update_ppr(apic);
 	kvm_pv_eoi_set(vcpu, 0);
+	kvm_ioapic_forget_tick(vcpu->kvm);
 	atomic_set(&vcpu->kvm->arch.apic_map_dirty, 1);
 	kvm_recalculate_apic_map(vcpu->kvm);
 }
@@ -1335,6 +1336,7 @@ int kvm_lapic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 	kvm_lapic_timer_set_divide(apic);
 	kvm_lapic_timer_resume(apic);
 	kvm_lapic_update_ppr(apic);
+	kvm_ioapic_forget_tick(vcpu->kvm);
 	atomic_set(&vcpu->kvm->arch.apic_map_dirty, 1);
 	kvm_recalculate_apic_map(vcpu->kvm);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
