@@ -174,8 +174,10 @@ static void messages(struct kunit *test)
 		{ 0xff000000000089ff, { .vector = 0xff, .delivery_mode = 0x100, .level = true,
 		  .dest_mode = 0x800, .trig_mode = 1, .dest_id = 255 } },
 		{ 0x0300000000010400, { .delivery_mode = 0x400, .level = true, .dest_id = 3 } },
+		/* ExtINT and NMI are edges */
 		{ 0x800000000000e744, { .vector = 0x44, .delivery_mode = 0x700, .level = true,
-		  .trig_mode = 1, .dest_id = 0x80 } },
+		  .dest_id = 0x80 } },
+		{ 0x0000000000008444, { .vector = 0x44, .delivery_mode = 0x400, .level = true } },
 	};
 	unsigned int i;
 
@@ -244,6 +246,56 @@ static void edges(struct kunit *test)
 }
 
 /* ---- levels -------------------------------------------------------------------------------- */
+
+/* NMI is an edge whatever the trigger bit says: it waits for no EOI */
+static void nmi_is_an_edge(struct kunit *test)
+{
+	struct vm_mock *vm = test->priv;
+	unsigned int i;
+
+	set_rte(test, 6, LEVEL | 0x400, 1);
+	for (i = 1; i <= 3; i++) {
+		KUNIT_EXPECT_EQ(test, line(test, 6, 1), 1);
+		KUNIT_EXPECT_EQ(test, line(test, 6, 1), 0);
+		line(test, 6, 0);
+		KUNIT_EXPECT_EQ(test, rd(test, 0x1c), LEVEL | 0x400u);
+	}
+	KUNIT_EXPECT_EQ(test, atomic_read(&vm->vcpu[1]->arch.nmi_queued), 3);
+}
+
+static int tick(struct kunit *test)
+{
+	int r = kvm_ioapic_set_irq(chip(test), 8, SRC, 1, true);
+
+	kvm_ioapic_set_irq(chip(test), 8, SRC, 0, true);
+	return r;
+}
+
+/* The real-time clock's: coalesced until each CPU that has it has ended it. */
+static void ticks(struct kunit *test)
+{
+	struct vm_mock *vm = test->priv;
+	unsigned int i;
+
+	set_rte(test, 8, 0x58, 0xff);
+	KUNIT_EXPECT_EQ(test, tick(test), MOCK_VCPUS);
+	for (i = 0; i < MOCK_VCPUS; i++) {
+		KUNIT_EXPECT_TRUE(test, took(test, i, 0x58));
+		KUNIT_EXPECT_EQ(test, tick(test), 0);
+		eoi(test, 0x58, false);
+	}
+	KUNIT_EXPECT_EQ(test, tick(test), MOCK_VCPUS);
+	KUNIT_EXPECT_EQ(test, tick(test), 0);
+	/* who does not ask has it sent in any case */
+	KUNIT_EXPECT_EQ(test, line(test, 8, 1), MOCK_VCPUS);
+	line(test, 8, 0);
+	/* nobody waits for ever: the entry is another, or an APIC was reset */
+	wr(test, 0x20, 0x59);
+	KUNIT_EXPECT_GT(test, tick(test), 0);
+	KUNIT_EXPECT_EQ(test, tick(test), 0);
+	kvm_lapic_reset(vm->vcpu[1], true);
+	KUNIT_EXPECT_GT(test, tick(test), 0);
+}
 
 static void levels(struct kunit *test)
 {
@@ -406,6 +458,8 @@ static struct kunit_case ioapic_cases[] = {
 	KUNIT_CASE(widths),
 	KUNIT_CASE(messages),
 	KUNIT_CASE(edges),
+	KUNIT_CASE(nmi_is_an_edge),
+	KUNIT_CASE(ticks),
 	KUNIT_CASE(levels),
 	KUNIT_CASE(eoi_from_the_lapic),
 	KUNIT_CASE(state),

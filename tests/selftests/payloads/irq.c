@@ -458,7 +458,8 @@ static void software_disable(u64 arg)
 		GUEST_EQ(rd(lvts[i]), MASKED | (0x50 + i));
 	}
 	/* not accepted: fixed and lowest priority; NMI is */
-	self(0x61);
+	/* not by the shorthand: that is the CPU's own with APIC virtualization, and not asked */
+	icr(0, ASSERT | 0x61);
 	icr(0, ASSERT | LOWEST | 0x62);
 	call(CALL_MSI, APIC_BASE, 0x63);
 	GUEST_EQ(vec_is(APIC_IRR, 0x61), 0);
@@ -626,7 +627,7 @@ static void divide(u64 arg)
 		/* someone else may have the CPU between two reads: the best of some */
 		best = ~0ul;
 		for (try = 0; try < 10 && best > 50; try++) {
-			n = counts_in(2000, &cycles);
+			n = counts_in(10000, &cycles);
 			want = cycles * 1000000 / khz >> shift[i];
 			n = n > want ? n - want : want - n;
 			if (n * 1000 / want < best)
@@ -1014,7 +1015,7 @@ static void start_up(u64 arg)
 	/* to one that runs: nothing */
 	icr(1, STARTUP | ASSERT | 0x11);
 	started(1, 0, 0);
-	/* without INIT first: it was given at RESET */
+	/* it has had its INIT, and takes one start-up */
 	icr(2, STARTUP | ASSERT | 0x11);
 	icr(2, STARTUP | ASSERT | 0x11);
 	started(1, 1, 0);
@@ -2011,7 +2012,7 @@ static void pit_access(u64 arg)
 		outb(0x43, c << 6 | 0x20 | 4);
 		outb(0x40 + c, 0x80);
 		a = inb(0x40 + c);
-		GUEST_ASSERT(a == 0x80 || a == 0x7f || a == 0x7e);
+		GUEST_ASSERT(a && a <= 0x80);
 		GUEST_EQ(status(c), 0xa4);
 		outb(0x43, c << 6 | 0x10 | 4);
 		GUEST_EQ(status(c) & ~0xc0, 0x14);
@@ -2134,11 +2135,12 @@ static void pit_modes(u64 arg)
 	GUEST_EQ(OUT2, 1);
 	/* 5: as 4, but for its trigger */
 	gate2(false);
-	count(2, 5, 2000);
-	wait_us(3000);
+	count(2, 5, 60000);
+	wait_us(60000);
 	GUEST_EQ(OUT2, 1);
+	GUEST_EQ(latched(2), 60000);
 	gate2(true);
-	GUEST_ASSERT(latched(2) <= 2000);
+	GUEST_ASSERT(latched(2) <= 60000);
 	EXPECT();
 }
 
@@ -2477,13 +2479,12 @@ static void on_storm(struct frame *f)
 /* Each CPU has its timer: one-shot, deadline, periodic in turn, by its number. */
 static void timer_storm(u64 arg)
 {
-	u64 cpu = arg >> IRQ_CPU_SHIFT, n = 0, from, first, us, seen;
+	u64 cpu = arg >> IRQ_CPU_SHIFT, n = 0, from, us, seen;
 	u32 kind = cpu % 3;
 
 	begin_together(arg, on_storm, TIMER, 1);
 	wr(APIC_TDCR, 0xb);
 	wr(APIC_LVTT, TIMER | (kind == 1 ? DEADLINE : kind == 2 ? PERIODIC : 0));
-	first = rdtsc();
 	if (kind == 2)
 		wr(APIC_TMICT, 1000000);
 	while (!READ_ONCE(RUN->stop)) {
@@ -2511,13 +2512,10 @@ static void timer_storm(u64 arg)
 		}
 		WRITE_ONCE(RUN->sent, n);
 	}
-	from = rdtsc();
 	if (kind == 2) {
+		/* whether they are too many is for the host, whose clock does not move */
 		wr(APIC_TMICT, 0);
 		window();
-		/* one for each period, no more; the clocks differ a little */
-		n = (from - first) / khz;
-		GUEST_ASSERT(READ_ONCE(fired[cpu]) <= n + n / 50 + 2);
 	} else {
 		wait_us(3000);
 		window();
