@@ -371,12 +371,15 @@ static void eoi_from_the_lapic(struct kunit *test)
 
 	vm_mock_requests_done(vm);
 	set_rte(test, 9, LEVEL | 0x70, 1);
-	set_rte(test, 8, 0x71, 1);
+	set_rte(test, 7, 0x71, 1);
+	set_rte(test, 8, 0x72, 1);
 	/* the entries are looked at anew before the next entry of any vCPU */
 	KUNIT_EXPECT_TRUE(test, kvm_test_request(KVM_REQ_SCAN_IOAPIC, vcpu));
 	kvm_scan_ioapic(vcpu);
 	KUNIT_EXPECT_TRUE(test, test_bit(0x70, vcpu->arch.ioapic_handled_vectors));
 	KUNIT_EXPECT_FALSE(test, test_bit(0x71, vcpu->arch.ioapic_handled_vectors));
+	/* an edge, but the real-time clock's */
+	KUNIT_EXPECT_TRUE(test, test_bit(0x72, vcpu->arch.ioapic_handled_vectors));
 	kvm_scan_ioapic(vm->vcpu[2]);
 	KUNIT_EXPECT_FALSE(test, test_bit(0x70, vm->vcpu[2]->arch.ioapic_handled_vectors));
 

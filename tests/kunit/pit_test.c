@@ -65,6 +65,7 @@ static void mode3_is_a_square(struct kunit *test)
 {
 	struct kvm_pit_regs *r = setup(test);
 
+	kvm_pit_speaker_write(r, 1, 0);
 	load16(r, 2, 3, 100, 0);
 	KUNIT_EXPECT_EQ(test, read16(r, 2, clocks(10)), 80);
 	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 2, clocks(49)));
@@ -112,6 +113,7 @@ static void read_back(struct kunit *test)
 {
 	struct kvm_pit_regs *r = setup(test);
 
+	kvm_pit_speaker_write(r, 1, 0);
 	load16(r, 0, 2, 1000, 0);
 	load16(r, 2, 3, 1000, 0);
 	/* count and status of channels 0 and 2 */
