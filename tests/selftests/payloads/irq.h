@@ -50,7 +50,7 @@ enum { ROUTE_IOAPIC, ROUTE_PIC, ROUTE_BOTH, ROUTE_OVERRIDE };
 #define IRQ_RUNS	(GUEST_SHARED + 0x100)
 
 struct irq_run {
-	unsigned long long stop, sent, received, lost, doubled, spare[3];
+	unsigned long long stop, sent, received, shadows, spare[4];
 };
 
 #define IRQ_MAX_CPUS	8
