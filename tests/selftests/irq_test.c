@@ -90,7 +90,8 @@ static int cpu_of(const struct vcpu *v)
 
 /* ---- what the guest asks for ----------------------------------------------------------- */
 
-static void irqchip_route(struct kvm_irq_routing_entry *e, uint32_t gsi, uint32_t chip, uint32_t pin)
+static void irqchip_route(struct kvm_irq_routing_entry *e, uint32_t gsi, uint32_t chip,
+			  uint32_t pin)
 {
 	*e = (struct kvm_irq_routing_entry) {
 		.gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip = { chip, pin },
@@ -712,6 +713,11 @@ struct doorbell {
 #define MATCH	KVM_IOEVENTFD_FLAG_DATAMATCH
 #define PIO	KVM_IOEVENTFD_FLAG_PIO
 
+static bool is_access(const struct vcpu *v)
+{
+	return v->run->exit_reason == KVM_EXIT_MMIO || v->run->exit_reason == KVM_EXIT_IO;
+}
+
 static void ioeventfds(void)
 {
 	/* @rings: of 1, 2, 4 bytes and two of 8; 1, 2 and two of 4 bytes to the port */
@@ -726,7 +732,8 @@ static void ioeventfds(void)
 		{ { MMIO_BASE, 0x12, 1, MATCH, 0, 0 }, { MMIO_BASE, 0x22, 2, MATCH, 0, 0 },
 		  { MMIO_BASE, 0x3333333333333333, 8, MATCH, 0, 0 },
 		  { MMIO_BASE + 1, 0, 1, ANY, 0, 0 } },
-		{ { PIO_BASE, 0x11, 1, PIO | MATCH, 0, 1 }, { PIO_BASE, 0x2222, 2, PIO | MATCH, 0, 1 },
+		{ { PIO_BASE, 0x11, 1, PIO | MATCH, 0, 1 },
+		  { PIO_BASE, 0x2222, 2, PIO | MATCH, 0, 1 },
 		  { PIO_BASE, 0x33333333, 4, PIO | MATCH, 0, 1 }, { MMIO_BASE, 0, 8, ANY, 0, 2 } },
 	};
 	unsigned int i, j, rings, exits;
@@ -749,7 +756,7 @@ static void ioeventfds(void)
 		}
 		/* what rings does not leave; the rest does, each once */
 		for (exits = 0; vcpu_run(c), !vcpu_is_report(c, &rep); exits++)
-			CHECK(c->run->exit_reason == KVM_EXIT_MMIO || c->run->exit_reason == KVM_EXIT_IO);
+			CHECK(is_access(c));
 		CHECK_EQ(rep.a, 2);
 		CHECK_EQ(exits + rings, 9);
 		for (j = 0; j < 5 && all[i][j].addr; j++) {
@@ -765,7 +772,7 @@ static void ioeventfds(void)
 			OK(ioctl(c->vm->fd, KVM_IOEVENTFD, &e));
 		}
 		for (exits = 0; vcpu_run(c), !vcpu_is_report(c, &rep); exits++)
-			CHECK(c->run->exit_reason == KVM_EXIT_MMIO || c->run->exit_reason == KVM_EXIT_IO);
+			CHECK(is_access(c));
 		CHECK_EQ(exits, 9);
 		CHECK_EQ(rep.kind, REPORT_DONE);
 		vm_free(c->vm);

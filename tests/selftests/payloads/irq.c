@@ -14,13 +14,13 @@
 #define LEVEL		BIT(15)
 #define LOGICAL		BIT(11)
 #define MASKED		BIT(16)
-#define LOWEST		(1u << 8)
+#define LOWEST		BIT(8)
 #define SMI		(2u << 8)
 #define NMI		(4u << 8)
 #define INIT		(5u << 8)
 #define STARTUP		(6u << 8)
 #define EXTINT		(7u << 8)
-#define TO_SELF		(1u << 18)
+#define TO_SELF		BIT(18)
 #define TO_ALL		(2u << 18)
 #define TO_OTHERS	(3u << 18)
 #define REMOTE_IRR	BIT(14)
@@ -1942,12 +1942,16 @@ static void pic_level(u64 arg)
 /* ---- PIT -------------------------------------------------------------------------------- */
 
 #define PIT_HZ	1193182
-#define OUT2	(inb(0x61) >> 5 & 1)
 
 /* clocks of the PIT in a time of the TSC */
 static u64 clocks(u64 cycles)
 {
 	return cycles * (PIT_HZ / 1000) / khz;
+}
+
+static bool out2(void)
+{
+	return inb(0x61) >> 5 & 1;
 }
 
 static void gate2(bool on)
@@ -2066,34 +2070,34 @@ static void pit_modes(u64 arg)
 	gate2(true);
 	/* 0: low from the control word on, high when it is through, and so it stays */
 	outb(0x43, 0xb0);
-	GUEST_EQ(OUT2, 0);
+	GUEST_EQ(out2(), 0);
 	outb(0x42, 0x00);
-	GUEST_EQ(OUT2, 0);
+	GUEST_EQ(out2(), 0);
 	outb(0x42, 0x10);
 	from = rdtsc();
-	while (!OUT2)
+	while (!out2())
 		GUEST_ASSERT(clocks(rdtsc() - from) < 40000);
 	GUEST_ASSERT(clocks(rdtsc() - from) >= 0x1000 - 200);
 	wait_us(1000);
-	GUEST_EQ(OUT2, 1);
+	GUEST_EQ(out2(), 1);
 	/* through zero */
 	GUEST_ASSERT(latched(2) > 0x8000);
 	/* a new count begins anew */
 	outb(0x42, 0x00);
 	outb(0x42, 0x80);
-	GUEST_EQ(OUT2, 0);
+	GUEST_EQ(out2(), 0);
 	/* 2: high but for a clock; the counter never shows more than the count */
 	count(2, 2, 1000);
 	for (n = 0; n < 200; n++) {
 		u16 c = latched(2);
 
-		GUEST_ASSERT(c && c <= 1000);
+		GUEST_ASSERT(c != 0 && c <= 1000);
 	}
 	/* 3: high and low for the same time */
 	count(2, 3, 20000);
 	for (n = 0, high = 0, low = 0, was = true; n < 6; n++) {
 		from = rdtsc();
-		while (OUT2 == was)
+		while (out2() == was)
 			GUEST_ASSERT(clocks(rdtsc() - from) < 200000);
 		from = clocks(rdtsc() - from);
 		if (n && was)
@@ -2105,39 +2109,39 @@ static void pit_modes(u64 arg)
 	/* as long as nobody else has the CPU: two of each and a half more */
 	GUEST_ASSERT(low >= 2 * 9000 && high >= 2 * 9000);
 	count(2, 3, 60000);
-	GUEST_EQ(OUT2, 1);
+	GUEST_EQ(out2(), 1);
 	GUEST_EQ(latched(2) & 1, 0);
 	/* 4: high, a strobe that a read hardly sees */
 	count(2, 4, 2000);
 	for (n = 0, from = 0; n < 100; n++)
-		from += OUT2;
+		from += out2();
 	GUEST_ASSERT(from >= 98);
 	/* 1: high until it is triggered, low for the count, again at each trigger */
 	gate2(false);
 	count(2, 1, 20000);
-	GUEST_EQ(OUT2, 1);
+	GUEST_EQ(out2(), 1);
 	gate2(true);
 	from = rdtsc();
-	GUEST_EQ(OUT2, 0);
+	GUEST_EQ(out2(), 0);
 	wait_us(8000);
-	GUEST_EQ(OUT2, 0);
+	GUEST_EQ(out2(), 0);
 	gate2(false);
-	GUEST_EQ(OUT2, 0);
+	GUEST_EQ(out2(), 0);
 	gate2(true);
 	wait_us(12000);
-	GUEST_EQ(OUT2, 0);
-	while (!OUT2)
+	GUEST_EQ(out2(), 0);
+	while (!out2())
 		GUEST_ASSERT(clocks(rdtsc() - from) < 400000);
 	GUEST_ASSERT(clocks(rdtsc() - from) >= 20000 + 9000);
 	/* a new count is the next trigger's */
 	outb(0x42, 0x00);
 	outb(0x42, 0x20);
-	GUEST_EQ(OUT2, 1);
+	GUEST_EQ(out2(), 1);
 	/* 5: as 4, but for its trigger */
 	gate2(false);
 	count(2, 5, 60000);
 	wait_us(60000);
-	GUEST_EQ(OUT2, 1);
+	GUEST_EQ(out2(), 1);
 	GUEST_EQ(latched(2), 60000);
 	gate2(true);
 	GUEST_ASSERT(latched(2) <= 60000);
@@ -2158,7 +2162,7 @@ static void pit_gate(u64 arg)
 	GUEST_ASSERT(a < 40000 - 1000);
 	wait_us(2000);
 	GUEST_EQ(latched(2), a);
-	GUEST_EQ(OUT2, 0);
+	GUEST_EQ(out2(), 0);
 	gate2(true);
 	wait_us(1000);
 	GUEST_ASSERT(latched(2) <= a - 1000);
@@ -2166,18 +2170,18 @@ static void pit_gate(u64 arg)
 	gate2(false);
 	count(2, 0, 1000);
 	wait_us(3000);
-	GUEST_EQ(OUT2, 0);
+	GUEST_EQ(out2(), 0);
 	GUEST_EQ(latched(2), 1000);
 	gate2(true);
 	wait_us(3000);
-	GUEST_EQ(OUT2, 1);
+	GUEST_EQ(out2(), 1);
 	/* 2 and 3: output high, and from the beginning */
 	count(2, 3, 60000);
 	wait_us(30000);
 	gate2(false);
-	GUEST_EQ(OUT2, 1);
+	GUEST_EQ(out2(), 1);
 	wait_us(1000);
-	GUEST_EQ(OUT2, 1);
+	GUEST_EQ(out2(), 1);
 	gate2(true);
 	GUEST_ASSERT(latched(2) > 40000);
 	count(2, 2, 60000);
@@ -2271,7 +2275,8 @@ static void pit_lost(u64 arg)
 			came_within(100000, want - 1);
 			GUEST_ASSERT(READ_ONCE(cpus[0].total) >= want - 1);
 		} else {
-			GUEST_ASSERT(READ_ONCE(cpus[0].total) >= 1 && READ_ONCE(cpus[0].total) <= 4);
+			GUEST_ASSERT(READ_ONCE(cpus[0].total) >= 1);
+			GUEST_ASSERT(READ_ONCE(cpus[0].total) <= 4);
 		}
 		outb(0x43, 0x30);
 		outb(0x40, 0);
@@ -2387,16 +2392,16 @@ static void no_chip(void)
 
 static void writes(void)
 {
-	volatile u8 *p = (u8 *)MMIO_BASE;
+	u8 *p = (u8 *)MMIO_BASE;
 	u32 i;
 
 	for (i = 0; i < 2; i++) {
 		SYNC(1 + i);
-		*p = 0x11;
-		*(volatile u16 *)p = 0x2222;
-		*(volatile u32 *)p = 0x33333333;
-		*(volatile u64 *)p = 0x4444444444444444ul;
-		*(volatile u64 *)p = 0x4444444444444445ul;
+		WRITE_ONCE(*p, 0x11);
+		WRITE_ONCE(*(u16 *)p, 0x2222);
+		WRITE_ONCE(*(u32 *)p, 0x33333333);
+		WRITE_ONCE(*(u64 *)p, 0x4444444444444444ul);
+		WRITE_ONCE(*(u64 *)p, 0x4444444444444445ul);
 		outb(PIO_BASE, 0x11);
 		outw(PIO_BASE, 0x2222);
 		outl(PIO_BASE, 0x33333333);
