@@ -437,8 +437,8 @@ static int vcpu_run(struct kvm_vcpu *vcpu)
 			return r;
 
 		kvm_clear_request(KVM_REQ_UNBLOCK, vcpu);
-		if (kvm_arch_vcpu_pending_timer(vcpu))
-			kvm_lapic_inject_timer_irqs(vcpu);
+		/* masked or not: what ends while LVTT is masked is lost */
+		kvm_lapic_inject_timer_irqs(vcpu);
 
 		if (irq_window_exit_due(vcpu)) {
 			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;

@@ -77,7 +77,7 @@ static void set_rte(struct kunit *test, unsigned int pin, u32 low, u8 dest)
 
 static int line(struct kunit *test, unsigned int pin, int level)
 {
-	return kvm_ioapic_set_irq(chip(test), pin, SRC, level);
+	return kvm_ioapic_set_irq(chip(test), pin, SRC, level, false);
 }
 
 /* Take a vector that waits in a vCPU's IRR; false when it does not. */
@@ -174,8 +174,10 @@ static void messages(struct kunit *test)
 		{ 0xff000000000089ff, { .vector = 0xff, .delivery_mode = 0x100, .level = true,
 		  .dest_mode = 0x800, .trig_mode = 1, .dest_id = 255 } },
 		{ 0x0300000000010400, { .delivery_mode = 0x400, .level = true, .dest_id = 3 } },
+		/* ExtINT and NMI are edges */
 		{ 0x800000000000e744, { .vector = 0x44, .delivery_mode = 0x700, .level = true,
-		  .trig_mode = 1, .dest_id = 0x80 } },
+		  .dest_id = 0x80 } },
+		{ 0x0000000000008444, { .vector = 0x44, .delivery_mode = 0x400, .level = true } },
 	};
 	unsigned int i;
 
@@ -233,10 +235,10 @@ static void edges(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, took(test, pin, 0x52));
 	line(test, 4, 0);
 	/* two that hold one line: the first rise counts */
-	KUNIT_EXPECT_EQ(test, kvm_ioapic_set_irq(chip(test), 4, SRC, 1), MOCK_VCPUS);
-	KUNIT_EXPECT_EQ(test, kvm_ioapic_set_irq(chip(test), 4, SRC2, 1), 0);
-	kvm_ioapic_set_irq(chip(test), 4, SRC, 0);
-	KUNIT_EXPECT_EQ(test, kvm_ioapic_set_irq(chip(test), 4, SRC, 1), 0);
+	KUNIT_EXPECT_EQ(test, kvm_ioapic_set_irq(chip(test), 4, SRC, 1, false), MOCK_VCPUS);
+	KUNIT_EXPECT_EQ(test, kvm_ioapic_set_irq(chip(test), 4, SRC2, 1, false), 0);
+	kvm_ioapic_set_irq(chip(test), 4, SRC, 0, false);
+	KUNIT_EXPECT_EQ(test, kvm_ioapic_set_irq(chip(test), 4, SRC, 1, false), 0);
 	/* an EOI is nothing to an edge */
 	took(test, 0, 0x52);
 	eoi(test, 0x52, false);
@@ -244,6 +246,56 @@ static void edges(struct kunit *test)
 }
 
 /* ---- levels -------------------------------------------------------------------------------- */
+
+/* NMI is an edge whatever the trigger bit says: it waits for no EOI */
+static void nmi_is_an_edge(struct kunit *test)
+{
+	struct vm_mock *vm = test->priv;
+	unsigned int i;
+
+	set_rte(test, 6, LEVEL | 0x400, 1);
+	for (i = 1; i <= 3; i++) {
+		KUNIT_EXPECT_EQ(test, line(test, 6, 1), 1);
+		KUNIT_EXPECT_EQ(test, line(test, 6, 1), 0);
+		line(test, 6, 0);
+		KUNIT_EXPECT_EQ(test, rd(test, 0x1c), LEVEL | 0x400u);
+	}
+	KUNIT_EXPECT_EQ(test, atomic_read(&vm->vcpu[1]->arch.nmi_queued), 3);
+}
+
+static int tick(struct kunit *test)
+{
+	int r = kvm_ioapic_set_irq(chip(test), 8, SRC, 1, true);
+
+	kvm_ioapic_set_irq(chip(test), 8, SRC, 0, true);
+	return r;
+}
+
+/* The real-time clock's: coalesced until each CPU that has it has ended it. */
+static void ticks(struct kunit *test)
+{
+	struct vm_mock *vm = test->priv;
+	unsigned int i;
+
+	set_rte(test, 8, 0x58, 0xff);
+	KUNIT_EXPECT_EQ(test, tick(test), MOCK_VCPUS);
+	for (i = 0; i < MOCK_VCPUS; i++) {
+		KUNIT_EXPECT_TRUE(test, took(test, i, 0x58));
+		KUNIT_EXPECT_EQ(test, tick(test), 0);
+		eoi(test, 0x58, false);
+	}
+	KUNIT_EXPECT_EQ(test, tick(test), MOCK_VCPUS);
+	KUNIT_EXPECT_EQ(test, tick(test), 0);
+	/* who does not ask has it sent in any case */
+	KUNIT_EXPECT_EQ(test, line(test, 8, 1), MOCK_VCPUS);
+	line(test, 8, 0);
+	/* nobody waits for ever: the entry is another, or an APIC was reset */
+	wr(test, 0x20, 0x59);
+	KUNIT_EXPECT_GT(test, tick(test), 0);
+	KUNIT_EXPECT_EQ(test, tick(test), 0);
+	kvm_lapic_reset(vm->vcpu[1], true);
+	KUNIT_EXPECT_GT(test, tick(test), 0);
+}
 
 static void levels(struct kunit *test)
 {
@@ -287,17 +339,17 @@ static void levels(struct kunit *test)
 	/* two pins of one vector and two sources of one pin */
 	set_rte(test, 11, LEVEL | 0x63, 2);
 	set_rte(test, 12, LEVEL | 0x63, 2);
-	kvm_ioapic_set_irq(chip(test), 11, SRC, 1);
-	kvm_ioapic_set_irq(chip(test), 11, SRC2, 1);
-	kvm_ioapic_set_irq(chip(test), 12, SRC, 1);
+	kvm_ioapic_set_irq(chip(test), 11, SRC, 1, false);
+	kvm_ioapic_set_irq(chip(test), 11, SRC2, 1, false);
+	kvm_ioapic_set_irq(chip(test), 12, SRC, 1, false);
 	took(test, 2, 0x63);
-	kvm_ioapic_set_irq(chip(test), 11, SRC, 0);
-	kvm_ioapic_set_irq(chip(test), 12, SRC, 0);
+	kvm_ioapic_set_irq(chip(test), 11, SRC, 0, false);
+	kvm_ioapic_set_irq(chip(test), 12, SRC, 0, false);
 	eoi(test, 0x63, true);
 	KUNIT_EXPECT_TRUE(test, took(test, 2, 0x63));		/* the second source of 11 */
 	KUNIT_EXPECT_TRUE(test, rd(test, 0x26) & REMOTE);
 	KUNIT_EXPECT_FALSE(test, rd(test, 0x28) & REMOTE);
-	kvm_ioapic_set_irq(chip(test), 11, SRC2, 0);
+	kvm_ioapic_set_irq(chip(test), 11, SRC2, 0, false);
 	eoi(test, 0x63, true);
 	KUNIT_EXPECT_FALSE(test, took(test, 2, 0x63));
 
@@ -319,12 +371,15 @@ static void eoi_from_the_lapic(struct kunit *test)
 
 	vm_mock_requests_done(vm);
 	set_rte(test, 9, LEVEL | 0x70, 1);
-	set_rte(test, 8, 0x71, 1);
+	set_rte(test, 7, 0x71, 1);
+	set_rte(test, 8, 0x72, 1);
 	/* the entries are looked at anew before the next entry of any vCPU */
 	KUNIT_EXPECT_TRUE(test, kvm_test_request(KVM_REQ_SCAN_IOAPIC, vcpu));
 	kvm_scan_ioapic(vcpu);
 	KUNIT_EXPECT_TRUE(test, test_bit(0x70, vcpu->arch.ioapic_handled_vectors));
 	KUNIT_EXPECT_FALSE(test, test_bit(0x71, vcpu->arch.ioapic_handled_vectors));
+	/* an edge, but the real-time clock's */
+	KUNIT_EXPECT_TRUE(test, test_bit(0x72, vcpu->arch.ioapic_handled_vectors));
 	kvm_scan_ioapic(vm->vcpu[2]);
 	KUNIT_EXPECT_FALSE(test, test_bit(0x70, vm->vcpu[2]->arch.ioapic_handled_vectors));
 
@@ -406,6 +461,8 @@ static struct kunit_case ioapic_cases[] = {
 	KUNIT_CASE(widths),
 	KUNIT_CASE(messages),
 	KUNIT_CASE(edges),
+	KUNIT_CASE(nmi_is_an_edge),
+	KUNIT_CASE(ticks),
 	KUNIT_CASE(levels),
 	KUNIT_CASE(eoi_from_the_lapic),
 	KUNIT_CASE(state),

@@ -481,6 +481,39 @@ static void acceptance(struct kunit *test)
 }
 
 /* Split: user space's IOAPIC hears of the EOIs that it asked for, and only of them. */
+/* ESR shows at its write what has happened since the last one; LVT ERR tells of the first. */
+static void errors(struct kunit *test)
+{
+	struct kvm_lapic *a = apic_of(test, 1);
+
+	enable(a);
+	wr(a, 0x370, 0x91);
+	send(a, 3, false);
+	send(a, 4, true);
+	KUNIT_EXPECT_EQ(test, kvm_lapic_highest(a, APIC_IRR), 0x91);
+	clear_bit(0x11, kvm_lapic_vec_word(a, 0x91, APIC_IRR));
+	KUNIT_EXPECT_EQ(test, rd(a, 0x280), 0u);
+	wr(a, 0x280, 0);
+	KUNIT_EXPECT_EQ(test, rd(a, 0x280), 0x40u);
+	KUNIT_EXPECT_EQ(test, rd(a, 0x280), 0x40u);
+	wr(a, 0x280, 0);
+	KUNIT_EXPECT_EQ(test, rd(a, 0x280), 0u);
+	wr(a, 0x310, 0x02000000);
+	wr(a, 0x300, 0x400f);			/* to another: not sent */
+	KUNIT_EXPECT_EQ(test, rd(a, 0x40), 0u);	/* no such register */
+	KUNIT_EXPECT_EQ(test, rd(a, 0xb0), 0u);	/* one that is only written */
+	KUNIT_EXPECT_EQ(test, apic_of(test, 2)->errors, 0ul);
+	KUNIT_EXPECT_EQ(test, kvm_lapic_highest(a, APIC_IRR), 0x91);
+	wr(a, 0x280, 0);
+	KUNIT_EXPECT_EQ(test, rd(a, 0x280), 0xa0u);
+	/* an LVT ERR that is wrong itself does not go on for ever */
+	wr(a, 0x370, 0x01);
+	send(a, 3, false);
+	wr(a, 0x280, 0);
+	KUNIT_EXPECT_EQ(test, rd(a, 0x280), 0x40u);
+	KUNIT_EXPECT_EQ(test, a->errors, 0ul);
+}
+
 static void eoi_to_user_space(struct kunit *test)
 {
 	struct kvm_lapic *a = apic_of(test, 1);
@@ -901,9 +934,12 @@ static void timer_modes(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, fires(a));
 	KUNIT_EXPECT_LE(test, rd(a, 0x390), 1000000u);
 	KUNIT_EXPECT_NE(test, rd(a, 0x380), 0u);
-	/* masked, it counts but says nothing */
+	/* masked, it counts but says nothing; what ended before is delivered */
 	wr(a, 0x320, 0x30042);
+	KUNIT_EXPECT_EQ(test, got(test, 0x42), 2u);
 	KUNIT_EXPECT_FALSE(test, kvm_lapic_has_pending_timer(vcpu));
+	usleep_range(2000, 3000);
+	KUNIT_EXPECT_EQ(test, atomic_read(&a->timer.pending), 1);
 	kvm_lapic_inject_timer_irqs(vcpu);
 	KUNIT_EXPECT_EQ(test, got(test, 0x42), 0u);
 	wr(a, 0x380, 0);
@@ -923,6 +959,43 @@ static void timer_modes(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rd(a, 0x380), 0u);
 	wr(a, 0x380, 5);				/* and takes no count */
 	KUNIT_EXPECT_EQ(test, rd(a, 0x380), 0u);
+}
+
+/* What ends while LVTT is masked is lost, and what ended is in the state that is saved. */
+static void timer_masked_and_saved(struct kunit *test)
+{
+	struct kvm_lapic_state *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	struct kvm_lapic *a = apic_of(test, 1);
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	enable(a);
+	wr(a, 0x3e0, 0xb);
+	wr(a, 0x320, 0x10041);
+	wr(a, 0x380, 1000000);
+	usleep_range(3000, 4000);
+	wr(a, 0x320, 0x41);
+	kvm_lapic_inject_timer_irqs(a->vcpu);
+	KUNIT_EXPECT_EQ(test, got(test, 0x41), 0u);
+	/* one-shot: in IRR, and nothing left to count */
+	wr(a, 0x380, 1000000);
+	usleep_range(3000, 4000);
+	KUNIT_EXPECT_EQ(test, kvm_lapic_get_state(a->vcpu, s), 0);
+	KUNIT_EXPECT_EQ(test, *(u32 *)(s->regs + 0x220), 2u);
+	KUNIT_EXPECT_EQ(test, *(u32 *)(s->regs + 0x390), 0u);
+	KUNIT_EXPECT_EQ(test, got(test, 0x41), 2u);
+	/* it counts on when it has not ended; a period does in any case */
+	wr(a, 0x380, 2000000000);
+	KUNIT_EXPECT_EQ(test, kvm_lapic_get_state(a->vcpu, s), 0);
+	KUNIT_EXPECT_GT(test, *(u32 *)(s->regs + 0x390), 1000000000u);
+	KUNIT_EXPECT_EQ(test, *(u32 *)(s->regs + 0x220), 0u);
+	KUNIT_EXPECT_TRUE(test, hrtimer_active(&a->timer.timer) || a->vcpu->arch.timer_tsc);
+	wr(a, 0x320, 0x20042);
+	wr(a, 0x380, 1000000);
+	usleep_range(3000, 4000);
+	KUNIT_EXPECT_EQ(test, kvm_lapic_get_state(a->vcpu, s), 0);
+	KUNIT_EXPECT_EQ(test, *(u32 *)(s->regs + 0x220), 4u);
+	KUNIT_EXPECT_NE(test, *(u32 *)(s->regs + 0x390), 0u);
+	KUNIT_EXPECT_TRUE(test, fires(a));
 }
 
 static void timer_deadline(struct kunit *test)
@@ -1053,6 +1126,7 @@ static struct kunit_case lapic_cases[] = {
 	KUNIT_CASE(priorities),
 	KUNIT_CASE(nesting),
 	KUNIT_CASE(acceptance),
+	KUNIT_CASE(errors),
 	KUNIT_CASE(eoi_to_user_space),
 	KUNIT_CASE(destinations),
 	KUNIT_CASE(broadcast_quirk),
@@ -1061,6 +1135,7 @@ static struct kunit_case lapic_cases[] = {
 	KUNIT_CASE(ipis),
 	KUNIT_CASE(timer_divide),
 	KUNIT_CASE(timer_modes),
+	KUNIT_CASE(timer_masked_and_saved),
 	KUNIT_CASE(timer_deadline),
 	KUNIT_CASE(state),
 	{}

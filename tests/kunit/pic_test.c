@@ -193,6 +193,28 @@ static void auto_eoi_and_rotation(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kvm_pic_intack(&c->pic), 0x20);
 }
 
+/* Each pin may be made the lowest; the order follows. */
+static void rotation(struct kunit *test)
+{
+	struct pic_ctx *c = setup(test, 1);
+	unsigned int low, i, pin;
+
+	for (low = 0; low < 8; low++) {
+		kvm_pic_port_write(&c->pic, 0x20, 0xc0 | low);
+		for (i = 0; i < 8; i++)
+			if (i != 2)
+				pulse(&c->pic, i);
+		for (i = 1; i <= 8; i++) {
+			pin = (low + i) & 7;
+			if (pin == 2)
+				continue;
+			KUNIT_EXPECT_EQ(test, kvm_pic_intack(&c->pic), 0x20 + pin);
+			kvm_pic_port_write(&c->pic, 0x20, 0x60 | pin);
+		}
+		KUNIT_EXPECT_FALSE(test, c->pic.output);
+	}
+}
+
 static void poll_mode(struct kunit *test)
 {
 	struct pic_ctx *c = setup(test, 0x01);
@@ -255,6 +277,7 @@ static struct kunit_case pic_cases[] = {
 	KUNIT_CASE(masked_waits),
 	KUNIT_CASE(spurious),
 	KUNIT_CASE(auto_eoi_and_rotation),
+	KUNIT_CASE(rotation),
 	KUNIT_CASE(poll_mode),
 	KUNIT_CASE(special_mask),
 	KUNIT_CASE(reset_ends_what_was_open),

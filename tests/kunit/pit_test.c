@@ -44,8 +44,8 @@ static void mode0_counts_down(struct kunit *test)
 	load16(r, 0, 0, 1000, 0);
 	KUNIT_EXPECT_TRUE(test, r->reloaded);
 	KUNIT_EXPECT_EQ(test, read16(r, 0, clocks(10)), 990);
-	KUNIT_EXPECT_FALSE(test, kvm_pit_out(&r->chan[0], clocks(999)));
-	KUNIT_EXPECT_TRUE(test, kvm_pit_out(&r->chan[0], clocks(1000)));
+	KUNIT_EXPECT_FALSE(test, kvm_pit_out(r, 0, clocks(999)));
+	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 0, clocks(1000)));
 	/* goes on through zero */
 	KUNIT_EXPECT_EQ(test, read16(r, 0, clocks(1001)), 0xffff);
 }
@@ -56,19 +56,20 @@ static void mode2_reloads(struct kunit *test)
 
 	load16(r, 0, 2, 100, 0);
 	KUNIT_EXPECT_EQ(test, read16(r, 0, clocks(130)), 70);
-	KUNIT_EXPECT_TRUE(test, kvm_pit_out(&r->chan[0], clocks(98)));
-	KUNIT_EXPECT_FALSE(test, kvm_pit_out(&r->chan[0], clocks(99)));
-	KUNIT_EXPECT_TRUE(test, kvm_pit_out(&r->chan[0], clocks(100)));
+	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 0, clocks(98)));
+	KUNIT_EXPECT_FALSE(test, kvm_pit_out(r, 0, clocks(99)));
+	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 0, clocks(100)));
 }
 
 static void mode3_is_a_square(struct kunit *test)
 {
 	struct kvm_pit_regs *r = setup(test);
 
+	kvm_pit_speaker_write(r, 1, 0);
 	load16(r, 2, 3, 100, 0);
 	KUNIT_EXPECT_EQ(test, read16(r, 2, clocks(10)), 80);
-	KUNIT_EXPECT_TRUE(test, kvm_pit_out(&r->chan[2], clocks(49)));
-	KUNIT_EXPECT_FALSE(test, kvm_pit_out(&r->chan[2], clocks(50)));
+	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 2, clocks(49)));
+	KUNIT_EXPECT_FALSE(test, kvm_pit_out(r, 2, clocks(50)));
 	/* modes 6 and 7 are 2 and 3 */
 	load16(r, 2, 7, 100, 0);
 	KUNIT_EXPECT_EQ(test, r->chan[2].mode, 3);
@@ -112,6 +113,7 @@ static void read_back(struct kunit *test)
 {
 	struct kvm_pit_regs *r = setup(test);
 
+	kvm_pit_speaker_write(r, 1, 0);
 	load16(r, 0, 2, 1000, 0);
 	load16(r, 2, 3, 1000, 0);
 	/* count and status of channels 0 and 2 */
@@ -149,7 +151,97 @@ static void speaker_port(struct kunit *test)
 			kvm_pit_speaker_read(r, 15100) & 0x10);
 }
 
+static u8 status(struct kvm_pit_regs *r, unsigned int n, u64 now)
+{
+	kvm_pit_regs_write(r, 3, 0xe0 | 2 << n, now);
+	return kvm_pit_regs_read(r, n, now);
+}
+
+static void null_count(struct kunit *test)
+{
+	struct kvm_pit_regs *r = setup(test);
+	unsigned int mode;
+
+	for (mode = 0; mode < 6; mode++) {
+		r->reloaded = false;
+		kvm_pit_regs_write(r, 3, 0x30 | mode << 1, 0);
+		KUNIT_EXPECT_TRUE(test, r->reloaded);	/* its timer stops */
+		KUNIT_EXPECT_EQ(test, status(r, 0, 0), 0x70 | mode << 1 | (mode ? 0x80 : 0));
+		kvm_pit_regs_write(r, 0, 100, 0);
+		KUNIT_EXPECT_EQ(test, status(r, 0, clocks(5000)) & 0x40, 0x40);
+		kvm_pit_regs_write(r, 0, 0, 0);
+		KUNIT_EXPECT_EQ(test, status(r, 0, 0) & 0x40, 0);
+	}
+}
+
+static void strobe(struct kunit *test)
+{
+	struct kvm_pit_regs *r = setup(test);
+
+	load16(r, 0, 4, 100, 0);
+	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 0, clocks(99)));
+	KUNIT_EXPECT_FALSE(test, kvm_pit_out(r, 0, clocks(100)));
+	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 0, clocks(101)));
+	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 0, clocks(100 + 65536 / 2)));
+}
+
+static void gate_holds(struct kunit *test)
+{
+	struct kvm_pit_regs *r = setup(test);
+	u64 t = clocks(10);
+
+	/* mode 0: it stands still, and goes on */
+	kvm_pit_speaker_write(r, 1, 0);
+	load16(r, 2, 0, 1000, 0);
+	kvm_pit_speaker_write(r, 0, clocks(400));
+	KUNIT_EXPECT_EQ(test, read16(r, 2, clocks(5000)), 600);
+	KUNIT_EXPECT_FALSE(test, kvm_pit_out(r, 2, clocks(5000)));
+	kvm_pit_speaker_write(r, 1, clocks(5000));
+	KUNIT_EXPECT_EQ(test, read16(r, 2, clocks(5100)), 500);
+	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 2, clocks(5601)));
+	/* loaded behind a low gate */
+	kvm_pit_speaker_write(r, 0, clocks(6000));
+	load16(r, 2, 0, 50, clocks(6000));
+	KUNIT_EXPECT_EQ(test, read16(r, 2, clocks(7000)), 50);
+	/* mode 3: high while it is low, and anew */
+	load16(r, 2, 3, 1000, 0);
+	kvm_pit_speaker_write(r, 1, 0);
+	KUNIT_EXPECT_FALSE(test, kvm_pit_out(r, 2, clocks(700)));
+	kvm_pit_speaker_write(r, 0, clocks(700));
+	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 2, clocks(700)));
+	kvm_pit_speaker_write(r, 1, t + clocks(2000));
+	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 2, t + clocks(2499)));
+	KUNIT_EXPECT_FALSE(test, kvm_pit_out(r, 2, t + clocks(2501)));
+}
+
+static void gate_triggers(struct kunit *test)
+{
+	struct kvm_pit_regs *r = setup(test);
+
+	/* mode 1: nothing before its trigger; each begins the pulse again */
+	load16(r, 2, 1, 100, 0);
+	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 2, clocks(50)));
+	KUNIT_EXPECT_EQ(test, status(r, 2, clocks(50)), 0xf2);
+	kvm_pit_speaker_write(r, 1, clocks(1000));
+	KUNIT_EXPECT_EQ(test, status(r, 2, clocks(1001)), 0x32);
+	kvm_pit_speaker_write(r, 0, clocks(1050));
+	KUNIT_EXPECT_FALSE(test, kvm_pit_out(r, 2, clocks(1060)));
+	kvm_pit_speaker_write(r, 1, clocks(1060));
+	KUNIT_EXPECT_FALSE(test, kvm_pit_out(r, 2, clocks(1150)));
+	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 2, clocks(1161)));
+	/* mode 5: a strobe at its end */
+	kvm_pit_speaker_write(r, 0, clocks(2000));
+	load16(r, 2, 5, 100, clocks(2000));
+	kvm_pit_speaker_write(r, 1, clocks(2000));
+	KUNIT_EXPECT_TRUE(test, kvm_pit_out(r, 2, clocks(2050)));
+	KUNIT_EXPECT_EQ(test, read16(r, 2, clocks(2040)), 60);
+}
+
 static struct kunit_case pit_cases[] = {
+	KUNIT_CASE(null_count),
+	KUNIT_CASE(strobe),
+	KUNIT_CASE(gate_holds),
+	KUNIT_CASE(gate_triggers),
 	KUNIT_CASE(mode0_counts_down),
 	KUNIT_CASE(mode2_reloads),
 	KUNIT_CASE(mode3_is_a_square),

@@ -24,6 +24,9 @@
 #define IOAPIC_REG_ARB		2
 #define IOAPIC_REG_RTE		0x10
 
+/* where a PC's real-time clock is */
+#define RTC_PIN			8
+
 #define EOIS_IN_A_ROW		10000
 #define EOI_DELAY		(HZ / 100 ?: 1)
 
@@ -33,6 +36,17 @@
 static struct kvm_ioapic *to_ioapic(struct kvm_io_device *dev)
 {
 	return container_of(dev, struct kvm_ioapic, dev);
+}
+
+/*
+ * Does a pin follow its line's level? Only what ends with an EOI can: NMI, SMI, INIT and
+ * ExtINT are edges whatever the entry says (82093AA, 3.2.4).
+ */
+static bool is_level(u64 rte)
+{
+	u64 mode = rte & IOAPIC_RTE_DELIVERY;
+
+	return (rte & IOAPIC_RTE_LEVEL) && (mode == APIC_DM_FIXED || mode == APIC_DM_LOWEST);
 }
 
 /**
@@ -48,7 +62,7 @@ void kvm_ioapic_rte_to_irq(u64 rte, struct kvm_lapic_irq *irq)
 		.dest_mode = rte & IOAPIC_RTE_LOGICAL ? APIC_DEST_LOGICAL :
 							APIC_DEST_PHYSICAL,
 		.level = true,
-		.trig_mode = rte & IOAPIC_RTE_LEVEL ? 1 : 0,
+		.trig_mode = is_level(rte),
 		.dest_id = rte >> IOAPIC_RTE_DEST_SHIFT,
 	};
 }
@@ -63,13 +77,19 @@ static int service(struct kvm_ioapic *ioapic, unsigned int pin)
 
 	if (*rte & IOAPIC_RTE_MASKED)
 		return -1;
-	if ((*rte & IOAPIC_RTE_LEVEL) && (*rte & IOAPIC_RTE_REMOTE_IRR))
+	if (is_level(*rte) && (*rte & IOAPIC_RTE_REMOTE_IRR))
 		return 0;
 	kvm_ioapic_rte_to_irq(*rte, &irq);
 	r = kvm_irq_deliver(ioapic->kvm, NULL, &irq);
-	if (r > 0 && (*rte & IOAPIC_RTE_LEVEL))
+	if (r > 0 && is_level(*rte))
 		*rte |= IOAPIC_RTE_REMOTE_IRR;
 	return r;
+}
+
+/* Has a CPU not ended the last tick of the real-time clock? */
+static bool tick_is_open(struct kvm_ioapic *ioapic)
+{
+	return ioapic->open_ticks && !(ioapic->rte[RTC_PIN] & IOAPIC_RTE_MASKED);
 }
 
 /**
@@ -78,11 +98,16 @@ static int service(struct kvm_ioapic *ioapic, unsigned int pin)
  * @pin: 0 to 23
  * @source: KVM_*_IRQ_SOURCE_ID
  * @level: 1 asserts
+ * @line_status: the caller counts what is coalesced
+ *
+ * The real-time clock's ticks are counted by guests, so user space sends those again that
+ * it hears were coalesced: with @line_status an edge of its pin is while the guest has not
+ * ended the one before.
  *
  * Return: >0 delivered, 0 coalesced with one not taken yet, <0 masked.
  */
 int kvm_ioapic_set_irq(struct kvm_ioapic *ioapic, unsigned int pin, int source,
-		       int level)
+		       int level, bool line_status)
 {
 	unsigned long flags;
 	u32 mask = BIT(pin);
@@ -101,10 +126,15 @@ int kvm_ioapic_set_irq(struct kvm_ioapic *ioapic, unsigned int pin, int source,
 		ioapic->irr &= ~mask;
 	} else if (!level) {
 		/* others hold it up still */
-	} else if (!(ioapic->rte[pin] & IOAPIC_RTE_LEVEL)) {
+	} else if (!is_level(ioapic->rte[pin])) {
 		/* an edge needs the line to have been down */
 		ioapic->irr |= mask;
-		r = was ? 0 : service(ioapic, pin);
+		if (was || (pin == RTC_PIN && line_status && tick_is_open(ioapic)))
+			r = 0;
+		else
+			r = service(ioapic, pin);
+		if (pin == RTC_PIN && r > 0)
+			ioapic->open_ticks = r;
 	} else {
 		ioapic->irr |= mask;
 		r = service(ioapic, pin);
@@ -113,6 +143,21 @@ int kvm_ioapic_set_irq(struct kvm_ioapic *ioapic, unsigned int pin, int source,
 	return r;
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_ioapic_set_irq);
+
+/**
+ * kvm_ioapic_forget_tick() - a LAPIC loses what it had: no EOI of a tick may be waited for
+ * @kvm: the VM, with an IOAPIC in the kernel or without
+ */
+void kvm_ioapic_forget_tick(struct kvm *kvm)
+{
+	struct kvm_ioapic *ioapic = kvm->arch.vioapic;
+
+	if (!ioapic)
+		return;
+	spin_lock_irq(&ioapic->lock);
+	ioapic->open_ticks = 0;
+	spin_unlock_irq(&ioapic->lock);
+}
 
 static void assert_again(struct work_struct *work)
 {
@@ -123,7 +168,7 @@ static void assert_again(struct work_struct *work)
 	for (pin = 0; pin < KVM_OOT_IRQCHIP_PINS; pin++) {
 		u64 rte = ioapic->rte[pin];
 
-		if ((rte & IOAPIC_RTE_LEVEL) && (ioapic->irr & BIT(pin)) &&
+		if (is_level(rte) && (ioapic->irr & BIT(pin)) &&
 		    !(rte & IOAPIC_RTE_REMOTE_IRR))
 			service(ioapic, pin);
 	}
@@ -165,6 +210,12 @@ void kvm_ioapic_eoi(struct kvm *kvm, int vector, bool level)
 		if ((rte & IOAPIC_RTE_VECTOR) != vector)
 			continue;
 
+		if (pin == RTC_PIN) {
+			spin_lock_irq(&ioapic->lock);
+			if (ioapic->open_ticks)
+				ioapic->open_ticks--;
+			spin_unlock_irq(&ioapic->lock);
+		}
 		/* may call back to lower the line, so the lock is not held */
 		kvm_notify_acked_irq(kvm, KVM_IRQCHIP_IOAPIC, pin);
 
@@ -196,7 +247,7 @@ void kvm_ioapic_scan(struct kvm_vcpu *vcpu)
 		spin_unlock_irq(&ioapic->lock);
 		kvm_ioapic_rte_to_irq(rte, &irq);
 
-		if (!irq.trig_mode &&
+		if (!irq.trig_mode && pin != RTC_PIN &&
 		    !kvm_irq_has_notifier(vcpu->kvm, KVM_IRQCHIP_IOAPIC, pin))
 			continue;
 		/* also what is on its way here although the entry points elsewhere now */
@@ -260,12 +311,15 @@ void kvm_ioapic_reg_write(struct kvm_ioapic *ioapic, u32 val)
 	new &= RTE_EXISTING & ~RTE_READ_ONLY;
 	new |= *rte & RTE_READ_ONLY;
 	/* an entry that becomes an edge forgets what it waited for */
-	if (!(new & IOAPIC_RTE_LEVEL))
+	if (!is_level(new))
 		new &= ~IOAPIC_RTE_REMOTE_IRR;
 	*rte = new;
+	/* the EOI of a tick's old vector tells nothing any more */
+	if (pin == RTC_PIN)
+		ioapic->open_ticks = 0;
 	/* first: whoever takes what is sent now must know to pass on its EOI */
 	kvm_make_scan_ioapic_request(ioapic->kvm);
-	if ((new & IOAPIC_RTE_LEVEL) && (ioapic->irr & BIT(pin)))
+	if (is_level(new) && (ioapic->irr & BIT(pin)))
 		service(ioapic, pin);
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_ioapic_reg_write);
@@ -370,11 +424,12 @@ void kvm_ioapic_set_state(struct kvm_ioapic *ioapic, const struct kvm_ioapic_sta
 		u64 rte = s->redirtbl[pin].bits & RTE_EXISTING & ~IOAPIC_RTE_STATUS;
 
 		/* an edge that waited for an EOI would block the pin as a level */
-		if (!(rte & IOAPIC_RTE_LEVEL))
+		if (!is_level(rte))
 			rte &= ~IOAPIC_RTE_REMOTE_IRR;
 		ioapic->rte[pin] = rte;
 		ioapic->eoi_count[pin] = 0;
 	}
+	ioapic->open_ticks = 0;
 	kvm_make_scan_ioapic_request(ioapic->kvm);	/* before anything is sent */
 	ioapic->irr = s->irr & (BIT(KVM_OOT_IRQCHIP_PINS) - 1);
 	for (pin = 0; pin < KVM_OOT_IRQCHIP_PINS; pin++) {

@@ -35,6 +35,7 @@
  * @lines: for each pin, the interrupt sources that hold it up
  * @rte: redirection table
  * @eoi_count: EOIs of a level pin in a row that found it still asserted
+ * @open_ticks: CPUs that have not ended the last tick of the real-time clock
  * @again: asserts such pins again after a while
  */
 struct kvm_ioapic {
@@ -48,6 +49,7 @@ struct kvm_ioapic {
 	u8 lines[KVM_OOT_IRQCHIP_PINS];
 	u64 rte[KVM_OOT_IRQCHIP_PINS];
 	u32 eoi_count[KVM_OOT_IRQCHIP_PINS];
+	unsigned int open_ticks;
 	struct delayed_work again;
 };
 
@@ -57,8 +59,9 @@ int kvm_ioapic_create(struct kvm *kvm);
 void kvm_ioapic_stop(struct kvm *kvm);
 void kvm_ioapic_destroy(struct kvm *kvm);
 int kvm_ioapic_set_irq(struct kvm_ioapic *ioapic, unsigned int pin, int source,
-		       int level);
+		       int level, bool line_status);
 void kvm_ioapic_eoi(struct kvm *kvm, int vector, bool level);
+void kvm_ioapic_forget_tick(struct kvm *kvm);
 void kvm_ioapic_scan(struct kvm_vcpu *vcpu);
 void kvm_ioapic_get_state(struct kvm_ioapic *ioapic, struct kvm_ioapic_state *s);
 void kvm_ioapic_set_state(struct kvm_ioapic *ioapic, const struct kvm_ioapic_state *s);

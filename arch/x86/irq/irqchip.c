@@ -28,7 +28,8 @@ static int set_pic_irq(struct kvm_route *e, struct kvm *kvm, int source,
 static int set_ioapic_irq(struct kvm_route *e, struct kvm *kvm, int source,
 			  int level, bool line_status)
 {
-	return kvm_ioapic_set_irq(kvm->arch.vioapic, e->irqchip.pin, source, level);
+	return kvm_ioapic_set_irq(kvm->arch.vioapic, e->irqchip.pin, source, level,
+				  line_status);
 }
 
 /**

@@ -32,6 +32,14 @@
 #define LVT_MASKED		APIC_LVT_MASKED
 #define ICR_BUSY		BIT(12)
 #define SPIV_SW_ENABLE		APIC_SPIV_APIC_ENABLED
+/* SVR, with bits that some APICs do not have: focus checking, directed EOI */
+#define SPIV_EXISTING		(APIC_VECTOR_MASK | SPIV_SW_ENABLE | BIT(9) | \
+				 APIC_SPIV_DIRECTED_EOI)
+
+/* bits of ESR */
+#define ESR_SEND_ILLEGAL	5
+#define ESR_RECEIVE_ILLEGAL	6
+#define ESR_ILLEGAL_REGISTER	7
 
 /* IA32_APIC_BASE: bits that are always reserved */
 #define APIC_BASE_RESERVED	0x2ffull
@@ -227,6 +235,18 @@ EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_set_tpr);
 
 /* ---- acceptance ----------------------------------------------------------- */
 
+/*
+ * An error, which ESR shows when it is written next. LVT ERR tells of the first since then
+ * only (SDM 11.5.3), which also ends it when that entry itself names an illegal vector.
+ */
+static void raise_error(struct kvm_lapic *apic, unsigned int bit)
+{
+	bool armed = !READ_ONCE(apic->errors);
+
+	if (!test_and_set_bit(bit, &apic->errors) && armed)
+		kvm_lapic_local_deliver(apic, APIC_LVTERR);
+}
+
 /**
  * kvm_lapic_accept() - a message has arrived
  * @apic: the APIC that it is for
@@ -246,8 +266,10 @@ int kvm_lapic_accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq)
 	case APIC_DM_FIXED:
 		if (!kvm_lapic_hw_enabled(apic) || !READ_ONCE(apic->sw_enabled))
 			return 0;
-		if (vec < 16)
+		if (vec < 16) {
+			raise_error(apic, ESR_RECEIVE_ILLEGAL);
 			return 0;
+		}
 		if (irq->trig_mode)
 			set_bit(vec & 31, kvm_lapic_vec_word(apic, vec, APIC_TMR));
 		else
@@ -690,6 +712,11 @@ static void send_ipi(struct kvm_lapic *apic, u32 icr, u32 icr2)
 		.dest_id = kvm_lapic_x2apic(apic) ? icr2 : icr2 >> 24,
 	};
 
+	if (irq.vector < 16 && (irq.delivery_mode == APIC_DM_FIXED ||
+				irq.delivery_mode == APIC_DM_LOWEST)) {
+		raise_error(apic, ESR_SEND_ILLEGAL);
+		return;
+	}
 	/* the trigger mode counts for the INIT de-assert only */
 	if (irq.delivery_mode != APIC_DM_INIT)
 		irq.trig_mode = 0;
@@ -698,6 +725,9 @@ static void send_ipi(struct kvm_lapic *apic, u32 icr, u32 icr2)
 
 static void write_lvt(struct kvm_lapic *apic, u32 reg, u32 val)
 {
+	/* what has ended so far was for the entry as it is */
+	if (reg == APIC_LVTT)
+		kvm_lapic_inject_timer_irqs(apic->vcpu);
 	val &= lvt_bits(reg) & ~(u32)(APIC_SEND_PENDING | APIC_LVT_REMOTE_IRR);
 	if (!apic->sw_enabled)
 		val |= LVT_MASKED;
@@ -756,13 +786,15 @@ int kvm_lapic_reg_write(struct kvm_lapic *apic, u32 reg, u32 val)
 		atomic_set(&kvm->arch.apic_map_dirty, 1);
 		break;
 	case APIC_SPIV:
+		if (x2 && val & ~(u32)SPIV_EXISTING)
+			return 1;
 		set_spiv(apic, val);
 		break;
 	case APIC_ESR:
-		/* writing latches the errors since the last time: there are none */
+		/* writing latches the errors since the last time */
 		if (x2 && val)
 			return 1;
-		kvm_lapic_set_reg(apic, APIC_ESR, 0);
+		kvm_lapic_set_reg(apic, APIC_ESR, xchg(&apic->errors, 0));
 		break;
 	case APIC_ICR:
 		val &= ~ICR_BUSY;
@@ -830,6 +862,13 @@ void kvm_lapic_hw_wrote(struct kvm_lapic *apic, u32 reg)
 
 /* ---- xAPIC: memory-mapped ------------------------------------------------- */
 
+/* An access to a register that is reserved; EOI is one that is only written. */
+static void illegal_register(struct kvm_lapic *apic, u32 reg)
+{
+	if (reg != APIC_EOI)
+		raise_error(apic, ESR_ILLEGAL_REGISTER);
+}
+
 /* 0 it answers, 1 the hole of the quirk answers, -EOPNOTSUPP not its address */
 static int mmio_target(struct kvm_lapic *apic, gpa_t gpa)
 {
@@ -865,7 +904,11 @@ int kvm_lapic_mmio_read(struct kvm_vcpu *vcpu, gpa_t gpa, int len, void *val)
 		return 0;
 	}
 	memset(val, 0, len);
-	if (at + len > 4 || !reg_readable(apic, reg))
+	if (!reg_readable(apic, reg)) {
+		illegal_register(apic, reg);
+		return 0;
+	}
+	if (at + len > 4)
 		return 0;
 	data = kvm_lapic_reg_read(apic, reg);
 	memcpy(val, (u8 *)&data + at, len);
@@ -894,7 +937,8 @@ int kvm_lapic_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, int len, const void *
 	if (r || len != 4 || gpa & 0xf)
 		return 0;
 	memcpy(&data, val, 4);
-	kvm_lapic_reg_write(apic, gpa & 0xff0, data);
+	if (kvm_lapic_reg_write(apic, gpa & 0xff0, data) && !reg_readable(apic, gpa & 0xff0))
+		illegal_register(apic, gpa & 0xff0);
 	return 0;
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_mmio_write);
@@ -1183,6 +1227,7 @@ void kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init)
 	if (!kvm_lapic_x2apic(apic))
 		kvm_lapic_set_reg(apic, APIC_LDR, 0);
 	kvm_lapic_set_reg(apic, APIC_ESR, 0);
+	WRITE_ONCE(apic->errors, 0);
 	kvm_lapic_set_reg(apic, APIC_ICR, 0);
 	kvm_lapic_set_reg(apic, APIC_ICR2, 0);
 	kvm_lapic_set_reg(apic, APIC_TDCR, 0);
@@ -1199,6 +1244,7 @@ void kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init)
 	/* what was the guest's at these addresses may be another one's now */
 	kvm_pv_eoi_set(vcpu, 0);
 	apic->vapic_addr = 0;
+	kvm_ioapic_forget_tick(vcpu->kvm);
 	atomic_set(&vcpu->kvm->arch.apic_map_dirty, 1);
 	kvm_recalculate_apic_map(vcpu->kvm);
 }
@@ -1272,11 +1318,14 @@ static bool state_id(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s, bool set)
 int kvm_lapic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 {
 	struct kvm_lapic *apic = vcpu->arch.apic;
+	u32 count;
 
+	/* it may deliver LVTT: before IRR is read */
+	count = kvm_lapic_timer_save(apic);
 	sync_irr(vcpu);
 	kvm_lapic_update_ppr(apic);
 	memcpy(s->regs, apic->regs, sizeof(s->regs));
-	*(u32 *)(s->regs + APIC_TMCCT) = kvm_lapic_timer_count(apic);
+	*(u32 *)(s->regs + APIC_TMCCT) = count;
 	state_id(vcpu, s, false);
 	return 0;
 }
@@ -1298,6 +1347,7 @@ int kvm_lapic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 		return -EINVAL;
 
 	kvm_lapic_timer_stop(apic);
+	WRITE_ONCE(apic->errors, 0);
 	/* what was accepted so far is part of the state that goes */
 	sync_irr(vcpu);
 	apic->hw_stale = true;
@@ -1323,6 +1373,7 @@ int kvm_lapic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 	kvm_lapic_timer_set_divide(apic);
 	kvm_lapic_timer_resume(apic);
 	kvm_lapic_update_ppr(apic);
+	kvm_ioapic_forget_tick(vcpu->kvm);
 	atomic_set(&vcpu->kvm->arch.apic_map_dirty, 1);
 	kvm_recalculate_apic_map(vcpu->kvm);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);

@@ -79,6 +79,7 @@ struct kvm_lapic_timer {
  * @hw_delivers: (a) the CPU itself delivers from IRR and ends interrupts
  * @hw_stale: IRR or ISR was changed behind its back
  * @pv_eoi_pending: the guest was told that it need not write EOI
+ * @errors: (a) what the error status register will show when it is written next
  * @vapic_addr: word where TPR, ISR and IRR are shown to the guest's own code in
  *	place of the APIC page (KVM_SET_VAPIC_ADDR); 0: nowhere
  * @vapic: its translation
@@ -91,6 +92,7 @@ struct kvm_lapic {
 	bool hw_delivers;
 	bool hw_stale;
 	bool pv_eoi_pending;
+	unsigned long errors;
 	gpa_t vapic_addr;
 	struct kvm_hva_cache vapic;
 };
@@ -160,6 +162,7 @@ void kvm_lapic_timer_resume(struct kvm_lapic *apic);
 void kvm_lapic_timer_set_divide(struct kvm_lapic *apic);
 void kvm_lapic_timer_mode_changed(struct kvm_lapic *apic);
 u32 kvm_lapic_timer_count(struct kvm_lapic *apic);
+u32 kvm_lapic_timer_save(struct kvm_lapic *apic);
 
 /* lapic_map.c */
 bool kvm_lapic_match(struct kvm_lapic *apic, const struct kvm_lapic *src,

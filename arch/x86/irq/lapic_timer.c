@@ -145,6 +145,20 @@ static enum hrtimer_restart timer_fires(struct hrtimer *data)
 	return HRTIMER_RESTART;
 }
 
+/* A period is over: the next one's @target, as timer_fires() has it; false: there is none. */
+static bool next_period(struct kvm_lapic *apic)
+{
+	u64 now = ktime_get_ns();
+
+	if (!is_periodic(apic) || !apic->timer.period)
+		return false;
+	apic->timer.target += apic->timer.period;
+	if (apic->timer.target <= now)
+		apic->timer.target += div64_u64(now - apic->timer.target, apic->timer.period) *
+				      apic->timer.period + apic->timer.period;
+	return true;
+}
+
 /**
  * kvm_lapic_timer_init() - prepare the timer of a new APIC
  * @apic: the APIC
@@ -383,6 +397,38 @@ bool kvm_lapic_has_pending_timer(struct kvm_vcpu *vcpu)
 EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_has_pending_timer);
 
 /**
+ * kvm_lapic_timer_save() - the present moment of the timer, for KVM_GET_LAPIC
+ * @apic: the APIC, in its vCPU's thread
+ *
+ * What has ended is delivered, so that IRR has it and whoever loads the state need not
+ * guess. Not a deadline: as long as it is undelivered its MSR says so, which user space
+ * saves, too, before or after this.
+ *
+ * Return: the current count.
+ */
+u32 kvm_lapic_timer_save(struct kvm_lapic *apic)
+{
+	bool armed;
+	u32 count;
+
+	if (is_deadline(apic))
+		return 0;
+	/* with the timer at rest, ended and counted cannot both be true, nor neither */
+	armed = hrtimer_cancel(&apic->timer.timer) || apic->vcpu->arch.timer_tsc;
+	apic->vcpu->arch.timer_tsc = 0;
+	if (armed && ktime_get_ns() >= apic->timer.target) {
+		atomic_set(&apic->timer.pending, 1);
+		armed = next_period(apic);
+	}
+	kvm_lapic_inject_timer_irqs(apic->vcpu);
+	/* before it counts on: it may end, which is no longer part of this state */
+	count = armed ? max(kvm_lapic_timer_count(apic), 1u) : 0;
+	if (armed)
+		arm(apic);
+	return count;
+}
+
+/**
  * kvm_lapic_inject_timer_irqs() - deliver LVTT if it has
  * @vcpu: the vCPU, in its thread
  */
@@ -390,8 +436,9 @@ void kvm_lapic_inject_timer_irqs(struct kvm_vcpu *vcpu)
 {
 	struct kvm_lapic *apic = vcpu->arch.apic;
 
-	if (!apic || !atomic_xchg(&apic->timer.pending, 0))
+	if (!apic || !atomic_read(&apic->timer.pending))
 		return;
+	atomic_set(&apic->timer.pending, 0);
 	kvm_lapic_local_deliver(apic, APIC_LVTT);
 	if (is_deadline(apic))
 		apic->timer.tscdeadline = 0;
@@ -405,22 +452,14 @@ EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_inject_timer_irqs);
 void kvm_lapic_timer_hw_fires(struct kvm_vcpu *vcpu)
 {
 	struct kvm_lapic *apic = vcpu->arch.apic;
-	u64 now;
 
 	/* a far one comes in several steps */
 	if (!vcpu->arch.timer_tsc || rdtsc() < vcpu->arch.timer_tsc)
 		return;
 	vcpu->arch.timer_tsc = 0;
 	atomic_set(&apic->timer.pending, 1);
-	if (!is_periodic(apic) || !apic->timer.period)
-		return;
-	/* as timer_fires(): from when it was due */
-	now = ktime_get_ns();
-	apic->timer.target += apic->timer.period;
-	if (apic->timer.target <= now)
-		apic->timer.target += div64_u64(now - apic->timer.target, apic->timer.period) *
-				      apic->timer.period + apic->timer.period;
-	arm(apic);
+	if (next_period(apic))
+		arm(apic);
 }
 
 /**

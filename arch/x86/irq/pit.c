@@ -11,8 +11,10 @@
  * A tick is raised only when the guest has ended the one before; those that
  * come meanwhile are kept. KVM_REINJECT_CONTROL turns that off.
  *
- * Left out: a low gate does not stop a channel that counts (modes 0, 2, 3, 4),
- * only its rising edge is seen; channel 0 and 1 are always gated on.
+ * The gates of channels 0 and 1 are always high, so nothing triggers them in modes
+ * 1 and 5: there they count from when they are loaded, as the kernel's own do. Left
+ * out: a new count is the present one at once in all modes, also where the chip would
+ * first end the period (2 and 3) or the pulse (1) that has begun.
  */
 #include <linux/math64.h>
 #include "arch/x86/kvm_x86.h"
@@ -27,6 +29,9 @@
 #define PIT_MSB		2
 #define PIT_WORD	3
 
+/* what a channel does: kvm_pit_regs.phase */
+enum { PIT_NO_COUNT, PIT_WAITS, PIT_COUNTS };
+
 #define PIT_STATUS_OUT	0x80
 #define PIT_STATUS_NULL	0x40
 
@@ -40,10 +45,23 @@
 /* No guest may ask for more ticks than this: 1 ms / 5 */
 #define PIT_MIN_PERIOD_NS	200000
 
-/* Clocks since the counter was loaded. */
-static u64 pit_elapsed(const struct kvm_pit_channel_state *c, u64 now)
+/* A low gate: modes 0 and 4 stand still, 2 and 3 wait for it to rise, 1 and 5 go on. */
+static bool pit_gate_counts(const struct kvm_pit_channel_state *c)
 {
-	s64 ns = now - c->count_load_time;
+	return c->mode != 1 && c->mode != 5;
+}
+
+/* Clocks since the counter was loaded, without those that the gate has held. */
+static u64 pit_elapsed(const struct kvm_pit_regs *regs, unsigned int n, u64 now)
+{
+	const struct kvm_pit_channel_state *c = &regs->chan[n];
+	s64 ns;
+
+	if (regs->phase[n] != PIT_COUNTS)
+		return 0;
+	if (!c->gate && pit_gate_counts(c))
+		now = regs->stopped[n];
+	ns = now - c->count_load_time;
 
 	return ns > 0 ? mul_u64_u64_div_u64(ns, KVM_PIT_HZ, NSEC_PER_SEC) : 0;
 }
@@ -62,9 +80,10 @@ static u16 pit_to_bcd(u32 v)
 }
 
 /* What the counting element shows: 0 stands for its largest value. */
-static u16 pit_counter(const struct kvm_pit_channel_state *c, u64 now)
+static u16 pit_counter(const struct kvm_pit_regs *regs, unsigned int n, u64 now)
 {
-	u64 d = pit_elapsed(c, now);
+	const struct kvm_pit_channel_state *c = &regs->chan[n];
+	u64 d = pit_elapsed(regs, n, now);
 	u32 count = c->count, left;
 
 	switch (c->mode) {
@@ -84,14 +103,21 @@ static u16 pit_counter(const struct kvm_pit_channel_state *c, u64 now)
 
 /**
  * kvm_pit_out() - output of a channel
- * @c: the channel
+ * @regs: the chip
+ * @n: number of the channel
  * @now: in ns
  *
  * Return: the level.
  */
-bool kvm_pit_out(const struct kvm_pit_channel_state *c, u64 now)
+bool kvm_pit_out(const struct kvm_pit_regs *regs, unsigned int n, u64 now)
 {
-	u64 d = pit_elapsed(c, now);
+	const struct kvm_pit_channel_state *c = &regs->chan[n];
+	u64 d = pit_elapsed(regs, n, now);
+
+	/* as the control word has set it; a gate that falls does it, too, in modes 2 and 3 */
+	if (regs->phase[n] != PIT_COUNTS ||
+	    (!c->gate && (c->mode == 2 || c->mode == 3)))
+		return c->mode != 0;
 
 	switch (c->mode) {
 	case 0:
@@ -116,24 +142,35 @@ static void pit_load(struct kvm_pit_regs *regs, unsigned int n, u16 val, u64 now
 	if (!count)
 		count = c->bcd ? 10000 : 0x10000;
 	c->count = count;
+	regs->reloaded |= !n;
+	/* these count from their next trigger on */
+	if (n == 2 && !pit_gate_counts(c)) {
+		regs->phase[n] = PIT_WAITS;
+		return;
+	}
 	c->count_load_time = now;
-	if (!n)
-		regs->reloaded = true;
+	regs->stopped[n] = now;
+	regs->phase[n] = PIT_COUNTS;
 }
 
-static void pit_latch_count(struct kvm_pit_channel_state *c, u64 now)
+static void pit_latch_count(struct kvm_pit_regs *regs, unsigned int n, u64 now)
 {
+	struct kvm_pit_channel_state *c = &regs->chan[n];
+
 	if (c->count_latched)
 		return;		/* the first latch stays until it is read */
-	c->latched_count = pit_counter(c, now);
+	c->latched_count = pit_counter(regs, n, now);
 	c->count_latched = c->rw_mode;
 }
 
-static void pit_latch_status(struct kvm_pit_channel_state *c, u64 now)
+static void pit_latch_status(struct kvm_pit_regs *regs, unsigned int n, u64 now)
 {
+	struct kvm_pit_channel_state *c = &regs->chan[n];
+
 	if (c->status_latched)
 		return;
-	c->status = (kvm_pit_out(c, now) ? PIT_STATUS_OUT : 0) |
+	c->status = (kvm_pit_out(regs, n, now) ? PIT_STATUS_OUT : 0) |
+		    (regs->phase[n] != PIT_COUNTS ? PIT_STATUS_NULL : 0) |
 		    c->rw_mode << 4 | c->mode << 1 | c->bcd;
 	c->status_latched = 1;
 }
@@ -148,16 +185,16 @@ static void pit_control(struct kvm_pit_regs *regs, u8 val, u64 now)
 			if (!(val & BIT(n + 1)))
 				continue;
 			if (!(val & 0x20))
-				pit_latch_count(&regs->chan[n], now);
+				pit_latch_count(regs, n, now);
 			if (!(val & 0x10))
-				pit_latch_status(&regs->chan[n], now);
+				pit_latch_status(regs, n, now);
 		}
 		return;
 	}
 
 	c = &regs->chan[n];
 	if (access == PIT_LATCH) {
-		pit_latch_count(c, now);
+		pit_latch_count(regs, n, now);
 		return;
 	}
 	c->rw_mode = access;
@@ -171,6 +208,9 @@ static void pit_control(struct kvm_pit_regs *regs, u8 val, u64 now)
 	c->bcd = val & 1;
 	if (c->bcd && c->count > 10000)
 		c->count = 10000;
+	/* it does not count before it has a count */
+	regs->phase[n] = PIT_NO_COUNT;
+	regs->reloaded |= !n;
 }
 
 /**
@@ -241,7 +281,7 @@ u8 kvm_pit_regs_read(struct kvm_pit_regs *regs, unsigned int reg, u64 now)
 		return c->latched_count;
 	}
 
-	count = pit_counter(c, now);
+	count = pit_counter(regs, reg, now);
 	switch (c->read_state) {
 	case PIT_WORD:
 		c->read_state = PIT_WORD + 1;
@@ -268,9 +308,17 @@ void kvm_pit_speaker_write(struct kvm_pit_regs *regs, u8 val, u64 now)
 	struct kvm_pit_channel_state *c = &regs->chan[2];
 	bool gate = val & SPEAKER_GATE;
 
-	/* a rising gate starts the count anew, except where it only holds it */
-	if (gate && !c->gate && c->mode != 0 && c->mode != 4)
-		c->count_load_time = now;
+	if (gate && !c->gate) {
+		/* it starts the count anew, except where it has only held it */
+		if (c->mode == 0 || c->mode == 4)
+			c->count_load_time += now - regs->stopped[2];
+		else
+			c->count_load_time = now;
+		if (regs->phase[2] == PIT_WAITS)
+			regs->phase[2] = PIT_COUNTS;
+	} else if (!gate && c->gate) {
+		regs->stopped[2] = now;
+	}
 	c->gate = gate;
 	regs->speaker_on = val & SPEAKER_DATA;
 }
@@ -290,7 +338,7 @@ u8 kvm_pit_speaker_read(const struct kvm_pit_regs *regs, u64 now)
 	return (c->gate ? SPEAKER_GATE : 0) |
 	       (regs->speaker_on ? SPEAKER_DATA : 0) |
 	       (div_u64(now, REFRESH_NS) & 1 ? SPEAKER_REFRESH : 0) |
-	       (kvm_pit_out(c, now) ? SPEAKER_OUT2 : 0);
+	       (kvm_pit_out(regs, 2, now) ? SPEAKER_OUT2 : 0);
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_pit_speaker_read);
 
@@ -335,6 +383,8 @@ static void pit_start_timer(struct kvm_pit *pit)
 
 	if (pit->flags & KVM_PIT_FLAGS_HPET_LEGACY)
 		return;		/* the HPET drives IRQ0 */
+	if (pit->regs.phase[0] != PIT_COUNTS)
+		return;
 
 	ns = div_u64((u64)c->count * NSEC_PER_SEC, KVM_PIT_HZ);
 	switch (c->mode) {
@@ -576,6 +626,9 @@ void kvm_pit_get_state2(struct kvm_pit *pit, struct kvm_pit_state2 *ps)
 {
 	mutex_lock(&pit->lock);
 	memcpy(ps->channels, pit->regs.chan, sizeof(ps->channels));
+	/* where a gate holds it, as if it had been loaded that much later */
+	if (!ps->channels[2].gate && pit_gate_counts(&ps->channels[2]))
+		ps->channels[2].count_load_time += pit_now() - pit->regs.stopped[2];
 	ps->flags = pit->flags;
 	if (pit->regs.speaker_on)
 		ps->flags |= KVM_PIT_FLAGS_SPEAKER_DATA_ON;
@@ -614,6 +667,9 @@ int kvm_pit_set_state2(struct kvm_pit *pit, const struct kvm_pit_state2 *ps)
 		if (c->write_state > PIT_WORD + 1)
 			c->write_state = 0;
 		c->gate = !!c->gate;
+		/* the state does not say that a channel waits for its count or its trigger */
+		pit->regs.phase[n] = PIT_COUNTS;
+		pit->regs.stopped[n] = pit_now();
 	}
 	pit->regs.speaker_on = ps->flags & KVM_PIT_FLAGS_SPEAKER_DATA_ON;
 	pit->flags = ps->flags & KVM_PIT_FLAGS_HPET_LEGACY;

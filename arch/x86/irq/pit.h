@@ -21,11 +21,15 @@ struct kvm_pit_port {
  * struct kvm_pit_regs - the chip and port 61h: a pure state machine of time
  * @chan: the channels in the form user space sees; count is in clocks, 1 to
  *	10000h, count_load_time in ns
+ * @stopped: when the gate of a channel fell, or a count was written behind a low one, ns
+ * @phase: has a channel its count, and its trigger
  * @speaker_on: bit 1 of port 61h
  * @reloaded: (out) channel 0 was loaded or stopped: its timer has to follow
  */
 struct kvm_pit_regs {
 	struct kvm_pit_channel_state chan[KVM_PIT_CHANNELS];
+	u64 stopped[KVM_PIT_CHANNELS];
+	u8 phase[KVM_PIT_CHANNELS];
 	bool speaker_on;
 	bool reloaded;
 };
@@ -69,7 +73,7 @@ void kvm_pit_regs_write(struct kvm_pit_regs *regs, unsigned int reg, u8 val, u64
 u8 kvm_pit_regs_read(struct kvm_pit_regs *regs, unsigned int reg, u64 now);
 void kvm_pit_speaker_write(struct kvm_pit_regs *regs, u8 val, u64 now);
 u8 kvm_pit_speaker_read(const struct kvm_pit_regs *regs, u64 now);
-bool kvm_pit_out(const struct kvm_pit_channel_state *c, u64 now);
+bool kvm_pit_out(const struct kvm_pit_regs *regs, unsigned int n, u64 now);
 
 int kvm_pit_create(struct kvm *kvm, u32 flags);
 void kvm_pit_stop(struct kvm *kvm);
