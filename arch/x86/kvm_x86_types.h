@@ -193,6 +193,7 @@ struct kvm_vcpu_arch {
 	/* time */
 	struct kvm_pvclock pv_time;
 	u64 timer_tsc;			/* exit at this host TSC (guest_timer); 0: never */
+	u64 entry_tsc;			/* enter with LVTT's interrupt no earlier; 0: at once */
 	u64 tsc_offset;			/* host TSC (scaled) + offset = guest TSC */
 	u64 tsc_scaling_ratio;		/* fixed point; 0 while not scaled */
 	u64 ia32_tsc_adjust_msr;

@@ -78,6 +78,7 @@ bool kvm_lapic_enabled(struct kvm_vcpu *vcpu);
 bool kvm_lapic_has_pending_timer(struct kvm_vcpu *vcpu);
 void kvm_lapic_inject_timer_irqs(struct kvm_vcpu *vcpu);
 void kvm_lapic_timer_hw_fires(struct kvm_vcpu *vcpu);
+void kvm_lapic_wait_deadline(struct kvm_vcpu *vcpu);
 void kvm_lapic_timer_to_host(struct kvm_vcpu *vcpu);
 void kvm_lapic_timer_to_guest(struct kvm_vcpu *vcpu);
 /* INIT and SIPI taken by the vCPU thread; <0 on error */

@@ -56,6 +56,8 @@ struct kvm_lapic_irq {
  * @tscdeadline: guest TSC at which the deadline timer fires, 0 when it is off
  * @divide: divisor of the bus clock
  * @mode: of LVTT, as the timer knows it
+ * @advance_ns: the host's timer fires so much before a TSC deadline
+ * @adapts: that follows what it takes into the guest
  * @pending: (a) times it fired and was not delivered yet
  */
 struct kvm_lapic_timer {
@@ -65,6 +67,8 @@ struct kvm_lapic_timer {
 	u64 tscdeadline;
 	u32 divide;
 	u32 mode;
+	s32 advance_ns;
+	bool adapts;
 	atomic_t pending;
 };
 

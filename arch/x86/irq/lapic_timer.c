@@ -15,6 +15,10 @@
  * armed: what is due while the vCPU's thread does something else is noticed when it next
  * enters the guest, which is when it could matter. While it waits for an interrupt the
  * host's timer is used.
+ *
+ * A host's timer for a TSC deadline is armed early by what it takes from there into the
+ * guest, which is measured each time; the last bit before the deadline is waited for
+ * just before the entry.
  */
 #include <linux/hrtimer.h>
 #include <linux/math64.h>
@@ -33,6 +37,14 @@
 static unsigned int min_timer_period_us = 200;
 module_param(min_timer_period_us, uint, 0644);
 MODULE_PARM_DESC(min_timer_period_us, "Shortest period of a periodic timer, in us");
+
+/* what a guest may lose of its host's CPU by one timer */
+#define ADVANCE_MAX_NS		5000
+#define ADVANCE_START_NS	1000
+
+static int lapic_timer_advance_ns = -1;
+module_param(lapic_timer_advance_ns, int, 0644);
+MODULE_PARM_DESC(lapic_timer_advance_ns, "How much earlier the host's timer is armed, in ns; -1: as measured");
 
 static u32 timer_mode(struct kvm_lapic *apic)
 {
@@ -118,11 +130,18 @@ static bool arm_guest_timer(struct kvm_lapic *apic)
 	return true;
 }
 
+static void arm_host_timer(struct kvm_lapic *apic)
+{
+	ktime_t early = is_deadline(apic) ? apic->timer.advance_ns : 0;
+
+	hrtimer_start(&apic->timer.timer, apic->timer.target - early, HRTIMER_MODE_ABS_PINNED);
+}
+
 /* @target is set, nothing is armed */
 static void arm(struct kvm_lapic *apic)
 {
 	if (!arm_guest_timer(apic))
-		hrtimer_start(&apic->timer.timer, apic->timer.target, HRTIMER_MODE_ABS_PINNED);
+		arm_host_timer(apic);
 }
 
 static void expired(struct kvm_lapic *apic)
@@ -168,6 +187,13 @@ void kvm_lapic_timer_init(struct kvm_lapic *apic)
 	hrtimer_setup(&apic->timer.timer, timer_fires, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_ABS);
 	apic->timer.divide = 2;
+	/* where the hardware has a timer, the host's is for vCPUs that wait */
+	if (!kvm_be.guest_timer)
+		apic->timer.advance_ns = clamp(READ_ONCE(lapic_timer_advance_ns), -1,
+					       ADVANCE_MAX_NS);
+	apic->timer.adapts = apic->timer.advance_ns < 0;
+	if (apic->timer.adapts)
+		apic->timer.advance_ns = ADVANCE_START_NS;
 }
 
 /**
@@ -178,6 +204,7 @@ void kvm_lapic_timer_stop(struct kvm_lapic *apic)
 {
 	hrtimer_cancel(&apic->timer.timer);
 	apic->vcpu->arch.timer_tsc = 0;
+	apic->vcpu->arch.entry_tsc = 0;
 }
 
 /**
@@ -245,7 +272,10 @@ static void start_deadline(struct kvm_lapic *apic)
 	ns = mul_u64_u64_div_u64(deadline - guest_tsc, NSEC_PER_MSEC_U64, khz) + 1;
 	ns = min_t(u64, ns, TIMER_MAX_NS);
 	apic->timer.target = now + ns;
-	arm(apic);
+	if (ns <= apic->timer.advance_ns)
+		expired(apic);
+	else
+		arm(apic);
 }
 
 /* Begin to count down @count, of a period of TMICT counts. */
@@ -428,6 +458,53 @@ u32 kvm_lapic_timer_save(struct kvm_lapic *apic)
 	return count;
 }
 
+/* The deadline in terms of the host's TSC, if it is about now. */
+static void note_deadline(struct kvm_lapic *apic)
+{
+	struct kvm_vcpu *vcpu = apic->vcpu;
+	u64 ratio = vcpu->arch.tsc_scaling_ratio, tsc = rdtsc();
+	s64 left = apic->timer.tscdeadline - kvm_read_guest_tsc(vcpu, tsc);
+	s64 limit = mul_u64_u32_div(kvm_host_tsc_khz(), 2 * ADVANCE_MAX_NS, NSEC_PER_MSEC);
+
+	/* rounded up, as in host_cycles_left() */
+	if (ratio && left > 0)
+		left = left < limit << 8 ?
+			mul_u64_u64_div_u64(left, BIT_ULL(kvm_be.tsc_scaling_frac_bits), ratio) + 1 :
+			limit;
+	/* the guest's TSC may have been set meanwhile: nothing is waited for that long */
+	if (abs(left) < limit)
+		vcpu->arch.entry_tsc = tsc + left;
+}
+
+/**
+ * kvm_lapic_wait_deadline() - enter the guest no earlier than its timer is due
+ * @vcpu: the vCPU, about to be entered, with arch.entry_tsc; interrupts off
+ *
+ * How long it waits, or is late, tells whether the next timer is armed earlier or later.
+ */
+void kvm_lapic_wait_deadline(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	u32 vector = kvm_lapic_reg(apic, APIC_LVTT) & APIC_VECTOR_MASK;
+	s64 late = rdtsc() - vcpu->arch.entry_tsc, ns;
+
+	/* an interrupt that the guest does not take yet waits with it */
+	if (!apic->hw_delivers &&
+	    !(vcpu->arch.interrupt.injected && vcpu->arch.interrupt.vector == vector))
+		return;
+	while ((s64)(rdtsc() - vcpu->arch.entry_tsc) < 0)
+		cpu_relax();
+	vcpu->arch.entry_tsc = 0;
+	if (!apic->timer.adapts)
+		return;
+	ns = div_s64(late * 1000, (s32)(kvm_host_tsc_khz() / 1000) ?: 1);
+	/* it was something else that took so long */
+	if (abs(ns) <= 2 * ADVANCE_MAX_NS)
+		apic->timer.advance_ns = clamp_t(s64, apic->timer.advance_ns + ns / 8, 0,
+						 ADVANCE_MAX_NS);
+}
+EXPORT_SYMBOL_GPL(kvm_lapic_wait_deadline);
+
 /**
  * kvm_lapic_inject_timer_irqs() - deliver LVTT if it has
  * @vcpu: the vCPU, in its thread
@@ -439,7 +516,9 @@ void kvm_lapic_inject_timer_irqs(struct kvm_vcpu *vcpu)
 	if (!apic || !atomic_read(&apic->timer.pending))
 		return;
 	atomic_set(&apic->timer.pending, 0);
-	kvm_lapic_local_deliver(apic, APIC_LVTT);
+	if (kvm_lapic_local_deliver(apic, APIC_LVTT) && is_deadline(apic) &&
+	    apic->timer.advance_ns)
+		note_deadline(apic);
 	if (is_deadline(apic))
 		apic->timer.tscdeadline = 0;
 }
@@ -473,7 +552,7 @@ void kvm_lapic_timer_to_host(struct kvm_vcpu *vcpu)
 	if (!vcpu->arch.timer_tsc)
 		return;
 	vcpu->arch.timer_tsc = 0;
-	hrtimer_start(&apic->timer.timer, apic->timer.target, HRTIMER_MODE_ABS_PINNED);
+	arm_host_timer(apic);
 }
 
 /**

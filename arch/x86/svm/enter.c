@@ -221,6 +221,8 @@ void svm_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 		c->clean = 0;
 
 	kvm_switch_prepare(vcpu, &svm->run.sw);
+	if (unlikely(vcpu->arch.entry_tsc))
+		kvm_lapic_wait_deadline(vcpu);
 	amd_clear_divider();
 	svm_switch_virt_spec_ctrl(vcpu, true);
 

@@ -186,6 +186,8 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 		/* pending when the guest begins: the event is delivered, then it exits */
 		smp_send_reschedule(smp_processor_id());
 	}
+	if (unlikely(vcpu->arch.entry_tsc))
+		kvm_lapic_wait_deadline(vcpu);
 	kvm_switch_prepare(vcpu, &v->run.sw);
 	if (static_branch_unlikely(&vmx_l1d_should_flush))
 		vmx_l1d_flush(vcpu);
