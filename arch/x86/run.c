@@ -155,8 +155,8 @@ static void fill_run_state(struct kvm_vcpu *vcpu)
 	run->ready_for_interrupt_injection =
 		kvm_irqchip_full(vcpu->kvm) ||
 		kvm_vcpu_ready_for_interrupt_injection(vcpu);
-	run->flags = (vcpu->arch.smm ? KVM_RUN_X86_SMM : 0) |
-		     (vcpu->arch.bus_locked ? KVM_RUN_X86_BUS_LOCK : 0);
+	run->flags = vcpu->arch.smm * KVM_RUN_X86_SMM |
+		     vcpu->arch.bus_locked * KVM_RUN_X86_BUS_LOCK;
 	if (READ_ONCE(run->kvm_valid_regs))
 		kvm_sync_regs_store(vcpu);
 }
@@ -282,7 +282,8 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 	struct kvm_exit exit;
 	int r;
 
-	if (kvm_request_pending(vcpu)) {
+	/* events are looked for below; the others are rare */
+	if (unlikely(READ_ONCE(vcpu->requests) & ~(unsigned long)BIT(KVM_REQ_EVENT))) {
 		r = handle_requests(vcpu);
 		if (r <= 0)
 			return r;
@@ -430,15 +431,18 @@ static int vcpu_run(struct kvm_vcpu *vcpu)
 	/* user space may have changed what it waits for */
 	WRITE_ONCE(vcpu->arch.apf_halted, false);
 	for (;;) {
-		if (kvm_check_request(KVM_REQ_APF_READY, vcpu))
-			kvm_apf_ready(vcpu);
 		r = vcpu_running(vcpu) ? vcpu_enter_guest(vcpu) : vcpu_block(vcpu);
 		if (r <= 0)
 			return r;
 
-		kvm_clear_request(KVM_REQ_UNBLOCK, vcpu);
+		if (unlikely(kvm_request_pending(vcpu))) {
+			kvm_clear_request(KVM_REQ_UNBLOCK, vcpu);
+			if (kvm_check_request(KVM_REQ_APF_READY, vcpu))
+				kvm_apf_ready(vcpu);
+		}
 		/* masked or not: what ends while LVTT is masked is lost */
-		kvm_lapic_inject_timer_irqs(vcpu);
+		if (kvm_lapic_in_kernel(vcpu) && atomic_read(&vcpu->arch.apic->timer.pending))
+			kvm_lapic_inject_timer_irqs(vcpu);
 
 		if (irq_window_exit_due(vcpu)) {
 			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
@@ -531,7 +535,6 @@ int kvm_arch_vcpu_run(struct kvm_vcpu *vcpu)
 	int r;
 
 	kvm_vcpu_load(vcpu);
-	vcpu->run->flags = 0;
 	vcpu->arch.bus_locked = false;
 	kvm_load_guest_fpu(vcpu);
 	kvm_vcpu_srcu_read_lock(vcpu);

@@ -936,6 +936,11 @@ int kvm_lapic_mmio_write(struct kvm_vcpu *vcpu, gpa_t gpa, int len, const void *
 	/* SDM 11.4.1: registers are written with aligned 32 bits only */
 	if (r || len != 4 || gpa & 0xf)
 		return 0;
+	/* the one that is written most */
+	if ((gpa & 0xff0) == APIC_EOI) {
+		kvm_lapic_eoi(apic);
+		return 0;
+	}
 	memcpy(&data, val, 4);
 	if (kvm_lapic_reg_write(apic, gpa & 0xff0, data) && !reg_readable(apic, gpa & 0xff0))
 		illegal_register(apic, gpa & 0xff0);
