@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
@@ -869,6 +870,77 @@ static void devices_and_memory(void)
 		for (i = 10; i < 20; i++)
 			CHECK_EQ(READ_ONCE(mem[(i - 10) * PAGE / 8]), round << 8 | i);
 		vm_set_slot(vm, TESTED_SLOT, TESTED_GPA + 10 * PAGE, 0, mem, 0);
+	}
+	vm_free(vm);
+	OK(munmap(mem, MIB));
+}
+
+static uint64_t rings(int fd)
+{
+	uint64_t n = 0;
+
+	return read(fd, &n, sizeof(n)) < 0 ? 0 : n;
+}
+
+static void expect_read(struct vcpu *v, uint64_t gpa, uint64_t value)
+{
+	struct report r;
+
+	vcpu_start(v, BASIC_READ, gpa, 0);
+	r = vcpu_run_to_report(v);
+	CHECK_EQ(r.kind, REPORT_SYNC);
+	CHECK_EQ(r.b, value);
+}
+
+/*
+ * A page where a guest writes to an eventfd of any length and value, for which there may be
+ * an entry of its own: other registers are user space's, memory that comes is memory, of
+ * both kinds, and when it and the eventfd have gone, nothing of them is left.
+ */
+static void doorbell(void)
+{
+	struct vm *vm = vm_new(4 * MIB, 0);
+	struct vcpu *v = vm_add_vcpu(vm, 0);
+	uint64_t *mem = (uint64_t *)st_aligned_memory(MIB);
+	struct kvm_ioeventfd io = { .addr = TESTED_GPA + 8, .fd = OK(eventfd(0, EFD_NONBLOCK)) };
+	int round, i, readonly;
+
+	PAYLOAD(vm, basic);
+	for (round = 0; round < 4; round++) {
+		readonly = round & 1 ? KVM_MEM_READONLY : 0;
+		OK(ioctl(vm->fd, KVM_IOEVENTFD, &io));
+		for (i = 0; i < 5; i++) {
+			vcpu_start(v, BASIC_WRITE, TESTED_GPA + 8, i);
+			vcpu_expect_sync(v, 1);
+			CHECK_EQ(rings(io.fd), 1);
+			vcpu_start(v, BASIC_WRITE, TESTED_GPA + 16, i);
+			expect_mmio_write(v, TESTED_GPA + 16, i);
+			vcpu_start(v, BASIC_READ, TESTED_GPA + 16, 0);
+			vcpu_expect_exit(v, KVM_EXIT_MMIO);
+			CHECK(!v->run->mmio.is_write);
+			memset(v->run->mmio.data, 0x5a, 8);
+			CHECK_EQ(vcpu_run_to_report(v).b, 0x5a5a5a5a5a5a5a5aul);
+		}
+		mem[1] = 0x1234 + round;
+		vm_set_slot(vm, TESTED_SLOT, TESTED_GPA, MIB, mem, readonly);
+		if (round & 2)
+			expect_read(v, TESTED_GPA + 8, 0x1234 + round);
+		vcpu_start(v, BASIC_WRITE, TESTED_GPA + 8, round);
+		vcpu_expect_sync(v, 1);
+		/* to memory that is only read it is a write to the eventfd */
+		CHECK_EQ(rings(io.fd), !!readonly);
+		CHECK_EQ(READ_ONCE(mem[1]), readonly ? 0x1234 + round : round);
+		expect_read(v, TESTED_GPA + 8, READ_ONCE(mem[1]));
+		vm_set_slot(vm, TESTED_SLOT, TESTED_GPA, 0, mem, 0);
+		vcpu_start(v, BASIC_WRITE, TESTED_GPA + 8, 1);
+		vcpu_expect_sync(v, 1);
+		CHECK_EQ(rings(io.fd), 1);
+		io.flags = KVM_IOEVENTFD_FLAG_DEASSIGN;
+		OK(ioctl(vm->fd, KVM_IOEVENTFD, &io));
+		io.flags = 0;
+		vcpu_start(v, BASIC_WRITE, TESTED_GPA + 8, 2);
+		expect_mmio_write(v, TESTED_GPA + 8, 2);
+		CHECK_EQ(rings(io.fd), 0);
 	}
 	vm_free(vm);
 	OK(munmap(mem, MIB));
@@ -1939,6 +2011,7 @@ static const struct st_test tests[] = {
 	{ "shrink", shrink, 200 },
 	{ "pfnmap", pfnmap },
 	{ "devices_and_memory", devices_and_memory },
+	{ "doorbell", doorbell },
 	{ "hugetlb_1g", hugetlb_1g, 200 },
 	{ "zero_pages", zero_pages, 200 },
 	{ "protect", protect, 200 },

@@ -163,6 +163,9 @@ int tdp_map(struct kvm_vcpu *vcpu, gfn_t gfn, int level, int nx_level, u64 spte)
 			if (nx && l > 1)
 				new = (new & ~tdp_format.exec) | tdp_format.noexec;
 			if (spte_present(old)) {
+				/* what is no mapping never takes the place of one */
+				if (!spte_present(new))
+					return 1;
 				/* the same frame, since the notifier would have cleared it */
 				if ((old ^ new) & SPTE_ADDR)
 					return 1;
