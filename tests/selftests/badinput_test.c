@@ -89,6 +89,9 @@ static void read_state(struct vcpu *v, struct state *s)
 		ioctl(vm, KVM_GET_IRQCHIP, &s->chips[i]);
 	}
 	ioctl(vm, KVM_GET_PIT2, &s->pit);
+	/* a count that its gate holds is as if loaded later and later */
+	if (!s->pit.channels[2].gate)
+		s->pit.channels[2].count_load_time = 0;
 	s->cpuid.c.nent = NR_CPUID;
 	OK(ioctl(v->fd, KVM_GET_CPUID2, &s->cpuid));
 	for (i = 0; i < NR_MSRS; i++)
