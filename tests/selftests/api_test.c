@@ -49,8 +49,9 @@ static void capabilities(void)
 }
 
 /*
- * api.rst: the TSC-deadline timer is never in KVM_GET_SUPPORTED_CPUID, KVM_CAP_TSC_DEADLINE_TIMER tells of it. A VMM whose own
- * LAPIC lacks it would pass it on to a guest, which then has no timer.
+ * api.rst: the TSC-deadline timer is never in KVM_GET_SUPPORTED_CPUID,
+ * KVM_CAP_TSC_DEADLINE_TIMER tells of it. A VMM whose own LAPIC lacks it would
+ * pass it on to a guest, which then has no timer.
  */
 static void tsc_deadline_not_listed(void)
 {
