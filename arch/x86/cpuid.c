@@ -49,7 +49,11 @@ static const struct cpuid_word words[NCAPINTS] = {
 		B(XMM3) | B(PCLMULQDQ) | B(SSSE3) | B(FMA) | B(CX16) | B(PCID) |
 		B(XMM4_1) | B(XMM4_2) | B(MOVBE) | B(POPCNT) | B(AES) |
 		B(XSAVE) | B(AVX) | B(F16C) | B(RDRAND),
-		B(X2APIC) | B(TSC_DEADLINE_TIMER) | B(HYPERVISOR) },
+		/*
+		 * Not the TSC-deadline timer: it takes a LAPIC in the kernel,
+		 * which not every VM has; KVM_CAP_TSC_DEADLINE_TIMER tells of it.
+		 */
+		B(X2APIC) | B(HYPERVISOR) },
 	[CPUID_7_0_EBX] = { 7, 0, 1, true,
 		B(FSGSBASE) | B(BMI1) | B(AVX2) | B(FDP_EXCPTN_ONLY) | B(SMEP) |
 		B(BMI2) | B(ERMS) | B(INVPCID) | B(ZERO_FCS_FDS) | B(AVX512F) |

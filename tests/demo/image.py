@@ -100,19 +100,21 @@ def partition(active, kind, at, size):
     return struct.pack("<B3sB3sII", 0x80 if active else 0, b"\xfe\xff\xff", kind, b"\xfe\xff\xff", at // 512, size // 512)
 
 
-def make(kernel, box, applets, modules):
+def make(kernel, box, applets, modules, more=""):
     """Path of the disk image, made when it is not in the cache. The guest's kernel says only what goes wrong, as Debian has
-    it: each character on its serial console is two exits to user space. With VERBOSE=1 in the environment it says all."""
+    it: each character on its serial console is two exits to user space. With VERBOSE=1 in the environment it says all.
+    more: what its command line has besides."""
     quiet = not os.environ.get("VERBOSE")
     for f in (MBR, EFI):
         if not os.path.exists(f):
             raise cache.BuildError(f"{f} is missing: run tests/host/setup")
+    cmdline = CMDLINE + (" " + more if more else "") + (" quiet" if quiet else "")
     inputs = [os.path.join(HERE, x) for x in ("guest-init", "guest-main", "image.py")] + [box, kernel.image, MBR, EFI]
 
     def build(tmp, _final):
         initramfs(kernel, box, applets, modules, f"{tmp}/initrd")
         root_tree(f"{tmp}/root", box, applets)
-        fat(kernel, f"{tmp}/initrd", CMDLINE + (" quiet" if quiet else ""), f"{tmp}/fat")
+        fat(kernel, f"{tmp}/initrd", cmdline, f"{tmp}/fat")
         cache.run(["mkfs.ext4", "-q", "-F", "-E", "root_owner=0:0", "-d", f"{tmp}/root", f"{tmp}/ext4", str(EXT_SIZE // 1024)])
         with open(f"{tmp}/disk", "wb") as d:
             d.write(cache.read(MBR)[:440].ljust(440, b"\0") + b"demo\0\0" + partition(True, 0x0c, FAT_AT, FAT_SIZE)
@@ -125,4 +127,5 @@ def make(kernel, box, applets, modules):
             os.unlink(f"{tmp}/{x}")
         shutil.rmtree(f"{tmp}/root")
 
-    return os.path.join(cache.entry("demo/" + cache.tree_key(inputs) + ("" if quiet else "-verbose"), build, "making the demo guest's disk"), "disk")
+    return os.path.join(cache.entry("demo/" + cache.tree_key(inputs) + "".join("-" + w.replace("=", "-") for w in more.split()) + ("" if quiet else "-verbose"), build,
+                                    "making the demo guest's disk"), "disk")

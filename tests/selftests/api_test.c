@@ -48,6 +48,26 @@ static void capabilities(void)
 	CHECK_EQ(kvm_cap(dev, -1), 0);
 }
 
+/*
+ * api.rst: the TSC-deadline timer is never in KVM_GET_SUPPORTED_CPUID,
+ * KVM_CAP_TSC_DEADLINE_TIMER tells of it. A VMM whose own LAPIC lacks it would
+ * pass it on to a guest, which then has no timer.
+ */
+static void tsc_deadline_not_listed(void)
+{
+	struct kvm_cpuid2 *c = kvm_supported_cpuid(kvm_open());
+	unsigned int i, found = 0;
+
+	for (i = 0; i < c->nent; i++) {
+		if (c->entries[i].function != 1)
+			continue;
+		found++;
+		CHECK_EQ(c->entries[i].ecx & BIT(24), 0);
+	}
+	CHECK_EQ(found, 1);
+	free(c);
+}
+
 static void unknown_ioctls(void)
 {
 	struct vm *vm = vm_new(0x200000, 0);
@@ -129,6 +149,7 @@ static void many_first_vms(void)
 static const struct st_test tests[] = {
 	{ "version_and_sizes", version_and_sizes },
 	{ "capabilities", capabilities },
+	{ "tsc_deadline_not_listed", tsc_deadline_not_listed },
 	{ "unknown_ioctls", unknown_ioctls },
 	{ "create_vcpus", create_vcpus },
 	{ "mmap_vcpu", mmap_vcpu },
