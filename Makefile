@@ -6,7 +6,7 @@
 # make check      all tests, in emulated hosts
 # make bench      instructions of a round trip, ours beside the kernel's own modules, on both vendors
 # make check-upstream   the kernel's own selftests: docs/selftests-6.1.md; CPU=amd or intel: one of the two; KSELFTESTS=6.12 or
-#                 7.2: those about memory of that kernel, docs/selftests-6.12.md, -7.2.md; PAGING=shadow: without nested paging
+#                 7.2: those about memory, interrupts and exits of that kernel, docs/selftests-6.12.md, -7.2.md; PAGING=shadow: without nested paging
 # make sparse checkpatch kernel-doc   the checkers alone
 # make clean
 

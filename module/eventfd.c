@@ -45,6 +45,7 @@ struct irqfd {
 	struct eventfd_ctx *ctx;
 	wait_queue_entry_t wait;
 	poll_table pt;
+	int queued;			/* 0, or why it does not wait */
 
 	/* the route when there is just one, for delivery from the wake-up */
 	struct kvm_route route;
@@ -217,7 +218,7 @@ static void irqfd_queue(struct file *file, wait_queue_head_t *wqh,
 	struct irqfd *irqfd = container_of(pt, struct irqfd, pt);
 
 	/* before anybody else: what is read here is not left for user space */
-	add_wait_queue_priority(wqh, &irqfd->wait);
+	irqfd->queued = kvm_wait_first(wqh, &irqfd->wait);
 }
 
 /* irqfds.lock held, or nobody else knows the irqfd */
@@ -266,6 +267,7 @@ static int irqfd_assign(struct kvm *kvm, struct kvm_irqfd *args)
 	struct irqfd *irqfd, *other;
 	struct file *file;
 	__poll_t events;
+	bool mine;
 	int r, idx;
 
 	if (!kvm_arch_irqchip_in_kernel(kvm) || !kvm_arch_irqfd_allowed(kvm, args))
@@ -281,6 +283,7 @@ static int irqfd_assign(struct kvm *kvm, struct kvm_irqfd *args)
 	INIT_WORK(&irqfd->shutdown, shutdown_work);
 	seqcount_spinlock_init(&irqfd->route_sc, &kvm->irqfds.lock);
 	init_waitqueue_func_entry(&irqfd->wait, irqfd_wakeup);
+	INIT_LIST_HEAD(&irqfd->wait.entry);
 	init_poll_funcptr(&irqfd->pt, irqfd_queue);
 
 	file = fget(args->fd);
@@ -323,6 +326,19 @@ static int irqfd_assign(struct kvm *kvm, struct kvm_irqfd *args)
 
 	/* from here on it is the wake-up's and the shutdown's */
 	events = vfs_poll(file, &irqfd->pt);
+	r = irqfd->queued;
+	if (r) {
+		/* another VM's; somebody may have taken this one off the list meanwhile */
+		spin_lock_irq(&kvm->irqfds.lock);
+		mine = !list_empty(&irqfd->link);
+		list_del_init(&irqfd->link);
+		spin_unlock_irq(&kvm->irqfds.lock);
+		srcu_read_unlock(&kvm->irq_srcu, idx);
+		if (mine)
+			goto out;
+		fput(file);
+		return r;
+	}
 	if (events & EPOLLIN)
 		schedule_work(&irqfd->inject);
 	srcu_read_unlock(&kvm->irq_srcu, idx);

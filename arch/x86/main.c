@@ -361,7 +361,8 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 		/* where the CPU keeps the TPR by itself there is nothing to patch */
 		return !kvm_be.apic_page;
 	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
-		return KVM_LAPIC_BUS_CYCLE_NS;
+		/* on /dev/kvm what a VM starts with, on a VM what it has */
+		return kvm ? READ_ONCE(kvm->arch.apic_bus_cycle_ns) : KVM_LAPIC_BUS_CYCLE_NS;
 	case KVM_CAP_SYNC_REGS:
 		return KVM_SYNC_X86_VALID_FIELDS;
 	case KVM_CAP_X86_USER_SPACE_MSR:
@@ -491,7 +492,9 @@ int kvm_arch_vm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 		r = kvm_mmu_disable_nx_huge_pages(kvm, cap->args[0]);
 		break;
 	case KVM_CAP_MAX_VCPU_ID:
-		if (!cap->args[0] || cap->args[0] > KVM_OOT_MAX_VCPU_IDS)
+		/* the newer kernels let the boot CPU's id be the limit itself */
+		if (!cap->args[0] || cap->args[0] > KVM_OOT_MAX_VCPU_IDS ||
+		    kvm->arch.bsp_vcpu_id > cap->args[0])
 			break;
 		if (kvm->arch.max_vcpu_ids == cap->args[0]) {
 			r = 0;

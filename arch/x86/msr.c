@@ -25,6 +25,8 @@
 #define FILTER_RANGES		KVM_MSR_FILTER_MAX_RANGES
 #define FILTER_BITMAP_BYTES	KVM_MSR_FILTER_MAX_BITMAP_SIZE
 
+/* of IA32_MISC_ENABLE: neither branch trace storage nor PEBS */
+#define MISC_ENABLE_NO_PMU	(MSR_IA32_MISC_ENABLE_BTS_UNAVAIL | MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL)
 #define MTRR_CAP		(0x500ull | 8)	/* WC, fixed, 8 variable */
 #define MTRR_VAR_FIRST		0x200
 #define MTRR_VAR_LAST		0x20f
@@ -288,10 +290,17 @@ static int get_common(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 }
 
 /* KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT in api.rst: CPUID follows only without it. */
-static int set_misc_enable(struct kvm_vcpu *vcpu, u64 data)
+static int set_misc_enable(struct kvm_vcpu *vcpu, u64 data, bool host)
 {
-	u64 changed = vcpu->arch.ia32_misc_enable_msr ^ data;
+	u64 old = vcpu->arch.ia32_misc_enable_msr, changed;
 
+	/* SDM vol. 4: the guest can only read which parts of performance monitoring there are */
+	if (!host) {
+		if ((old ^ data) & MISC_ENABLE_NO_PMU)
+			return 1;
+		data = (data & ~MSR_IA32_MISC_ENABLE_EMON) | (old & MSR_IA32_MISC_ENABLE_EMON);
+	}
+	changed = old ^ data;
 	if ((changed & MSR_IA32_MISC_ENABLE_MWAIT) &&
 	    !kvm_quirk(vcpu->kvm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT)) {
 		/* SDM vol. 4: the bit is there only with SSE3 */
@@ -340,7 +349,7 @@ static int set_common(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	case MSR_MTRRcap:
 		return host && data == MTRR_CAP ? 0 : 1;
 	case MSR_IA32_MISC_ENABLE:
-		return set_misc_enable(vcpu, data);
+		return set_misc_enable(vcpu, data, host);
 	case MSR_PLATFORM_INFO:
 		/* what is switched on must be there */
 		if (!host || (vcpu->arch.msr_misc_features &&
@@ -901,7 +910,7 @@ void kvm_msr_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	if (init)
 		return;
 	a->pat = PAT_DEFAULT;
-	a->ia32_misc_enable_msr = MSR_IA32_MISC_ENABLE_FAST_STRING;
+	a->ia32_misc_enable_msr = MISC_ENABLE_NO_PMU;
 	a->microcode_version = 0x01000065;
 	a->msr_platform_info = MSR_PLATFORM_INFO_CPUID_FAULT;
 	a->msr_misc_features = 0;

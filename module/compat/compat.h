@@ -13,6 +13,7 @@
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
 #include <linux/kvm.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <asm/msr.h>
 #if KERNEL_VERSION(6, 16, 0) <= LINUX_VERSION_CODE
@@ -26,6 +27,20 @@
 /* 6.8 dropped the count: it was always 1. */
 #define eventfd_signal(ctx)	((void)(eventfd_signal)((ctx), 1))
 #endif
+
+/*
+ * Waiting before all others, and alone: 6.17 refuses a second one with -EBUSY. An older kernel lets them be, and so does its
+ * own KVM when two VMs are given one eventfd.
+ */
+static inline int kvm_wait_first(struct wait_queue_head *head, struct wait_queue_entry *entry)
+{
+#if KERNEL_VERSION(6, 17, 0) <= LINUX_VERSION_CODE
+	return add_wait_queue_priority_exclusive(head, entry);
+#else
+	add_wait_queue_priority(head, entry);
+	return 0;
+#endif
+}
 
 #if KERNEL_VERSION(6, 13, 0) > LINUX_VERSION_CODE
 static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,

@@ -319,6 +319,16 @@ static void x2apic_registers(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kvm_x2apic_write(vcpu, 0x830, 0xaabbccdd000000ff), 0);
 	KUNIT_EXPECT_EQ(test, kvm_x2apic_read(vcpu, 0x830, &v), 0);
 	KUNIT_EXPECT_EQ(test, v, 0xaabbccdd000000ffull);
+	/* a write with a reserved bit leaves it alone; the delivery status is ignored */
+	for (bit = 0; bit < 32; bit++)
+		if (0xfff32000 & BIT(bit))
+			KUNIT_EXPECT_EQ_MSG(test, kvm_x2apic_write(vcpu, 0x830, BIT(bit) | 0xfe),
+					    1, "bit %u", bit);
+	KUNIT_EXPECT_EQ(test, kvm_x2apic_read(vcpu, 0x830, &v), 0);
+	KUNIT_EXPECT_EQ(test, v, 0xaabbccdd000000ffull);
+	KUNIT_EXPECT_EQ(test, kvm_x2apic_write(vcpu, 0x830, 0xaabbccdd000010ff), 0);
+	KUNIT_EXPECT_EQ(test, kvm_x2apic_read(vcpu, 0x830, &v), 0);
+	KUNIT_EXPECT_EQ(test, v, 0xaabbccdd000000ffull);
 }
 
 /* Bits 31:20 of an id are its cluster, the lower four its bit. */

@@ -506,6 +506,8 @@ static void bus_clock_refused(void)
 	FAILS(BUS_CYCLES(vm->fd, 1ull << 32 | 25), EINVAL);
 	OK(BUS_CYCLES(vm->fd, longest));
 	OK(BUS_CYCLES(vm->fd, 25));
+	CHECK_EQ(kvm_cap(vm->fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS), 25);
+	CHECK_EQ(kvm_cap(vm->dev, KVM_CAP_X86_APIC_BUS_CYCLES_NS), 1);
 	vm_add_vcpu(vm, 0);
 	FAILS(BUS_CYCLES(vm->fd, 25), EINVAL);
 	split = vm_new(0x200000, VM_SPLIT);

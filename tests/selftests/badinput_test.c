@@ -611,6 +611,10 @@ static void ids(void)
 	cap.args[0] = 1ull << 32 | 4;
 	FAILS(ioctl(vm->fd, KVM_ENABLE_CAP, &cap), EINVAL);
 	cap.args[0] = 4;
+	/* not below the boot CPU's (6.1's own module takes it, later ones do not) */
+	OK(boot_id(vm, 5));
+	FAILS(ioctl(vm->fd, KVM_ENABLE_CAP, &cap), EINVAL);
+	OK(boot_id(vm, 0));
 	OK(ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
 	OK(ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
 	cap.args[0] = 5;

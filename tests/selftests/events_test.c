@@ -397,6 +397,7 @@ static void mwait_in_cpuid(void)
 
 	vcpu_set_cpuid(v);
 	enable = vcpu_get_msr(v, MSR_MISC_ENABLE);
+	CHECK_EQ(enable, 0x1800);	/* neither BTS nor PEBS */
 	CHECK_EQ(vcpu_set_msr(v, MSR_POWER_CTL, 0x1234), 1);
 	CHECK_EQ(vcpu_get_msr(v, MSR_POWER_CTL), 0x1234);
 	for (quirk = 1; quirk != -1u; quirk--) {

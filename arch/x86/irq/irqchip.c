@@ -572,7 +572,7 @@ int kvm_set_bus_cycle(struct kvm *kvm, u64 ns)
 		return -ENXIO;
 	if (kvm->created_vcpus)
 		return -EINVAL;
-	kvm->arch.apic_bus_cycle_ns = ns;
+	WRITE_ONCE(kvm->arch.apic_bus_cycle_ns, ns);
 	return 0;
 }
 

@@ -31,6 +31,8 @@
 #define LAPIC_MAX_LVT		5
 #define LVT_MASKED		APIC_LVT_MASKED
 #define ICR_BUSY		BIT(12)
+/* ICR of an x2APIC: what must be zero (SDM vol. 3, 11.12.9); the delivery status is ignored */
+#define X2APIC_ICR_RESERVED	(GENMASK_ULL(31, 20) | GENMASK_ULL(17, 16) | BIT_ULL(13))
 #define SPIV_SW_ENABLE		APIC_SPIV_APIC_ENABLED
 /* SVR, with bits that some APICs do not have: focus checking, directed EOI */
 #define SPIV_EXISTING		(APIC_VECTOR_MASK | SPIV_SW_ENABLE | BIT(9) | \
@@ -988,10 +990,10 @@ int kvm_x2apic_write(struct kvm_vcpu *vcpu, u32 msr, u64 data)
 
 	if (!apic || kvm_lapic_mode(vcpu->arch.apic_base) != LAPIC_MODE_X2APIC)
 		return 1;
+	if (data & (reg == APIC_ICR ? X2APIC_ICR_RESERVED : GENMASK_ULL(63, 32)))
+		return 1;
 	if (reg == APIC_ICR)
 		kvm_lapic_set_reg(apic, APIC_ICR2, data >> 32);
-	else if (data >> 32)
-		return 1;
 	return kvm_lapic_reg_write(apic, reg, data);
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_x2apic_write);

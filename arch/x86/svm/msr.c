@@ -57,11 +57,11 @@ void svm_update_msr_map(struct kvm_vcpu *vcpu)
 }
 
 /**
- * svm_default_de_cfg() - DE_CFG as a guest finds it
+ * svm_supported_de_cfg() - bits of DE_CFG that a guest's may have; after RESET it has none
  *
- * Return: LFENCE serializes, if it does on this host.
+ * Return: that LFENCE serializes, if it does on this host.
  */
-u64 svm_default_de_cfg(void)
+u64 svm_supported_de_cfg(void)
 {
 	return boot_cpu_has(X86_FEATURE_LFENCE_RDTSC) ?
 		MSR_AMD64_DE_CFG_LFENCE_SERIALIZE : 0;
@@ -156,10 +156,7 @@ int svm_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 		vcpu->arch.virt_spec_ctrl = msr->data;
 		return 0;
 	case MSR_AMD64_DE_CFG:
-		if (msr->data & ~svm_default_de_cfg())
-			return 1;
-		/* a guest may write what it reads */
-		if (!msr->host_initiated && msr->data != svm->de_cfg)
+		if (msr->data & ~svm_supported_de_cfg())
 			return 1;
 		svm->de_cfg = msr->data;
 		return 0;
@@ -182,7 +179,7 @@ int svm_get_feature_msr(u32 index, u64 *data)
 {
 	if (index != MSR_AMD64_DE_CFG)
 		return KVM_MSR_RET_INVALID;
-	*data = svm_default_de_cfg();
+	*data = svm_supported_de_cfg();
 	return 0;
 }
 

@@ -281,7 +281,7 @@ void svm_update_msr_map(struct kvm_vcpu *vcpu);
 int svm_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr);
 int svm_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
 int svm_get_feature_msr(u32 index, u64 *data);
-u64 svm_default_de_cfg(void);
+u64 svm_supported_de_cfg(void);
 void svm_write_tsc(struct kvm_vcpu *vcpu);
 
 #endif /* __ASSEMBLER__ */

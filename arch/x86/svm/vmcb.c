@@ -180,7 +180,6 @@ int svm_vcpu_create(struct kvm_vcpu *vcpu)
 	svm->vcpu = vcpu;
 	svm->loaded_cpu = -1;
 	svm->tsc_ratio = SVM_TSC_RATIO_ONE;
-	svm->de_cfg = svm_default_de_cfg();
 	svm->bus_lock_exit = READ_ONCE(vcpu->kvm->arch.bus_lock_exit);
 	svm->run.sw.regs = vcpu->arch.regs;
 	svm->run.vmcb_pa = __sme_set(__pa(svm->vmcb));
