@@ -29,8 +29,8 @@
 #endif
 
 /*
- * Waiting before all others, and alone: 6.17 refuses a second one with -EBUSY. An older kernel lets them be, and so does its
- * own KVM when two VMs are given one eventfd.
+ * Waiting before all others, and alone: 6.17 refuses a second one with -EBUSY. An older
+ * kernel lets them be, and so does its own KVM when two VMs are given one eventfd.
  */
 static inline int kvm_wait_first(struct wait_queue_head *head, struct wait_queue_entry *entry)
 {
