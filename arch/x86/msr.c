@@ -258,6 +258,12 @@ static int get_common(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 			return 1;
 		msr->data = vcpu->arch.smbase;
 		return 0;
+	case MSR_IA32_PERF_CAPABILITIES:
+		/* a guest has no counters; user space reads what it may set */
+		if (!msr->host_initiated)
+			return 1;
+		msr->data = 0;
+		return 0;
 	case MSR_SMI_COUNT:
 		msr->data = vcpu->arch.smi_count;
 		return 0;
@@ -358,6 +364,8 @@ static int set_common(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 			return 1;
 		vcpu->arch.msr_platform_info = data;
 		return 0;
+	case MSR_IA32_PERF_CAPABILITIES:
+		return host && !data ? 0 : 1;
 	case MSR_MISC_FEATURES_ENABLES:
 		if ((data & ~MSR_MISC_FEATURES_ENABLES_CPUID_FAULT) ||
 		    (data && !(vcpu->arch.msr_platform_info & MSR_PLATFORM_INFO_CPUID_FAULT)))
@@ -912,7 +920,8 @@ void kvm_msr_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 		return;
 	a->pat = PAT_DEFAULT;
 	a->ia32_misc_enable_msr = MISC_ENABLE_NO_PMU;
-	a->microcode_version = 0x01000065;
+	/* one that does not exist: what the in-tree module says, in the place where the CPU has it */
+	a->microcode_version = kvm_be.exit_reason_isa == KVM_OOT_ISA_VMX ? BIT_ULL(32) : 0x01000065;
 	a->msr_platform_info = MSR_PLATFORM_INFO_CPUID_FAULT;
 	a->msr_misc_features = 0;
 	a->msr_power_ctl = 0;

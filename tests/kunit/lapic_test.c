@@ -1114,7 +1114,9 @@ static void state(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, *state_reg(s, 0x20), 1u << 24);
 	KUNIT_EXPECT_EQ(test, kvm_lapic_set_state(a->vcpu, s), 0);
 	*state_reg(s, 0x20) = 2u << 24;
-	KUNIT_EXPECT_EQ(test, kvm_lapic_set_state(a->vcpu, s), -EINVAL);
+	KUNIT_EXPECT_EQ(test, kvm_lapic_set_state(a->vcpu, s), 0);
+	KUNIT_EXPECT_EQ(test, kvm_lapic_get_state(a->vcpu, s), 0);
+	KUNIT_EXPECT_EQ(test, *state_reg(s, 0x20), 1u << 24);
 	vm->kvm.arch.x2apic_format = true;
 	*state_reg(s, 0x20) = 1u << 24;
 	KUNIT_EXPECT_EQ(test, kvm_lapic_set_state(a->vcpu, s), -EINVAL);

@@ -1299,7 +1299,10 @@ void kvm_lapic_free(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_free);
 
-/* In x2APIC mode the id is 32 bits wide, but user space may know 8 only. */
+/*
+ * In x2APIC mode the id is 32 bits wide and cannot be changed. User space may know 8 of them
+ * only: then what it says is not looked at.
+ */
 static bool state_id(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s, bool set)
 {
 	u32 *id = (u32 *)(s->regs + APIC_ID);
@@ -1309,8 +1312,8 @@ static bool state_id(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s, bool set)
 		return true;
 	if (!vcpu->kvm->arch.x2apic_format)
 		x2id <<= 24;
-	if (set)
-		return *id == x2id;
+	else if (set && *id != x2id)
+		return false;
 	*id = x2id;
 	return true;
 }
@@ -1343,7 +1346,7 @@ EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_get_state);
  * @vcpu: the vCPU, with a LAPIC in the kernel
  * @s: state; what the chip cannot hold is reduced to what it can
  *
- * Return: 0, or -EINVAL for another vCPU's id in x2APIC mode.
+ * Return: 0, or -EINVAL for another vCPU's id in x2APIC mode, from who knows all of its bits.
  */
 int kvm_lapic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 {

@@ -41,6 +41,11 @@ static bool nrips = true;
 module_param(nrips, bool, 0444);
 MODULE_PARM_DESC(nrips, "Use the next RIP that the CPU saves (default: on)");
 
+/* AVIC is not used; programs ask whether it is */
+static bool avic;
+module_param(avic, bool, 0444);
+MODULE_PARM_DESC(avic, "Whether the CPU delivers interrupts by itself (stays 0)");
+
 static bool tsc_scaling = true;
 module_param(tsc_scaling, bool, 0444);
 MODULE_PARM_DESC(tsc_scaling, "Let guests have another TSC frequency than the host (default: on)");
@@ -166,6 +171,9 @@ static void __init svm_detect_features(void)
 	/* what the parameter then says is what is used */
 	npt = npt && (edx & SVM_CPUID_NP);
 	svm_feat.npt = npt;
+	if (avic)
+		pr_warn(pr_prefix "AVIC is not supported\n");
+	avic = false;
 	svm_feat.nrips = nrips && (edx & SVM_CPUID_NRIPS);
 	svm_feat.decode_assists = edx & SVM_CPUID_DECODE;
 	svm_feat.flush_by_asid = edx & SVM_CPUID_FLUSH_ASID;
