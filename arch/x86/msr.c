@@ -920,7 +920,7 @@ void kvm_msr_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 		return;
 	a->pat = PAT_DEFAULT;
 	a->ia32_misc_enable_msr = MISC_ENABLE_NO_PMU;
-	/* one that does not exist: what the in-tree module says, in the place where the CPU has it */
+	/* one that does not exist: as in-tree, where the CPU has it */
 	a->microcode_version = kvm_be.exit_reason_isa == KVM_OOT_ISA_VMX ? BIT_ULL(32) : 0x01000065;
 	a->msr_platform_info = MSR_PLATFORM_INFO_CPUID_FAULT;
 	a->msr_misc_features = 0;

@@ -746,7 +746,8 @@ static void check_map(struct kunit *test, const char *what)
 			.vector = 0x44, .level = true,
 			.dest_mode = i & 1 ? APIC_DEST_LOGICAL : APIC_DEST_PHYSICAL,
 			/* clusters 0 to 0x1f of x2APIC mode; ids up to 0x1ff */
-			.dest_id = i & 0x2000 ? (i >> 8 & 0x1f) << 16 | BIT(i >> 1 & 0xf) : i >> 1 & 0x1ff,
+			.dest_id = i & 0x2000 ? (i >> 8 & 0x1f) << 16 | BIT(i >> 1 & 0xf) :
+						i >> 1 & 0x1ff,
 		};
 
 		who = 0;
@@ -769,8 +770,9 @@ static void check_map(struct kunit *test, const char *what)
 
 static void map(struct kunit *test)
 {
-	static const u8 flat[] = { 1, 2, 4, 8 }, twice[] = { 1, 2, 2, 8 }, bits[] = { 1, 6, 8, 0x10 },
-		cluster[] = { 0x11, 0x12, 0x24, 0xf8 }, none[] = { 0, 0x40, 0, 0x80 };
+	static const u8 flat[] = { 1, 2, 4, 8 }, twice[] = { 1, 2, 2, 8 };
+	static const u8 bits[] = { 1, 6, 8, 0x10 }, none[] = { 0, 0x40, 0, 0x80 };
+	static const u8 cluster[] = { 0x11, 0x12, 0x24, 0xf8 };
 	static const struct {
 		const char *name;
 		const u8 *ldr;

@@ -313,7 +313,7 @@ int kvm_irq_deliver(struct kvm *kvm, struct kvm_lapic *src, struct kvm_lapic_irq
 EXPORT_SYMBOL_FOR_KUNIT(kvm_irq_deliver);
 
 /**
-* kvm_vcpu_by_apic_id() - the vCPU that a hypercall means
+ * kvm_vcpu_by_apic_id() - the vCPU that a hypercall means
  * @kvm: the VM
  * @id: physical id of its APIC
  *

@@ -468,9 +468,9 @@ static void note_deadline(struct kvm_lapic *apic)
 
 	/* rounded up, as in host_cycles_left() */
 	if (ratio && left > 0)
-		left = left < limit << 8 ?
-			mul_u64_u64_div_u64(left, BIT_ULL(kvm_be.tsc_scaling_frac_bits), ratio) + 1 :
-			limit;
+		left = left >= limit << 8 ? limit :
+		       mul_u64_u64_div_u64(left, BIT_ULL(kvm_be.tsc_scaling_frac_bits),
+					   ratio) + 1;
 	/* the guest's TSC may have been set meanwhile: nothing is waited for that long */
 	if (abs(left) < limit)
 		vcpu->arch.entry_tsc = tsc + left;

@@ -219,7 +219,9 @@ static struct kvm_memory_slot *find_slot(struct kvm_vcpu *vcpu, gfn_t gfn)
  */
 bool kvm_mmu_is_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
-	return !find_slot(vcpu, gpa >> PAGE_SHIFT) && !kvm_gfn_is_private(vcpu->kvm, gpa >> PAGE_SHIFT);
+	gfn_t gfn = gpa >> PAGE_SHIFT;
+
+	return !find_slot(vcpu, gfn) && !kvm_gfn_is_private(vcpu->kvm, gfn);
 }
 
 /**
