@@ -679,16 +679,19 @@ int kvm_emulate_cpuid(struct kvm_vcpu *vcpu)
  */
 static struct kvm_cpuid_entry2 *pv_leaf(struct kvm_vcpu *vcpu)
 {
-	struct kvm_cpuid_entry2 *e;
-	u32 base;
+	const struct kvm_cpuid_cache *c = &vcpu->arch.cpuid;
+	u32 base = 0;
+	int i;
 
-	for (base = 0x40000000; base < 0x40010000; base += 0x100) {
-		e = kvm_find_cpuid(vcpu, base, 0);
-		if (e && e->ebx == PV_SIGNATURE_EBX && e->ecx == PV_SIGNATURE_ECX &&
-		    e->edx == PV_SIGNATURE_EDX)
-			return kvm_find_cpuid(vcpu, base + 1, 0);
+	for (i = 0; i < c->nent; i++) {
+		const struct kvm_cpuid_entry2 *e = &c->entries[i];
+
+		if ((e->function & ~0xff00u) == 0x40000000 && e->ebx == PV_SIGNATURE_EBX &&
+		    e->ecx == PV_SIGNATURE_ECX && e->edx == PV_SIGNATURE_EDX &&
+		    (!base || e->function < base) && e == kvm_find_cpuid(vcpu, e->function, 0))
+			base = e->function;
 	}
-	return NULL;
+	return base ? kvm_find_cpuid(vcpu, base + 1, 0) : NULL;
 }
 
 /**

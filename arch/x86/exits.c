@@ -595,7 +595,6 @@ static long hc_send_ipi(struct kvm_vcpu *vcpu, unsigned long low,
 	irq.delivery_mode = icr & APIC_MODE_MASK;
 	irq.level = icr & APIC_INT_ASSERT;
 	irq.trig_mode = icr & APIC_INT_LEVELTRIG;
-	irq.dest_mode = APIC_DEST_PHYSICAL;
 
 	for (half = 0; half < 2; half++) {
 		unsigned long map = half ? high : low;

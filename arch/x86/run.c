@@ -283,7 +283,7 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 	int r;
 
 	/* events are looked for below; the others are rare */
-	if (unlikely(READ_ONCE(vcpu->requests) & ~(unsigned long)BIT(KVM_REQ_EVENT))) {
+	if (unlikely(READ_ONCE(vcpu->requests) & ~BIT(KVM_REQ_EVENT))) {
 		r = handle_requests(vcpu);
 		if (r <= 0)
 			return r;

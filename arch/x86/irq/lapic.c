@@ -89,19 +89,6 @@ static u32 lvt_bits(u32 reg)
 /* ---- identity -------------------------------------------------------------------- */
 
 /**
- * kvm_lapic_id() - the id by which a physical destination names it
- * @apic: the APIC
- *
- * Return: 8 bits in xAPIC mode, 32 in x2APIC mode.
- */
-u32 kvm_lapic_id(struct kvm_lapic *apic)
-{
-	if (kvm_lapic_x2apic(apic))
-		return apic->vcpu->vcpu_id;
-	return kvm_lapic_reg(apic, APIC_ID) >> 24;
-}
-
-/**
  * kvm_lapic_mode() - mode that a value of IA32_APIC_BASE selects
  * @base: the value
  *

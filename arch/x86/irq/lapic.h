@@ -141,7 +141,6 @@ static inline u32 kvm_x2apic_ldr(u32 id)
 }
 
 /* lapic.c */
-u32 kvm_lapic_id(struct kvm_lapic *apic);
 int kvm_lapic_highest(struct kvm_lapic *apic, unsigned int reg);
 void kvm_lapic_update_ppr(struct kvm_lapic *apic);
 int kvm_lapic_accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq);

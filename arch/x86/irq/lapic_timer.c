@@ -87,12 +87,27 @@ static u64 rescale(u64 ns, u32 old, u32 new)
 /* TSC cycles beyond this are far enough for the host's timer: no product below overflows */
 #define GUEST_TIMER_MAX		BIT_ULL(45)
 
+/* From cycles of the guest's TSC to the host's, rounded up; false: too many. */
+static bool to_host_cycles(const struct kvm_vcpu *vcpu, u64 *cycles)
+{
+	u64 ratio = vcpu->arch.tsc_scaling_ratio;
+	u8 frac = kvm_be.tsc_scaling_frac_bits;
+
+	if (*cycles > GUEST_TIMER_MAX)
+		return false;
+	if (!ratio)
+		return true;
+	if (ratio >> (frac - 16) == 0)
+		return false;
+	*cycles = mul_u64_u64_div_u64(*cycles, BIT_ULL(frac), ratio) + 1;
+	return true;
+}
+
 /* How many cycles of the host's TSC from now until the timer is due; false: too far. */
 static bool host_cycles_left(struct kvm_lapic *apic, u64 *cycles)
 {
 	struct kvm_vcpu *vcpu = apic->vcpu;
-	u64 ratio = vcpu->arch.tsc_scaling_ratio, now, left;
-	u8 frac = kvm_be.tsc_scaling_frac_bits;
+	u64 now, left;
 
 	if (!is_deadline(apic)) {
 		now = ktime_get_ns();
@@ -103,17 +118,8 @@ static bool host_cycles_left(struct kvm_lapic *apic, u64 *cycles)
 		return true;
 	}
 	now = kvm_read_guest_tsc(vcpu, rdtsc());
-	left = apic->timer.tscdeadline > now ? apic->timer.tscdeadline - now : 0;
-	if (left > GUEST_TIMER_MAX)
-		return false;
-	/* a guest's TSC that goes slower: more of the host's; rounded up */
-	if (ratio) {
-		if (ratio >> (frac - 16) == 0)
-			return false;
-		left = mul_u64_u64_div_u64(left, BIT_ULL(frac), ratio) + 1;
-	}
-	*cycles = left;
-	return true;
+	*cycles = apic->timer.tscdeadline > now ? apic->timer.tscdeadline - now : 0;
+	return to_host_cycles(vcpu, cycles);
 }
 
 /* Leave it to the hardware, if that can. */
@@ -462,15 +468,16 @@ u32 kvm_lapic_timer_save(struct kvm_lapic *apic)
 static void note_deadline(struct kvm_lapic *apic)
 {
 	struct kvm_vcpu *vcpu = apic->vcpu;
-	u64 ratio = vcpu->arch.tsc_scaling_ratio, tsc = rdtsc();
+	u64 tsc = rdtsc(), cycles;
 	s64 left = apic->timer.tscdeadline - kvm_read_guest_tsc(vcpu, tsc);
 	s64 limit = mul_u64_u32_div(kvm_host_tsc_khz(), 2 * ADVANCE_MAX_NS, NSEC_PER_MSEC);
 
-	/* rounded up, as in host_cycles_left() */
-	if (ratio && left > 0)
-		left = left >= limit << 8 ? limit :
-		       mul_u64_u64_div_u64(left, BIT_ULL(kvm_be.tsc_scaling_frac_bits),
-					   ratio) + 1;
+	if (left > 0) {
+		cycles = left;
+		if (!to_host_cycles(vcpu, &cycles))
+			return;
+		left = cycles;
+	}
 	/* the guest's TSC may have been set meanwhile: nothing is waited for that long */
 	if (abs(left) < limit)
 		vcpu->arch.entry_tsc = tsc + left;

@@ -279,7 +279,7 @@ map:
 		return r;
 
 	r = private ? private_page_get(slot, gfn, &hp) :
-		      host_page_get(kvm, vcpu, slot, gfn, write, &hp);
+		      host_page_get(vcpu, slot, gfn, write, &hp);
 	if (r == -EHWPOISON) {
 		host_page_poisoned(slot, gfn);
 		return KVM_PF_RETRY;

@@ -61,8 +61,8 @@ out:
 
 /**
  * host_page_get() - find the page behind a frame, bringing it in if need be
- * @kvm: the VM; the caller runs in its address space and may sleep
- * @vcpu: the vCPU that faults, and may do something else instead of waiting
+ * @vcpu: the vCPU that faults, and may do something else instead of waiting; the caller
+ *	runs in its VM's address space and may sleep
  * @slot: slot of the frame
  * @gfn: the frame
  * @write: the guest wants to write
@@ -72,8 +72,8 @@ out:
  * space must not write, which is for it to see, as MMIO; -EHWPOISON; -EINTR; -EAGAIN to
  * begin again: something has changed, or the page is being brought in (async_pf.c).
  */
-int host_page_get(struct kvm *kvm, struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
-		  gfn_t gfn, bool write, struct host_page *hp)
+int host_page_get(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gfn_t gfn,
+		  bool write, struct host_page *hp)
 {
 	unsigned int flags = FOLL_HWPOISON | (write ? FOLL_WRITE : 0);
 	bool may_write = !(slot->flags & KVM_MEM_READONLY);
@@ -112,7 +112,7 @@ int host_page_get(struct kvm *kvm, struct kvm_vcpu *vcpu, struct kvm_memory_slot
 	}
 	if (n == -EHWPOISON || n == -EINTR)
 		return n;
-	return get_pfnmap(kvm, hp->hva, write, hp);
+	return get_pfnmap(vcpu->kvm, hp->hva, write, hp);
 found:
 	hp->page = page;
 	hp->pfn = page_to_pfn(page);

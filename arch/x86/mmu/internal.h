@@ -266,8 +266,8 @@ struct host_page {
 	bool writable;
 };
 
-int host_page_get(struct kvm *kvm, struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
-		  gfn_t gfn, bool write, struct host_page *hp);
+int host_page_get(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot, gfn_t gfn,
+		  bool write, struct host_page *hp);
 int private_page_get(const struct kvm_memory_slot *slot, gfn_t gfn, struct host_page *hp);
 void host_page_put(struct host_page *hp, bool may_be_written);
 void host_page_poisoned(const struct kvm_memory_slot *slot, gfn_t gfn);

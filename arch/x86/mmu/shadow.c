@@ -546,7 +546,7 @@ int kvm_mmu_shadow_fault(struct kvm_vcpu *vcpu, gva_t gva, u64 error_code, gpa_t
 	seq = READ_ONCE(kvm->mmu_invalidate_seq);
 	smp_rmb();	/* the sequence before the host's tables */
 	r = f.slot->gmem_only ? private_page_get(f.slot, f.gfn, &f.hp) :
-	    host_page_get(kvm, vcpu, f.slot, f.gfn, f.write, &f.hp);
+	    host_page_get(vcpu, f.slot, f.gfn, f.write, &f.hp);
 	if (r == -EHWPOISON)
 		host_page_poisoned(f.slot, f.gfn);
 	if (r == -EINTR || r == -EAGAIN || r == -EHWPOISON)
