@@ -376,15 +376,8 @@ static void base_differs(void)
 static struct vcpu *start_timer(uint64_t test, uint64_t arg)
 {
 	struct vcpu *v = start(test, arg, 0);
-	struct kvm_cpuid2 *c = kvm_supported_cpuid(v->vm->dev);
 	struct kvm_regs regs;
-	unsigned int i;
 
-	for (i = 0; i < c->nent; i++)
-		if (c->entries[i].function == 1)
-			c->entries[i].ecx |= BIT(24);	/* TSC-deadline */
-	OK(ioctl(v->fd, KVM_SET_CPUID2, c));
-	free(c);
 	/* the payload's third argument */
 	vcpu_regs(v, &regs);
 	regs.rdx = OK(ioctl(v->fd, KVM_GET_TSC_KHZ, 0));
@@ -421,13 +414,6 @@ static void periods_halted(void)
 	vcpu_expect_done(start_timer(APIC_PERIODS, APIC_X2 | APIC_HALTED));
 }
 
-static int enable_cap(int fd, uint32_t which, uint64_t arg)
-{
-	struct kvm_enable_cap cap = { .cap = which, .args = { arg } };
-
-	return ioctl(fd, KVM_ENABLE_CAP, &cap);
-}
-
 /* what older kernels' own modules do not have, and ours must */
 static void need(bool has, const char *what)
 {
@@ -440,7 +426,7 @@ static void need_bus_clock(const struct vm *vm)
 	need(kvm_cap(vm->fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS), "KVM_CAP_X86_APIC_BUS_CYCLES_NS");
 }
 
-#define BUS_CYCLES(fd, ns)	enable_cap(fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS, ns)
+#define BUS_CYCLES(fd, ns)	kvm_enable(fd, KVM_CAP_X86_APIC_BUS_CYCLES_NS, ns)
 
 /* about: the counts of different clocks over a time that the host may cut in two */
 static void about(double is, double wanted)
@@ -546,7 +532,7 @@ static void bus_clock_slowest(void)
 
 /* ---- EOIs that the guest keeps from the IOAPIC ------------------------------------ */
 
-#define X2APIC(fd, flags)	enable_cap(fd, KVM_CAP_X2APIC_API, flags)
+#define X2APIC(fd, flags)	kvm_enable(fd, KVM_CAP_X2APIC_API, flags)
 #define SUPPRESS		KVM_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST
 #define NO_SUPPRESS		KVM_X2APIC_DISABLE_SUPPRESS_EOI_BROADCAST
 #define LVR_SUPPRESSION		BIT(24)

@@ -536,14 +536,7 @@ static void machine_check_interrupts(void)
 
 /* ---- exits that user space chooses ------------------------------------------------ */
 
-static int enable_cap(struct vm *vm, uint32_t which, uint64_t arg)
-{
-	struct kvm_enable_cap cap = { .cap = which, .args = { arg } };
-
-	return ioctl(vm->fd, KVM_ENABLE_CAP, &cap);
-}
-
-#define DISABLE_EXITS(vm, mask)	enable_cap(vm, KVM_CAP_X86_DISABLE_EXITS, mask)
+#define DISABLE_EXITS(vm, mask)	kvm_enable((vm)->fd, KVM_CAP_X86_DISABLE_EXITS, mask)
 
 static bool host_is_intel(void)
 {
@@ -593,7 +586,7 @@ static struct vcpu *start_msrs(unsigned int flags, uint64_t exits_off, uint64_t 
 
 	if (exits_off)
 		OK(DISABLE_EXITS(vm, exits_off));
-	OK(enable_cap(vm, KVM_CAP_X86_USER_SPACE_MSR, reasons));
+	OK(kvm_enable(vm->fd, KVM_CAP_X86_USER_SPACE_MSR, reasons));
 	v = vm_add_vcpu(vm, 0);
 	PAYLOAD(vm, events);
 	vcpu_start(v, EVENTS_READ_MSRS, 0, 0);
@@ -729,7 +722,7 @@ static void filter_refused(void)
 	FAILS(set_filter(v, 0, rw, 0, ~0u, 0), EINVAL);
 	OK(set_filter(v, 0, 0, 0, 0, 0));
 	for (i = 3; i < 64; i++)
-		FAILS(enable_cap(v->vm, KVM_CAP_X86_USER_SPACE_MSR, 1ull << i), EINVAL);
+		FAILS(kvm_enable(v->vm->fd, KVM_CAP_X86_USER_SPACE_MSR, 1ull << i), EINVAL);
 }
 
 /* A register that the guest reaches by itself, until a filter says no, and again after it. */
@@ -769,14 +762,14 @@ static void filter_intercepts(uint64_t forced)
 		ask(v, 0x803, forced, 0);
 		told(v, 13, 0);			/* not in this mode, and no filter's business */
 		/* no reason that was asked for: the guest's fault */
-		OK(enable_cap(v->vm, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN));
+		OK(kvm_enable(v->vm->fd, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN));
 		ask(v, 0x174, forced, 0);
 		told(v, 13, 0);
-		OK(enable_cap(v->vm, KVM_CAP_X86_USER_SPACE_MSR, filtered));
+		OK(kvm_enable(v->vm->fd, KVM_CAP_X86_USER_SPACE_MSR, filtered));
 		/* none at all */
 		OK(set_filter(v, 0, 0, 0, 0, 0));
 	}
-	OK(enable_cap(v->vm, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN |
+	OK(kvm_enable(v->vm->fd, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN |
 		      KVM_MSR_EXIT_REASON_INVAL));
 	answers(v, MSR_NONE, forced, KVM_MSR_EXIT_REASON_UNKNOWN, false);
 	answers(v, MSR_NONE, READ_MSRS_WRITE | forced, KVM_MSR_EXIT_REASON_UNKNOWN, true);
@@ -814,8 +807,8 @@ static void msr_filter_emulated(void)
 
 /* ---- exits that protect the host -------------------------------------------------- */
 
-#define BUS_LOCKS(vm, mode)	enable_cap(vm, KVM_CAP_X86_BUS_LOCK_EXIT, mode)
-#define NOTIFY(vm, arg)		enable_cap(vm, KVM_CAP_X86_NOTIFY_VMEXIT, arg)
+#define BUS_LOCKS(vm, mode)	kvm_enable((vm)->fd, KVM_CAP_X86_BUS_LOCK_EXIT, mode)
+#define NOTIFY(vm, arg)		kvm_enable((vm)->fd, KVM_CAP_X86_NOTIFY_VMEXIT, arg)
 
 static void bus_lock_modes(void)
 {

@@ -14,10 +14,9 @@
  * Where the manuals leave a choice, or our module follows the kernel's own against them:
  * an edge that is pulsed low before the PIC's acknowledge is kept (the 8259A would answer
  * IR7: KVM's users pulse lines); ExtINT in an IOAPIC entry delivers nothing; LINT0 in Fixed
- * mode is not driven by the PIC; the reserved bits of ICR are ignored in x2APIC mode (the
- * kernel's own selftests of 6.1 write them); a spurious-interrupt vector is never sent,
- * since acceptance and delivery are one step; a new count in modes 2 and 3 of the PIT
- * counts at once, not at the end of the period. With APIC virtualization the CPU itself
+ * mode is not driven by the PIC; a spurious-interrupt vector is never sent, since acceptance
+ * and delivery are one step; a new count in modes 2 and 3 of the PIT counts at once, not at
+ * the end of the period. With APIC virtualization the CPU itself
  * delivers an IPI by the shorthand "self", also to an APIC that software has disabled.
  */
 #include <poll.h>
@@ -41,23 +40,6 @@ static struct vm *make_vm(unsigned int flags)
 	return vm;
 }
 
-static void set_cpuid(struct vcpu *v)
-{
-	struct kvm_cpuid2 *c = kvm_supported_cpuid(v->vm->dev);
-	unsigned int i;
-
-	for (i = 0; i < c->nent; i++) {
-		if (c->entries[i].function == 1) {
-			c->entries[i].ecx |= BIT(24);	/* TSC-deadline */
-			c->entries[i].ebx = (c->entries[i].ebx & 0xffffff) | v->id << 24;
-		}
-		if (c->entries[i].function == 0xb)
-			c->entries[i].edx = v->id;
-	}
-	OK(ioctl(v->fd, KVM_SET_CPUID2, c));
-	free(c);
-}
-
 /* Its place among the vCPUs chooses its stack, not its id, which may be large. */
 static struct vcpu *add(struct vm *vm, int id, uint64_t test, uint64_t arg)
 {
@@ -66,7 +48,7 @@ static struct vcpu *add(struct vm *vm, int id, uint64_t test, uint64_t arg)
 	struct vcpu *v = vm_add_vcpu(vm, id);
 	struct kvm_regs r;
 
-	set_cpuid(v);
+	vcpu_set_cpuid(v);
 	vcpu_long_mode(v);
 	vcpu_regs(v, &r);
 	r.rsp = GUEST_STACK_TOP - cpu * GUEST_STACK_SIZE;
@@ -314,7 +296,7 @@ static void start_up(uint64_t arg)
 	memcpy(vm_ptr(first->vm, 0x11000), count_start, sizeof(count_start));
 	for (i = 1; i < 4; i++) {
 		r[i].vcpu = vm_add_vcpu(first->vm, i);
-		set_cpuid(r[i].vcpu);
+		vcpu_set_cpuid(r[i].vcpu);
 		/* INIT keeps the mode */
 		if (arg & IRQ_X2)
 			CHECK_EQ(vcpu_set_msr(r[i].vcpu, 0x1b, 0xfee00c00), 1);
@@ -366,12 +348,8 @@ static void smi_x2apic(void)
 
 static void x2apic_api(struct vm *vm)
 {
-	struct kvm_enable_cap cap = {
-		.cap = KVM_CAP_X2APIC_API,
-		.args = { KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK },
-	};
-
-	OK(ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
+	OK(kvm_enable(vm->fd, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS |
+		      KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK));
 }
 
 static void high_ids(unsigned int flags)
@@ -854,19 +832,6 @@ static struct vm *vm_over(struct vm *old)
 	return vm;
 }
 
-static void drop(struct vm *vm)
-{
-	int i;
-
-	for (i = 0; i < vm->nr_vcpus; i++) {
-		munmap(vm->vcpus[i].run, vm->vcpus[i].run_size);
-		close(vm->vcpus[i].fd);
-	}
-	close(vm->fd);
-	close(vm->dev);
-	free(vm);
-}
-
 #define MSR_TSC			0x10
 #define MSR_TSC_DEADLINE	0x6e0
 
@@ -888,7 +853,7 @@ static void move_vcpu(struct vcpu *from, struct vcpu *to)
 	deadline = vcpu_get_msr(from, MSR_TSC_DEADLINE);
 	OK(ioctl(from->fd, KVM_GET_LAPIC, &lapic));
 
-	set_cpuid(to);
+	vcpu_set_cpuid(to);
 	OK(ioctl(to->fd, KVM_SET_SREGS, &sregs));
 	OK(ioctl(to->fd, KVM_SET_REGS, &regs));
 	CHECK_EQ(vcpu_set_msr(to, MSR_TSC, tsc), 1);
@@ -907,7 +872,7 @@ static struct vm *move_all(struct mover *m, struct player *p, struct vm *vm)
 		move_vcpu(&vm->vcpus[i], vm_add_vcpu(to, vm->vcpus[i].id));
 	for (i = 0; i < m->n; i++)
 		p[i].vcpu = &to->vcpus[i];
-	drop(vm);
+	vm_close(vm);
 	return to;
 }
 

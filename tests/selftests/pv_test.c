@@ -498,15 +498,12 @@ static void msrs_enforced(void)
 static void migration_control(void)
 {
 	struct vcpu *v = start(VM_IRQCHIP, PV_MSR, MSR_KVM_MIGRATION_CONTROL, 1);
-	struct kvm_enable_cap cap = {
-		.cap = KVM_CAP_X86_USER_SPACE_MSR, .args = { KVM_MSR_EXIT_REASON_UNKNOWN },
-	};
 	struct report rep = vcpu_run_to_report(v);
 
 	CHECK_EQ(rep.b, 13);
 	CHECK_EQ(rep.c, 13);
 	v = start(VM_IRQCHIP, PV_MSR, MSR_KVM_MIGRATION_CONTROL, 1);
-	OK(ioctl(v->vm->fd, KVM_ENABLE_CAP, &cap));
+	OK(kvm_enable(v->vm->fd, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN));
 	vcpu_expect_exit(v, KVM_EXIT_X86_WRMSR);
 	CHECK_EQ(v->run->msr.index, MSR_KVM_MIGRATION_CONTROL);
 	CHECK_EQ(v->run->msr.data, 1);
@@ -689,10 +686,9 @@ static uint64_t stat_of(struct vcpu *v, const char *name)
 static void poll_control(void)
 {
 	struct vcpu *v = start(VM_IRQCHIP, PV_HALT, 50, 0);
-	struct kvm_enable_cap cap = { .cap = KVM_CAP_HALT_POLL, .args = { 100000000 } };
 	uint64_t polls;
 
-	OK(ioctl(v->vm->fd, KVM_ENABLE_CAP, &cap));
+	OK(kvm_enable(v->vm->fd, KVM_CAP_HALT_POLL, 100000000));
 	CHECK_EQ(vcpu_get_msr(v, MSR_KVM_POLL_CONTROL), 1);
 	vcpu_expect_sync(v, 1);
 	polls = stat_of(v, "halt_attempted_poll");

@@ -121,6 +121,7 @@ struct vm {
 
 int kvm_open(void);
 int kvm_cap(int fd, long cap);
+int kvm_enable(int fd, uint32_t cap, uint64_t arg);	/* KVM_ENABLE_CAP, with errno */
 bool kvm_is_oot(void);	/* ours, not the kernel's own */
 /* does a parameter of a loaded module begin with this character */
 bool st_param_is(const char *module, const char *name, char first);
@@ -133,6 +134,7 @@ bool st_on_tcg(void);	/* the host's CPU is QEMU's emulation */
 struct vm *vm_new(size_t mem_bytes, unsigned int flags);
 struct vm *vm_new_type(size_t mem_bytes, unsigned int flags, unsigned long type);
 void vm_free(struct vm *vm);
+void vm_close(struct vm *vm);	/* its memory stays */
 struct vcpu *vm_add_vcpu(struct vm *vm, int id);
 void vm_set_slot(struct vm *vm, int slot, uint64_t gpa, uint64_t size, void *mem,
 		 unsigned int flags);

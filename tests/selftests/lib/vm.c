@@ -18,6 +18,13 @@ int kvm_cap(int fd, long cap)
 	return ioctl(fd, KVM_CHECK_EXTENSION, cap);
 }
 
+int kvm_enable(int fd, uint32_t cap, uint64_t arg)
+{
+	struct kvm_enable_cap e = { .cap = cap, .args = { arg } };
+
+	return ioctl(fd, KVM_ENABLE_CAP, &e);
+}
+
 bool kvm_is_oot(void)
 {
 	char line[200];
@@ -127,15 +134,12 @@ struct vm *vm_new_type(size_t mem_bytes, unsigned int flags, unsigned long type)
 		make_tables(vm);
 	if (flags & VM_IRQCHIP)
 		OK(ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0UL));
-	if (flags & VM_SPLIT) {
-		struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
-
-		OK(ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
-	}
+	if (flags & VM_SPLIT)
+		OK(kvm_enable(vm->fd, KVM_CAP_SPLIT_IRQCHIP, 24));
 	return vm;
 }
 
-void vm_free(struct vm *vm)
+void vm_close(struct vm *vm)
 {
 	int i;
 
@@ -145,8 +149,13 @@ void vm_free(struct vm *vm)
 	}
 	close(vm->fd);
 	close(vm->dev);
-	munmap(vm->mem, vm->size);
 	free(vm);
+}
+
+void vm_free(struct vm *vm)
+{
+	munmap(vm->mem, vm->size);
+	vm_close(vm);
 }
 
 struct vcpu *vm_add_vcpu(struct vm *vm, int id)

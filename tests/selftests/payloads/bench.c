@@ -116,34 +116,29 @@ static void ipi_self(u64 n)
 	TAKEN(n, x2apic_write(APIC_SELF_IPI, BENCH_VECTOR), t);
 }
 
+/* The end alone, of an interrupt that @send has sent to this CPU. */
+#define ENDED(n, send, end) do {			\
+	u64 i, t;					\
+							\
+	for (i = 0; i < (n); i++) {			\
+		WRITE_ONCE(taken[0], 0);		\
+		send;					\
+		while (!READ_ONCE(taken[0]))		\
+			;				\
+		t = rdtsc();				\
+		end;					\
+		samples[i] = rdtsc() - t;		\
+	}						\
+} while (0)
+
 static void eoi(u64 n)
 {
-	u64 i, t;
-
-	for (i = 0; i < n; i++) {
-		WRITE_ONCE(taken[0], 0);
-		x2apic_write(APIC_SELF_IPI, BENCH_VECTOR);
-		while (!READ_ONCE(taken[0]))
-			;
-		t = rdtsc();
-		x2apic_write(APIC_EOI, 0);
-		samples[i] = rdtsc() - t;
-	}
+	ENDED(n, x2apic_write(APIC_SELF_IPI, BENCH_VECTOR), x2apic_write(APIC_EOI, 0));
 }
 
 static void eoi_mmio(u64 n)
 {
-	u64 i, t;
-
-	for (i = 0; i < n; i++) {
-		WRITE_ONCE(taken[0], 0);
-		apic_write(APIC_ICR, 0x40000 | BENCH_VECTOR);
-		while (!READ_ONCE(taken[0]))
-			;
-		t = rdtsc();
-		apic_write(APIC_EOI, 0);
-		samples[i] = rdtsc() - t;
-	}
+	ENDED(n, apic_write(APIC_ICR, 0x40000 | BENCH_VECTOR), apic_write(APIC_EOI, 0));
 }
 
 static void timer(u64 n, u64 ahead)

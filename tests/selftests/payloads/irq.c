@@ -1039,6 +1039,15 @@ static void start_up(u64 arg)
 	started(3, 4, 3);
 }
 
+/* for a CPU that sends to others: they are there */
+static void begin_sender(u64 arg)
+{
+	begin(arg);
+	set_handler(FENCE, on_fence);
+	while (!READ_ONCE(ready))
+		cpu_pause();
+}
+
 /* System management interrupts: one at a time, they share a save area. */
 static void smi(u64 arg)
 {
@@ -1048,10 +1057,7 @@ static void smi(u64 arg)
 		target(arg);
 		return;
 	}
-	begin(arg);
-	set_handler(FENCE, on_fence);
-	while (!READ_ONCE(ready))
-		cpu_pause();
+	begin_sender(arg);
 	GUEST_EQ(READ_ONCE(*(u16 *)IRQ_SMIS), 0);
 #define SMI_TO(dest, how) do {						\
 	icr(dest, SMI | ASSERT | (how));				\
@@ -1082,10 +1088,7 @@ static void high_ids(u64 arg)
 		target(arg);
 		return;
 	}
-	begin(arg);
-	set_handler(FENCE, on_fence);
-	while (!READ_ONCE(ready))
-		cpu_pause();
+	begin_sender(arg);
 #define HIGH(dest, how, vec, a, b) do {					\
 	icr(dest, (how) | ASSERT | (vec));				\
 	before = READ_ONCE(fences[1]);					\
