@@ -14,6 +14,10 @@
  * is signalled, so that the device may raise it again. All resampling irqfds of a
  * GSI share one resampler, which hears the guest's acknowledgment.
  *
+ * Where the producer of an eventfd is a device's interrupt that hardware can bring
+ * to a vCPU by itself, irqbypass.ko brings the two together; while a route says just
+ * one vCPU, nobody signals the eventfd any more.
+ *
  * irqfds.lock: the list of irqfds; each is on it until its shutdown is queued.
  * irqfds.ioctl_lock: one KVM_IRQFD at a time.
  */
@@ -26,6 +30,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "module/compat/bypass.h"
 #include "module/kvm_host.h"
 
 static struct workqueue_struct *shutdown_wq;
@@ -51,6 +56,11 @@ struct irqfd {
 	struct kvm_route route;
 	bool has_route;
 	seqcount_spinlock_t route_sc;
+
+	struct irq_bypass_consumer consumer;
+	bool registered;		/* with irqbypass.ko */
+	bool has_producer;		/* irqfds.lock, as is @bypass */
+	struct kvm_bypass bypass;
 
 	struct work_struct inject;
 	struct work_struct shutdown;
@@ -149,6 +159,9 @@ static void shutdown_work(struct work_struct *work)
 	/* KVM_IRQFD, in a read section, may still be at work on it */
 	synchronize_srcu(&kvm->irq_srcu);
 
+	if (irqfd->registered)
+		irq_bypass_unregister_consumer(&irqfd->consumer);
+
 	/* no more wake-ups after this, no more injections after that */
 	eventfd_ctx_remove_wait_queue(irqfd->ctx, &irqfd->wait, &cnt);
 	flush_work(&irqfd->inject);
@@ -232,11 +245,53 @@ static void update_route(struct kvm *kvm, struct irqfd *irqfd)
 	if (n == 1)
 		irqfd->route = routes[0];
 	write_seqcount_end(&irqfd->route_sc);
+	if (irqfd->has_producer)
+		kvm_arch_bypass_update(kvm, &irqfd->bypass, n == 1 ? &irqfd->route : NULL);
+}
+
+/* irqbypass.ko has found a device's interrupt for the eventfd; it holds a mutex. */
+static int add_producer(struct irq_bypass_consumer *consumer, struct irq_bypass_producer *producer)
+{
+	struct irqfd *irqfd = container_of(consumer, struct irqfd, consumer);
+	struct kvm *kvm = irqfd->kvm;
+	int idx = srcu_read_lock(&kvm->irq_srcu);
+
+	spin_lock_irq(&kvm->irqfds.lock);
+	irqfd->bypass = (struct kvm_bypass) { .host_irq = producer->irq };
+	irqfd->has_producer = true;
+	WRITE_ONCE(kvm->irqfds.nr_producers, kvm->irqfds.nr_producers + 1);
+	update_route(kvm, irqfd);
+	spin_unlock_irq(&kvm->irqfds.lock);
+	srcu_read_unlock(&kvm->irq_srcu, idx);
+	return 0;
+}
+
+static void del_producer(struct irq_bypass_consumer *consumer, struct irq_bypass_producer *producer)
+{
+	struct irqfd *irqfd = container_of(consumer, struct irqfd, consumer);
+	struct kvm *kvm = irqfd->kvm;
+
+	spin_lock_irq(&kvm->irqfds.lock);
+	kvm_arch_bypass_update(kvm, &irqfd->bypass, NULL);
+	irqfd->has_producer = false;
+	WRITE_ONCE(kvm->irqfds.nr_producers, kvm->irqfds.nr_producers - 1);
+	spin_unlock_irq(&kvm->irqfds.lock);
+}
+
+static void offer_bypass(struct irqfd *irqfd)
+{
+	/* a line has to be lowered and asked for, which no hardware does */
+	if (irqfd->resampler || !kvm_arch_can_bypass())
+		return;
+	irqfd->consumer.add_producer = add_producer;
+	irqfd->consumer.del_producer = del_producer;
+	/* another VM may have the eventfd, too: then each interrupt takes the long way */
+	irqfd->registered = !kvm_bypass_register(&irqfd->consumer, irqfd->ctx);
 }
 
 /**
- * kvm_irqfd_routing_update() - the routing table was replaced
- * @kvm: the VM; irq_lock is held
+ * kvm_irqfd_routing_update() - the routing table was replaced, or what its messages mean
+ * @kvm: the VM
  */
 void kvm_irqfd_routing_update(struct kvm *kvm)
 {
@@ -342,6 +397,7 @@ static int irqfd_assign(struct kvm *kvm, struct kvm_irqfd *args)
 	if (events & EPOLLIN)
 		schedule_work(&irqfd->inject);
 	srcu_read_unlock(&kvm->irq_srcu, idx);
+	offer_bypass(irqfd);
 
 	/* with the file alive until now, EPOLLHUP could not come unseen */
 	fput(file);

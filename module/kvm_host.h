@@ -249,6 +249,18 @@ struct kvm_routing_table {
 	struct hlist_head map[];
 };
 
+/**
+ * struct kvm_bypass - interrupt of a device that may come to a vCPU by itself
+ * @host_irq: the host's number of it
+ * @vcpu: where it comes; NULL: to the host, which signals an eventfd
+ * @vector: as which
+ */
+struct kvm_bypass {
+	int host_irq;
+	struct kvm_vcpu *vcpu;
+	u8 vector;
+};
+
 /* Told when the guest ends (EOIs) the interrupt of an irqchip pin's GSI. */
 struct kvm_irq_ack_notifier {
 	struct hlist_node link;		/* (i) */
@@ -442,6 +454,7 @@ struct kvm {
 		struct list_head resampler_list;	/* irqfds.resampler_lock */
 		struct mutex resampler_lock;
 		struct mutex ioctl_lock;		/* one KVM_IRQFD at a time */
+		unsigned int nr_producers;		/* irqfds.lock, READ_ONCE elsewhere */
 	} irqfds;
 	struct list_head ioeventfds;		/* (s) */
 	struct kvm_routing_table __rcu *irq_routing;	/* (i) */
@@ -692,6 +705,8 @@ void kvm_arch_post_irq_routing_update(struct kvm *kvm);
 /* deliver without sleeping, -EWOULDBLOCK when that may not be done */
 int kvm_arch_set_irq_inatomic(struct kvm_route *e, struct kvm *kvm, int source,
 			      int level, bool line_status);
+bool kvm_arch_can_bypass(void);
+void kvm_arch_bypass_update(struct kvm *kvm, struct kvm_bypass *b, const struct kvm_route *route);
 int kvm_set_msi(struct kvm_route *e, struct kvm *kvm, int source, int level,
 		bool line_status);
 

@@ -34,6 +34,7 @@ KVM_BE_CALL(update_cr8_intercept);
 KVM_BE_CALL(apic_changed);
 KVM_BE_CALL(post_intr);
 KVM_BE_CALL(sync_irr);
+KVM_BE_CALL(device_posts);
 KVM_BE_CALL(flush_tlb);
 KVM_BE_CALL(get_msr);
 KVM_BE_CALL(set_msr);

@@ -199,6 +199,7 @@ struct kvm_backend_ops {
 	bool virtual_spec_ctrl;		/* the hardware switches SPEC_CTRL */
 	bool apic_page;			/* accesses to kvm->arch.apic_page are told apart */
 	bool posts_intr;		/* vectors go to post_intr, not to IRR */
+	bool devices_post;		/* device_posts can be asked */
 	u8 tsc_scaling_frac_bits;	/* 0: no hardware scaling */
 	u64 max_tsc_scaling_ratio;
 	/* instruction that a hypercall is on this vendor: 3 bytes */
@@ -265,6 +266,10 @@ struct kvm_backend_ops {
 	void (*post_intr)(struct kvm_vcpu *vcpu, u8 vector);
 	/* likewise: move what was accepted to IRR; the vCPU's thread, outside the guest */
 	void (*sync_irr)(struct kvm_vcpu *vcpu);
+	/* where devices_post: the host's interrupt comes to the vCPU as @vector, or, with NULL,
+	 * to the host again; any context. 0, -errno
+	 */
+	int (*device_posts)(int host_irq, struct kvm_vcpu *vcpu, u8 vector);
 
 	void (*flush_tlb)(struct kvm_vcpu *vcpu, enum kvm_tlb_scope scope, gva_t gva);
 	/* vendor MSRs: 0, 1 (#GP), KVM_MSR_RET_INVALID */

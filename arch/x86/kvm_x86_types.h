@@ -287,6 +287,7 @@ struct kvm_arch {
 	enum kvm_eoi_broadcast eoi_broadcast;	/* (l), READ_ONCE elsewhere */
 	u32 bsp_vcpu_id;			/* (l) */
 	u32 max_vcpu_ids;			/* (l) KVM_CAP_MAX_VCPU_ID */
+	atomic_t nr_posting;			/* interrupts of devices that are posted */
 	u64 apic_bus_cycle_ns;			/* (l); no vCPU yet when it is set */
 
 	/* MMU (arch/x86/mmu) */

@@ -98,5 +98,6 @@ struct kvm_vcpu *kvm_vcpu_by_apic_id(struct kvm *kvm, u64 id);
 /* deliver an interrupt message; see lapic.h for struct kvm_lapic_irq */
 struct kvm_lapic_irq;
 int kvm_irq_deliver(struct kvm *kvm, struct kvm_lapic *src, struct kvm_lapic_irq *irq);
+struct kvm_vcpu *kvm_irq_only_target(struct kvm *kvm, const struct kvm_lapic_irq *irq);
 
 #endif /* KVM_OOT_IRQ_H */

@@ -313,6 +313,35 @@ int kvm_irq_deliver(struct kvm *kvm, struct kvm_lapic *src, struct kvm_lapic_irq
 EXPORT_SYMBOL_FOR_KUNIT(kvm_irq_deliver);
 
 /**
+ * kvm_irq_only_target() - the vCPU that a message is for, if there can be just one
+ * @kvm: the VM
+ * @irq: fixed, or lowest priority; from an MSI
+ *
+ * Callable with interrupts off.
+ *
+ * Return: the vCPU, or NULL. The answer is good until the map is replaced.
+ */
+struct kvm_vcpu *kvm_irq_only_target(struct kvm *kvm, const struct kvm_lapic_irq *irq)
+{
+	struct kvm_lapic *only = NULL;
+	unsigned int n = 0, i;
+	struct targets t;
+
+	rcu_read_lock();
+	if (find_targets(kvm, rcu_dereference(kvm->arch.apic_map), NULL, irq, &t)) {
+		for_each_target(i, &t) {
+			if (t.apic[i] && kvm_lapic_hw_enabled(t.apic[i])) {
+				only = t.apic[i];
+				n++;
+			}
+		}
+	}
+	rcu_read_unlock();
+	return n == 1 ? only->vcpu : NULL;
+}
+EXPORT_SYMBOL_FOR_KUNIT(kvm_irq_only_target);
+
+/**
  * kvm_vcpu_by_apic_id() - the vCPU that a hypercall means
  * @kvm: the VM
  * @id: physical id of its APIC
@@ -448,6 +477,8 @@ void kvm_recalculate_apic_map(struct kvm *kvm)
 out:
 	mutex_unlock(&kvm->arch.apic_map_lock);
 	kvm_make_scan_ioapic_request(kvm);
+	if (READ_ONCE(kvm->irqfds.nr_producers))
+		kvm_irqfd_routing_update(kvm);
 }
 
 /**

@@ -51,6 +51,73 @@ void kvm_msi_to_irq(struct kvm *kvm, const struct kvm_route *e,
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_msi_to_irq);
 
+/* The vCPU that a route's message is for, if it can only be one and hardware can say so. */
+static struct kvm_vcpu *only_target(struct kvm *kvm, const struct kvm_route *route, u8 *vector)
+{
+	struct kvm_lapic_irq irq;
+
+	if (route->type != KVM_IRQ_ROUTING_MSI || !kvm_msi_valid(kvm, route))
+		return NULL;
+	kvm_msi_to_irq(kvm, route, &irq);
+	/* the vectors below are errors, which hardware would not report */
+	if (irq.trig_mode || irq.vector < 16 ||
+	    (irq.delivery_mode != APIC_DM_FIXED && irq.delivery_mode != APIC_DM_LOWEST))
+		return NULL;
+	*vector = irq.vector;
+	return kvm_irq_only_target(kvm, &irq);
+}
+
+/* Before the first is posted: vCPUs that sleep have to be told of it in another way. */
+static void count_posting(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	if (atomic_inc_return(&kvm->arch.nr_posting) != 1)
+		return;
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		kvm_vcpu_wake_up(vcpu);
+}
+
+/**
+ * kvm_arch_can_bypass() - can hardware bring devices' interrupts to vCPUs by itself
+ */
+bool kvm_arch_can_bypass(void)
+{
+	return kvm_be.devices_post;
+}
+
+/**
+ * kvm_arch_bypass_update() - have a device's interrupt go where its route says
+ * @kvm: the VM
+ * @b: the interrupt; the caller's lock guards it; changed
+ * @route: the route, or NULL: to the host
+ *
+ * Callable with interrupts off. What hardware cannot do goes to the host.
+ */
+void kvm_arch_bypass_update(struct kvm *kvm, struct kvm_bypass *b, const struct kvm_route *route)
+{
+	u8 vector = 0;
+	struct kvm_vcpu *vcpu = route ? only_target(kvm, route, &vector) : NULL;
+	bool was = b->vcpu;
+
+	if (vcpu == b->vcpu && (!vcpu || vector == b->vector))
+		return;
+	if (vcpu && !was)
+		count_posting(kvm);
+	if (vcpu && kvm_be_call(device_posts)(b->host_irq, vcpu, vector)) {
+		vcpu = NULL;
+		if (!was)
+			atomic_dec(&kvm->arch.nr_posting);
+	}
+	if (!vcpu && was) {
+		kvm_be_call(device_posts)(b->host_irq, NULL, 0);
+		atomic_dec(&kvm->arch.nr_posting);
+	}
+	b->vcpu = vcpu;
+	b->vector = vector;
+}
+
 /**
  * kvm_set_msi() - send it
  * @e: route of type MSI

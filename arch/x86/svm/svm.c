@@ -77,13 +77,18 @@ MODULE_PARM_DESC(pause_filter_count_max, "Largest count");
 struct svm_features svm_feat __ro_after_init;
 struct page *svm_iopm __ro_after_init;
 
-/* There is no AVIC yet: the LAPIC is software's alone, and the last two are not called. */
+/* There is no AVIC yet: the LAPIC is software's alone, and the other three are not called. */
 static void svm_apic_changed(struct kvm_vcpu *vcpu)
 {
 }
 
 static void svm_post_intr(struct kvm_vcpu *vcpu, u8 vector)
 {
+}
+
+static int svm_device_posts(int host_irq, struct kvm_vcpu *vcpu, u8 vector)
+{
+	return -EOPNOTSUPP;
 }
 
 static void svm_sync_irr(struct kvm_vcpu *vcpu)
@@ -126,6 +131,7 @@ static struct kvm_backend_ops svm_ops __initdata = {
 	.apic_changed		= svm_apic_changed,
 	.post_intr		= svm_post_intr,
 	.sync_irr		= svm_sync_irr,
+	.device_posts		= svm_device_posts,
 	.flush_tlb		= svm_flush_tlb,
 	.get_msr		= svm_get_msr,
 	.set_msr		= svm_set_msr,

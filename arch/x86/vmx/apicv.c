@@ -16,9 +16,8 @@
  *
  * A vector for a vCPU is posted: set in its descriptor, from where vmx_sync_irr()
  * moves it to IRR, or the CPU, when the notification vector reaches it in guest
- * mode. Outside of it the notification does nothing; and since only software posts
- * (no device does), a vCPU that sleeps is simply woken, without the vector for that
- * which devices would need.
+ * mode. Outside of it the notification does nothing. A vCPU that sleeps is simply
+ * woken, without the vector for that which devices need: those are in posting.c.
  */
 #include <linux/mm.h>
 #include <linux/smp.h>

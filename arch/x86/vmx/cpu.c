@@ -235,6 +235,8 @@ void vmx_disable_cpu(void)
 		return;
 	list_for_each_entry_safe(v, next, &vc->loaded, on_cpu)
 		clear_on_this_cpu(v);
+	if (vmx_feat.device_posting)
+		vmx_posting_cpu_down();
 	vc->enabled = false;
 	kvm_vmx_put();
 }
@@ -401,6 +403,8 @@ void vmx_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		v->flush_all = true;
 	}
 	v->host_debugctl = get_debugctlmsr();
+	if (unlikely(vmx_feat.device_posting))
+		vmx_posting_load(v, cpu);
 
 	if (vcpu->scheduled_out && vmx_feat.ple) {
 		unsigned int w = vmx_ple_window_shrink ? v->ple_window / vmx_ple_window_shrink : 0;
@@ -468,6 +472,8 @@ void vmx_vcpu_put(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *v = to_vmx(vcpu);
 
+	if (unlikely(vmx_feat.device_posting))
+		vmx_posting_put(v);
 	if (!v->host_saved)
 		return;
 	v->host_saved = false;

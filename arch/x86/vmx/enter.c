@@ -174,6 +174,8 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 	check_tpr(v);
 	if (vmx_apicv_active(v))
 		vmx_load_intr_status(v);
+	else if (unlikely(vmx_feat.device_posting))
+		vmx_posting_sync(v);
 	if (unlikely(vcpu->arch.timer_tsc | v->timer_on))
 		vmx_load_timer(v);
 	if (vmx_feat.pml && unlikely(v->pml_on != !!READ_ONCE(vcpu->kvm->arch.nr_logged_slots)))

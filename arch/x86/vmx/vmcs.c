@@ -252,6 +252,8 @@ int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	memset(v->msr_bitmap, 0xff, PAGE_SIZE);
 	v->vcpu = vcpu;
 	v->loaded_cpu = -1;
+	v->sleeps_on = -1;
+	v->posted.control = BIT(VMX_POSTED_SN);
 	v->vpid = vmx_alloc_vpid();
 	v->tsc_ratio = BIT_ULL(VMX_TSC_FRAC_BITS);
 	v->feature_control = FEAT_CTL_LOCKED;

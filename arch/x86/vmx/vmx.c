@@ -7,6 +7,7 @@
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
 #include <asm/cpu_device_id.h>
+#include <asm/irq_remapping.h>
 #include <asm/mtrr.h>
 #include <asm/processor.h>
 #include <asm/spec-ctrl.h>
@@ -51,6 +52,18 @@ MODULE_PARM_DESC(flexpriority, "The CPU tells accesses to the APIC's registers a
 static bool enable_apicv = true;
 module_param(enable_apicv, bool, 0444);
 MODULE_PARM_DESC(enable_apicv, "The CPU itself delivers interrupts to guests and ends them (default: on)");
+
+static bool enable_device_posted_irqs = true;
+module_param(enable_device_posted_irqs, bool, 0444);
+MODULE_PARM_DESC(enable_device_posted_irqs, "Interrupts of assigned devices go to guests by themselves, where the IOMMU can (default: on)");
+
+#ifdef KVM_OOT_DEBUG
+static bool posting_without_iommu;
+module_param(posting_without_iommu, bool, 0444);
+MODULE_PARM_DESC(posting_without_iommu, "For tests: something else than an IOMMU posts");
+#else
+#define posting_without_iommu	false
+#endif
 
 unsigned int vmx_ple_gap = 128;
 module_param_named(ple_gap, vmx_ple_gap, uint, 0444);
@@ -122,6 +135,7 @@ static struct kvm_backend_ops vmx_ops __initdata = {
 	.apic_changed		= vmx_apic_changed,
 	.post_intr		= vmx_post_intr,
 	.sync_irr		= vmx_sync_irr,
+	.device_posts		= vmx_device_posts,
 	.flush_tlb		= vmx_flush_tlb,
 	.get_msr		= vmx_get_msr,
 	.set_msr		= vmx_set_msr,
@@ -161,6 +175,9 @@ static void __init detect_features(void)
 		       (vmx_caps.cpu2 & SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY) &&
 		       (vmx_caps.pin & PIN_BASED_POSTED_INTR);
 	vmx_feat.apicv = enable_apicv;
+	enable_device_posted_irqs = enable_device_posted_irqs && enable_apicv &&
+				    (irq_remapping_cap(IRQ_POSTING_CAP) || posting_without_iommu);
+	vmx_feat.device_posting = enable_device_posted_irqs;
 	vmx_feat.tsc_scaling = vmx_caps.cpu2 & SECONDARY_EXEC_TSC_SCALING;
 	vmx_feat.ple = vmx_ple_gap && (vmx_caps.cpu2 & SECONDARY_EXEC_PAUSE_LOOP_EXITING);
 	vmx_feat.pat_switch = vmx_caps.entry & VM_ENTRY_LOAD_IA32_PAT;
@@ -244,12 +261,14 @@ static int __init vmx_init(void)
 			      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
 	vmx_ops.apic_page = vmx_feat.apic_page;
 	vmx_ops.posts_intr = vmx_feat.apicv;
+	vmx_ops.devices_post = vmx_feat.device_posting;
 	vmx_ops.has_bus_lock_exit = vmx_caps.cpu2 & SECONDARY_EXEC_BUS_LOCK_DETECTION;
 	vmx_ops.has_notify_exit = vmx_caps.cpu2 & SECONDARY_EXEC_NOTIFY_VM_EXITING;
 	if (vmx_feat.tsc_scaling) {
 		vmx_ops.tsc_scaling_frac_bits = VMX_TSC_FRAC_BITS;
 		vmx_ops.max_tsc_scaling_ratio = ~0ull;
 	}
+	vmx_posting_init();
 	kvm_vmx_emergency_register(vmx_emergency_disable);
 	r = kvm_x86_backend_init(&vmx_ops);
 	if (!r) {
@@ -257,6 +276,7 @@ static int __init vmx_init(void)
 		return 0;
 	}
 	kvm_vmx_emergency_unregister(vmx_emergency_disable);
+	vmx_posting_exit();
 out:
 	vmx_cpu_free_all();
 	vmx_l1d_teardown();
@@ -269,6 +289,7 @@ static void __exit vmx_exit(void)
 	vmx_debug_exit();
 	kvm_x86_backend_exit();
 	kvm_vmx_emergency_unregister(vmx_emergency_disable);
+	vmx_posting_exit();
 	vmx_cpu_free_all();
 	vmx_l1d_teardown();
 }

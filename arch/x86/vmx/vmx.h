@@ -73,7 +73,7 @@ enum { VMX_MSR_STAR, VMX_MSR_LSTAR, VMX_MSR_SFMASK, VMX_NR_SYSCALL_MSRS };
 /**
  * struct vmx_posted - vectors on their way to a vCPU, SDM 30.6
  * @pir: (a) those accepted and not in its IRR yet
- * @control: (a) bit 0: there are some; the rest is for devices, which post none here
+ * @control: (a) bit 0: there are some; the rest is for devices, posting.c
  * @reserved: the hardware's
  */
 struct vmx_posted {
@@ -83,6 +83,7 @@ struct vmx_posted {
 } __aligned(64);
 
 #define VMX_POSTED_ON		0
+#define VMX_POSTED_SN		1	/* devices do not notify */
 
 /* VMX state of one vCPU; everything (v): vcpu->mutex, but @on_cpu and @loaded_cpu */
 struct vmx_vcpu {
@@ -94,6 +95,8 @@ struct vmx_vcpu {
 
 	int loaded_cpu;			/* CPU that may hold the VMCS, -1: none */
 	struct list_head on_cpu;	/* of that CPU's list, interrupts off */
+	int sleeps_on;			/* CPU whose list of sleepers has it, -1: none; posting.c */
+	struct list_head sleeper;	/* of that list, its lock */
 	u16 vpid;			/* 0: none */
 	bool flush_all, flush_guest;	/* before the next entry */
 
@@ -200,6 +203,7 @@ struct vmx_features {
 	bool apic_page;			/* flexpriority */
 	bool x2apic_mode;		/* at least the TPR's MSR needs no exits */
 	bool apicv;
+	bool device_posting;		/* the IOMMU posts interrupts */
 	bool tsc_scaling;
 	bool ple;
 	bool pat_switch;
@@ -384,6 +388,15 @@ void vmx_post_intr(struct kvm_vcpu *vcpu, u8 vector);
 void vmx_sync_irr(struct kvm_vcpu *vcpu);
 void vmx_load_intr_status(struct vmx_vcpu *v);
 void vmx_open_apic_msrs(struct vmx_vcpu *v);
+
+/* posting.c; all but the last three: vmx_feat.device_posting only */
+void vmx_posting_load(struct vmx_vcpu *v, int cpu);
+void vmx_posting_put(struct vmx_vcpu *v);
+void vmx_posting_sync(struct vmx_vcpu *v);
+void vmx_posting_cpu_down(void);
+int vmx_device_posts(int host_irq, struct kvm_vcpu *vcpu, u8 vector);
+void vmx_posting_init(void);
+void vmx_posting_exit(void);
 
 static inline bool vmx_apicv_active(const struct vmx_vcpu *v)
 {
