@@ -695,6 +695,7 @@ int kvm_arch_vcpu_pending_timer(struct kvm_vcpu *vcpu);
 void kvm_arch_vcpu_blocking(struct kvm_vcpu *vcpu);
 void kvm_arch_vcpu_unblocking(struct kvm_vcpu *vcpu);
 void kvm_arch_sync_clocks_suspend(struct kvm *kvm);
+void kvm_arch_resume(struct list_head *vms);
 bool kvm_arch_irqchip_in_kernel(struct kvm *kvm);	/* full or split */
 bool kvm_arch_irqfd_allowed(struct kvm *kvm, struct kvm_irqfd *args);
 /* fill @e->set etc. from a user entry; -EINVAL for a bad one */

@@ -204,6 +204,8 @@ static void resume_cpu(KVM_SYSCORE_ARG)
 
 	if (r)
 		say_refusal(smp_processor_id(), r, 0);
+	/* no other CPU and no thread runs: the list is whole */
+	kvm_arch_resume(&kvm_vm_list);
 }
 
 static KVM_SYSCORE_DEFINE(kvm_syscore, suspend_cpu, resume_cpu);

@@ -11,8 +11,10 @@
  * clock or the host has slept. Elsewhere each vCPU gets a fresh pair of its own
  * whenever it comes to a CPU, and the guest is not told that it may compare them.
  */
+#include <linux/irq_work.h>
 #include <linux/kvm_para.h>
 #include <linux/math64.h>
+#include <linux/pvclock_gtod.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/stat.h>
 #include <linux/timekeeping.h>
@@ -21,6 +23,7 @@
 #include <asm/tsc.h>
 
 #include "arch/x86/kvm_x86.h"
+#include "module/internal.h"
 
 #define STEAL_RESERVED		0x3eull
 #define TSC_TOLERANCE_PPM	250
@@ -728,21 +731,70 @@ long kvm_time_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned lon
 
 /* ---- life cycle ----------------------------------------------------------- */
 
+/*
+ * The host's TSC is not to be trusted any more. vCPUs that come to a CPU see it by
+ * themselves; those that stay on theirs are told.
+ */
+static void tell_unstable(struct work_struct *work)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm *kvm;
+	unsigned long i;
+
+	mutex_lock(&kvm_lock);
+	list_for_each_entry(kvm, &kvm_vm_list, vm_list) {
+		kvm_for_each_vcpu(i, vcpu, kvm) {
+			kvm_make_request(KVM_REQ_MASTERCLOCK_UPDATE, vcpu);
+			kvm_vcpu_kick(vcpu);
+		}
+	}
+	mutex_unlock(&kvm_lock);
+}
+
+static DECLARE_WORK(unstable_work, tell_unstable);
+
+static void queue_unstable(struct irq_work *work)
+{
+	schedule_work(&unstable_work);
+}
+
+static DEFINE_IRQ_WORK(unstable_irq_work, queue_unstable);
+
+/* At each tick of the host's timekeeping, whose locks are held. */
+static int timekeeping_event(struct notifier_block *nb, unsigned long unused, void *data)
+{
+	static bool told;
+
+	if (unlikely(!host_tsc_stable()) && !told) {
+		told = true;
+		irq_work_queue(&unstable_irq_work);
+	}
+	return NOTIFY_OK;
+}
+
+static struct notifier_block timekeeping_notifier = {
+	.notifier_call = timekeeping_event,
+};
+
 /**
- * kvm_time_module_init() - nothing is shared by all VMs
+ * kvm_time_module_init() - hear of the host's TSC
  *
  * Return: 0.
  */
 int kvm_time_module_init(void)
 {
+	pvclock_gtod_register_notifier(&timekeeping_notifier);
 	return 0;
 }
 
 /**
- * kvm_time_module_exit() - nothing to undo
+ * kvm_time_module_exit() - no more
  */
 void kvm_time_module_exit(void)
 {
+	pvclock_gtod_unregister_notifier(&timekeeping_notifier);
+	irq_work_sync(&unstable_irq_work);
+	cancel_work_sync(&unstable_work);
 }
 
 /**
@@ -789,6 +841,19 @@ void kvm_time_vcpu_postcreate(struct kvm_vcpu *vcpu)
 	kvm_vcpu_put(vcpu);
 }
 
+/* The host's TSC went back while the host slept: the guest's goes on, and its timer. */
+static void catch_up(struct kvm_vcpu *vcpu)
+{
+	u64 delta = vcpu->arch.tsc_slept;
+
+	vcpu->arch.tsc_slept = 0;
+	if (vcpu->arch.timer_tsc)
+		vcpu->arch.timer_tsc -= delta;
+	if (vcpu->arch.entry_tsc)
+		vcpu->arch.entry_tsc -= delta;
+	set_offset(vcpu, vcpu->arch.tsc_offset + scale_tsc(vcpu, delta));
+}
+
 /**
  * kvm_time_vcpu_load() - the vCPU came to this CPU
  * @vcpu: the vCPU; preemption off
@@ -798,7 +863,9 @@ void kvm_time_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 {
 	u64 tsc = rdtsc(), last = vcpu->arch.last_host_tsc;
 
-	/* the host has slept, or its TSCs differ: a guest's never goes back */
+	if (unlikely(vcpu->arch.tsc_slept))
+		catch_up(vcpu);
+	/* the host's TSCs differ: a guest's never goes back */
 	if (unlikely(tsc < last) &&
 	    (!host_tsc_stable() || last - tsc > (u64)tsc_khz * 1000)) {
 		set_offset(vcpu, vcpu->arch.tsc_offset +
@@ -841,3 +908,33 @@ void kvm_arch_sync_clocks_suspend(struct kvm *kvm)
 		kvm_make_request(KVM_REQ_MASTERCLOCK_UPDATE, vcpu);
 	}
 }
+
+/**
+ * kvm_arch_resume() - the host has slept: its TSC may have begun anew
+ * @vms: the list of VMs; nothing else runs, interrupts are off
+ *
+ * All TSCs of guests go on where the one that was read last was, by the same amount, so that
+ * those of one guest do not differ. A TSC that went on is left as it is.
+ */
+void kvm_arch_resume(struct list_head *vms)
+{
+	u64 now = rdtsc(), last = now;
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	struct kvm *kvm;
+
+	list_for_each_entry(kvm, vms, vm_list)
+		kvm_for_each_vcpu(i, vcpu, kvm)
+			last = max(last, vcpu->arch.last_host_tsc);
+
+	list_for_each_entry(kvm, vms, vm_list) {
+		kvm_for_each_vcpu(i, vcpu, kvm) {
+			vcpu->arch.tsc_slept += last - now;
+			vcpu->arch.last_host_tsc = min(vcpu->arch.last_host_tsc, now);
+			kvm_make_request(KVM_REQ_MASTERCLOCK_UPDATE, vcpu);
+		}
+		/* what comes next is no continuation of what was written before */
+		kvm->arch.last_tsc_khz = 0;
+	}
+}
+EXPORT_SYMBOL_FOR_KUNIT(kvm_arch_resume);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Unit tests of the rules for PAT and MTRRs, and of the clock's scale. */
+/* Unit tests of the rules for PAT and MTRRs, of the clock's scale, and of what sleep does to TSCs. */
 #include <kunit/test.h>
 #include <linux/math64.h>
 #include <asm/mtrr.h>
@@ -8,6 +8,7 @@
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/msr.h"
 #include "tests/kunit/suites.h"
+#include "tests/kunit/vm_mock.h"
 
 static void pat(struct kunit *test)
 {
@@ -55,10 +56,55 @@ static void clock_scale(struct kunit *test)
 	}
 }
 
+/* The host's TSC begins anew: those of a guest's vCPUs go on, and do not move apart. */
+static void resume(struct kunit *test)
+{
+	const u64 ahead = 1ull << 50;
+	struct vm_mock *vm;
+	LIST_HEAD(vms);
+	u64 now;
+	int i;
+
+	KUNIT_ASSERT_EQ(test, vm_mock_create(test, KVM_IRQCHIP_SPLIT, NULL), 0);
+	vm = test->priv;
+	list_add(&vm->kvm.vm_list, &vms);
+
+	/* it went on */
+	for (i = 0; i < MOCK_VCPUS; i++)
+		vm->vcpu[i]->arch.last_host_tsc = i;
+	kvm_arch_resume(&vms);
+	for (i = 0; i < MOCK_VCPUS; i++) {
+		KUNIT_EXPECT_EQ(test, vm->vcpu[i]->arch.tsc_slept, 0);
+		KUNIT_EXPECT_EQ(test, vm->vcpu[i]->arch.last_host_tsc, i);
+		KUNIT_EXPECT_TRUE(test, kvm_check_request(KVM_REQ_MASTERCLOCK_UPDATE, vm->vcpu[i]));
+	}
+
+	now = rdtsc();
+	for (i = 0; i < MOCK_VCPUS; i++)
+		vm->vcpu[i]->arch.last_host_tsc = now + ahead - 1000000 * i;
+	vm->kvm.arch.last_tsc_khz = 1000000;
+	kvm_arch_resume(&vms);
+	for (i = 0; i < MOCK_VCPUS; i++) {
+		struct kvm_vcpu_arch *arch = &vm->vcpu[i]->arch;
+
+		KUNIT_EXPECT_EQ(test, arch->tsc_slept, vm->vcpu[0]->arch.tsc_slept);
+		/* the one that was read last goes on from there */
+		KUNIT_EXPECT_LE(test, arch->tsc_slept, ahead);
+		KUNIT_EXPECT_GE(test, rdtsc() + arch->tsc_slept, now + ahead);
+		/* and is not taken for one that went back once more */
+		KUNIT_EXPECT_LE(test, arch->last_host_tsc, rdtsc());
+		KUNIT_EXPECT_TRUE(test, kvm_check_request(KVM_REQ_MASTERCLOCK_UPDATE, vm->vcpu[i]));
+	}
+	/* what user space writes next is compared with nothing */
+	KUNIT_EXPECT_EQ(test, vm->kvm.arch.last_tsc_khz, 0);
+	vm_mock_destroy(test);
+}
+
 static struct kunit_case msr_cases[] = {
 	KUNIT_CASE(pat),
 	KUNIT_CASE(mtrr),
 	KUNIT_CASE(clock_scale),
+	KUNIT_CASE(resume),
 	{}
 };
 

@@ -824,7 +824,7 @@ static struct vm *vm_over(struct vm *old)
 
 	CHECK(vm);
 	vm->dev = kvm_open();
-	vm->fd = OK(ioctl(vm->dev, KVM_CREATE_VM, 0UL));
+	vm->fd = vm_create_fd(vm->dev, 0);
 	vm->size = old->size;
 	vm->mem = old->mem;
 	vm_set_slot(vm, 0, 0, vm->size, vm->mem, 0);
@@ -986,6 +986,48 @@ static void stress_timers_6(void)
 	long_run(IRQ_TIMER_STORM, IRQ_X2, 6);
 }
 
+static bool write_to(const char *path, const char *what)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, what, strlen(what)) == (ssize_t)strlen(what);
+
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+#define WAKE_ALARM	"/sys/class/rtc/rtc0/wakealarm"
+
+/* Suspend to memory: all CPUs but one go, their extension is given back and taken again. */
+static void *host_sleeps(void *arg)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		sleep(1);
+		CHECK(write_to(WAKE_ALARM, "0") && write_to(WAKE_ALARM, "+2"));
+		CHECK(write_to("/sys/power/state", "mem"));
+	}
+	return NULL;
+}
+
+static void stress_asleep(void)
+{
+	char states[64] = "";
+	int fd = open("/sys/power/mem_sleep", O_RDONLY | O_CLOEXEC);
+	pthread_t t;
+
+	if (fd >= 0) {
+		CHECK(read(fd, states, sizeof(states) - 1) > 0);
+		close(fd);
+	}
+	if (!strstr(states, "[deep]") || access(WAKE_ALARM, W_OK))
+		st_skip("this host cannot be suspended to memory, or not be woken by its clock");
+	CHECK(!pthread_create(&t, NULL, host_sleeps, NULL));
+	long_run(IRQ_TIMER_STORM, IRQ_X2, 6);
+	CHECK(!pthread_join(t, NULL));
+}
+
 #define BOTH(name)	{ #name "_xapic", name##_xapic }, { #name "_x2apic", name##_x2apic }
 #define ONE(name)	{ #name, name }
 
@@ -1041,6 +1083,7 @@ static const struct st_test tests[] = {
 	ONE(stress_ping_pong_8),
 	ONE(stress_timers_1),
 	ONE(stress_timers_6),
+	ONE(stress_asleep),
 	{}
 };
 

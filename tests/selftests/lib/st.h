@@ -131,6 +131,8 @@ bool st_on_tcg(void);	/* the host's CPU is QEMU's emulation */
 
 #define VM_IRQCHIP	1	/* in-kernel PIC, IOAPIC, LAPIC */
 #define VM_SPLIT	2	/* LAPIC in the kernel only */
+/* KVM_CREATE_VM, which a host that goes to sleep interrupts, too */
+int vm_create_fd(int dev, unsigned long type);
 struct vm *vm_new(size_t mem_bytes, unsigned int flags);
 struct vm *vm_new_type(size_t mem_bytes, unsigned int flags, unsigned long type);
 void vm_free(struct vm *vm);

@@ -115,13 +115,23 @@ struct vm *vm_new(size_t mem_bytes, unsigned int flags)
 	return vm_new_type(mem_bytes, flags, 0);
 }
 
+int vm_create_fd(int dev, unsigned long type)
+{
+	int fd;
+
+	do {
+		fd = ioctl(dev, KVM_CREATE_VM, type);
+	} while (fd < 0 && errno == EINTR);
+	return OK(fd);
+}
+
 struct vm *vm_new_type(size_t mem_bytes, unsigned int flags, unsigned long type)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
 
 	CHECK(vm);
 	vm->dev = kvm_open();
-	vm->fd = OK(ioctl(vm->dev, KVM_CREATE_VM, type));
+	vm->fd = vm_create_fd(vm->dev, type);
 	vm->size = mem_bytes;
 	vm->mem = mmap(NULL, mem_bytes, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
