@@ -226,6 +226,7 @@ ALONE(pit_access, VM_IRQCHIP | PIT, IRQ_PIT_ACCESS)
 ALONE(pit_modes, VM_IRQCHIP | PIT, IRQ_PIT_MODES)
 ALONE(pit_gate, VM_IRQCHIP | PIT, IRQ_PIT_GATE)
 ALONE(pit_interrupts, VM_IRQCHIP | PIT, IRQ_PIT_INTERRUPTS)
+ALONE(pit_routes, VM_IRQCHIP | PIT, IRQ_PIT_ROUTES)
 ALONE(pit_lost, VM_IRQCHIP | PIT, IRQ_PIT_LOST)
 ALONE(pit_state, VM_IRQCHIP | PIT, IRQ_PIT_STATE)
 
@@ -1028,6 +1029,7 @@ static const struct st_test tests[] = {
 	ONE(pit_modes),
 	ONE(pit_gate),
 	ONE(pit_interrupts),
+	ONE(pit_routes),
 	ONE(pit_lost),
 	ONE(pit_state),
 	BOTH(split),
