@@ -58,6 +58,8 @@ static u64 me(void)
 	return (GUEST_STACK_TOP - 1 - sp) / GUEST_STACK_SIZE;
 }
 
+#define RUN	((struct irq_run *)IRQ_RUNS + me())
+
 static u64 call(u64 what, u64 b, u64 c)
 {
 	SYNC2(what, b, c);
@@ -828,6 +830,73 @@ static void timer_masked(u64 arg)
 	EXPECT();
 }
 
+/* ---- the chips, as the tests of the LAPIC need them, too ----------------------------------- */
+
+#define PINS	24
+
+static u64 rte(int pin)
+{
+	return ioapic_read(0x10 + 2 * pin) | (u64)ioapic_read(0x11 + 2 * pin) << 32;
+}
+
+static void set_rte(int pin, u32 low, u8 dest)
+{
+	ioapic_write(0x10 + 2 * pin, MASKED);
+	ioapic_rte(pin, (u64)dest << 56 | low);
+}
+
+static s64 pulse(int pin)
+{
+	s64 r = line(pin, 1);
+
+	line(pin, 0);
+	return r;
+}
+
+static void begin_ioapic(u64 arg)
+{
+	begin(arg);
+	call(CALL_ROUTES, ROUTE_IOAPIC, 0);
+}
+
+static void pic_init(u8 icw4_master, u8 icw4_slave)
+{
+	outb(0x20, 0x11);
+	outb(0x21, 0x20);
+	outb(0x21, 4);
+	outb(0x21, icw4_master);
+	outb(0xa0, 0x11);
+	outb(0xa1, 0x28);
+	outb(0xa1, 2);
+	outb(0xa1, icw4_slave);
+	outb(0x21, 0);
+	outb(0xa1, 0);
+}
+
+static void begin_pic(u64 arg, u8 icw4)
+{
+	begin(arg);
+	WRITE_ONCE(eoi_by[0], EOI_NONE);
+	call(CALL_ROUTES, ROUTE_PIC, 0);
+	pic_init(icw4, 1);
+	wr(APIC_LVT0, EXTINT);
+}
+
+static u8 irr(u16 port)
+{
+	outb(port, 0x0a);
+	return inb(port);
+}
+
+static u8 isr(u16 port)
+{
+	outb(port, 0x0b);
+	return inb(port);
+}
+
+#define EOI		0x20
+#define SPECIFIC	0x60
+
 /* ---- LAPIC: modes --------------------------------------------------------------------- */
 
 static void base(u64 arg)
@@ -874,6 +943,8 @@ static void base(u64 arg)
 
 #define FENCE	0x20	/* the lowest: what was sent before it has come before it */
 static u64 fences[IRQ_MAX_CPUS];
+static u64 ids_given;		/* they are not 0, 1, 2 ... */
+static u32 id_of[IRQ_MAX_CPUS];
 
 static void on_fence(struct frame *f)
 {
@@ -897,7 +968,7 @@ static void fence(u64 n)
 
 	for (i = 1; i < n; i++) {
 		before = READ_ONCE(fences[i]);
-		icr(i, ASSERT | FENCE);
+		icr(READ_ONCE(ids_given) ? id_of[i] : i, ASSERT | FENCE);
 		while (READ_ONCE(fences[i]) == before)
 			cpu_pause();
 	}
@@ -1088,14 +1159,36 @@ static void start_up(u64 arg)
 	icr(2, STARTUP | ASSERT | 0x11);
 	icr(1, STARTUP | ASSERT | 0x11);
 	started(3, 3, 2);
+	/* INIT by a redirection entry, an edge; and by a message */
+	call(CALL_ROUTES, ROUTE_IOAPIC, 0);
+	set_rte(17, MASKED | INIT, 3);
+	pulse(17);
+	icr(3, STARTUP | ASSERT | 0x11);
+	started(3, 3, 2);
+	set_rte(17, INIT, 3);
+	GUEST_EQ(pulse(17), 1);
+	icr(3, STARTUP | ASSERT | 0x11);
+	started(3, 3, 3);
+	set_rte(17, INIT | LEVEL, 3);
+	GUEST_EQ(line(17, 1), 1);
+	GUEST_EQ(rte(17), 3ul << 56 | INIT | LEVEL);
+	icr(3, STARTUP | ASSERT | 0x11);
+	started(3, 3, 4);
+	GUEST_EQ(line(17, 1), 0);
+	icr(3, STARTUP | ASSERT | 0x11);
+	started(3, 3, 4);
+	line(17, 0);
+	GUEST_EQ(call(CALL_MSI, APIC_BASE | 3 << 12, INIT), 1);
+	icr(3, STARTUP | ASSERT | 0x11);
+	started(3, 3, 5);
 	if (!x2)
 		return;
 	/* their logical ids stay: that is all that differs */
 	icr(0xc, LOGICAL | INIT | ASSERT);
 	icr(0xa, LOGICAL | STARTUP | ASSERT | 0x11);
-	started(3, 3, 3);
+	started(3, 3, 6);
 	icr(0x6, LOGICAL | STARTUP | ASSERT | 0x11);
-	started(3, 4, 3);
+	started(3, 4, 6);
 }
 
 /* for a CPU that sends to others: they are there */
@@ -1128,9 +1221,36 @@ static void smi(u64 arg)
 	SMI_TO(0, TO_OTHERS);
 	if (x2)
 		SMI_TO(2, LOGICAL);
-	call(CALL_MSI, APIC_BASE | 1 << 12, SMI);
+#define SMI_BY(how) do {						\
+	how;								\
+	fence(2);							\
+	GUEST_EQ(READ_ONCE(*(u16 *)IRQ_SMIS), ++n);			\
+} while (0)
+	SMI_BY(call(CALL_MSI, APIC_BASE | 1 << 12, SMI));
+	/* a redirection entry: an edge, also where it says level */
+	call(CALL_ROUTES, ROUTE_IOAPIC, 0);
+	set_rte(17, SMI, 1);
+	SMI_BY(pulse(17));
+	set_rte(17, SMI, 0);
+	SMI_BY(pulse(17));
+	set_rte(17, SMI | LEVEL, 1);
+	SMI_BY(line(17, 1));
+	GUEST_EQ(rte(17), 1ul << 56 | SMI | LEVEL);
+	line(17, 1);
+	line(17, 0);
+	set_rte(17, SMI | MASKED, 1);
+	pulse(17);
 	fence(2);
-	GUEST_EQ(READ_ONCE(*(u16 *)IRQ_SMIS), ++n);
+	GUEST_EQ(READ_ONCE(*(u16 *)IRQ_SMIS), n);
+	/* an LVT entry: LINT0, at which the PIC is */
+	call(CALL_ROUTES, ROUTE_PIC, 0);
+	pic_init(1, 1);
+	wr(APIC_LVT0, SMI);
+	SMI_BY(pulse(3));
+	wr(APIC_LVT0, SMI | MASKED);
+	pulse(3);
+	fence(2);
+	GUEST_EQ(READ_ONCE(*(u16 *)IRQ_SMIS), n);
 	WRITE_ONCE(stop, 1);
 }
 
@@ -1193,32 +1313,242 @@ static void high_ids(u64 arg)
 
 /* ---- IOAPIC ----------------------------------------------------------------------------- */
 
-#define PINS	24
+static const u32 many_ids[] = IRQ_IDS;
 
-static u64 rte(int pin)
+/* From a device: through the IOAPIC's pin 17, or by a message. */
+static void from_device(bool msi, u64 dest, u32 how, u8 vec)
 {
-	return ioapic_read(0x10 + 2 * pin) | (u64)ioapic_read(0x11 + 2 * pin) << 32;
+	if (msi) {
+		call(CALL_MSI, (dest & ~0xfful) << 32 | APIC_BASE | (dest & 0xff) << 12 |
+		     (how & LOGICAL ? BIT(2) : 0), (how & 0x700) | vec);
+		return;
+	}
+	set_rte(17, how | vec, dest);
+	pulse(17);
 }
 
-static void set_rte(int pin, u32 low, u8 dest)
-{
-	ioapic_write(0x10 + 2 * pin, MASKED);
-	ioapic_rte(pin, (u64)dest << 56 | low);
-}
+#define DEVICE_SENT(n, msi, dest, how, vec, want) do {			\
+	from_device(msi, dest, how, vec);				\
+	GUEST_EQ(taken(n, ((how) & 0x700) == NMI ? 2 : (vec)), want);	\
+} while (0)
 
-static s64 pulse(int pin)
-{
-	s64 r = line(pin, 1);
+#define DEVICE_ONE_OF(n, msi, dest, how, vec, of) do {			\
+	u64 __who;							\
+									\
+	from_device(msi, dest, LOWEST | (how), vec);			\
+	__who = taken(n, vec);						\
+	GUEST_EQ(bits(__who), 1);					\
+	GUEST_EQ(__who & ~(u64)(of), 0);				\
+} while (0)
 
-	line(pin, 0);
-	return r;
-}
-
-static void begin_ioapic(u64 arg)
+/* Every form of destination that a device has, to four CPUs. */
+static void devices(u64 arg)
 {
-	begin(arg);
+	const u64 n = 4;
+	u64 cpu = arg >> IRQ_CPU_SHIFT, i;
+	u32 msi;
+
+	if (cpu) {
+		target(arg);
+		return;
+	}
+	begin_sender(arg);
+	set_handler(0x30, on_logical);
+	while (READ_ONCE(ready) < n - 1)
+		cpu_pause();
 	call(CALL_ROUTES, ROUTE_IOAPIC, 0);
+	for (msi = 0; msi < 2; msi++) {
+		for (i = 0; i < n; i++) {
+			DEVICE_SENT(n, msi, i, 0, 0x61, BIT(i));
+			DEVICE_SENT(n, msi, i, NMI, 0, BIT(i));
+			DEVICE_ONE_OF(n, msi, i, 0, 0x62 + i, BIT(i));
+		}
+		DEVICE_SENT(n, msi, n, 0, 0x61, 0);
+		DEVICE_SENT(n, msi, 0xff, 0, 0x61, 15);
+		DEVICE_SENT(n, msi, 0xff, NMI, 0, 15);
+		DEVICE_SENT(n, msi, 2, MASKED | 0, 0x61, msi ? BIT(2) : 0);
+		if (x2) {
+			for (i = 1; i < 16; i++) {
+				DEVICE_SENT(n, msi, i, LOGICAL, 0x63, i);
+				DEVICE_ONE_OF(n, msi, i, LOGICAL, 0x80 + i, i);
+			}
+			DEVICE_SENT(n, msi, 0x10, LOGICAL, 0x63, 0);
+			DEVICE_SENT(n, msi, 9, LOGICAL | NMI, 0, 9);
+			continue;
+		}
+		set_logical(n, true);
+		for (i = 1; i < 16; i++) {
+			DEVICE_SENT(n, msi, i, LOGICAL, 0x63, i);
+			DEVICE_ONE_OF(n, msi, i, LOGICAL, 0x80 + i, i);
+		}
+		DEVICE_SENT(n, msi, 0xf0, LOGICAL, 0x63, 0);
+		DEVICE_SENT(n, msi, 0xff, LOGICAL, 0x63, 15);
+		DEVICE_SENT(n, msi, 9, LOGICAL | NMI, 0, 9);
+		set_logical(n, false);
+		for (i = 1; i < 4; i++) {
+			DEVICE_SENT(n, msi, i, LOGICAL, 0x64, i);
+			DEVICE_SENT(n, msi, 0x10 | i, LOGICAL, 0x64, i << 2);
+			DEVICE_SENT(n, msi, 0x20 | i, LOGICAL, 0x64, 0);
+			DEVICE_ONE_OF(n, msi, 0x10 | i, LOGICAL, 0x90 + i, i << 2);
+		}
+		DEVICE_SENT(n, msi, 0xff, LOGICAL, 0x64, 15);
+	}
+	/* the hint of a message makes one of a fixed one */
+	for (i = 0; i < 8; i++) {
+		u64 who;
+
+		call(CALL_MSI, APIC_BASE | 0xff000 | BIT(3), 0xa0 + i);
+		who = taken(n, 0xa0 + i);
+		GUEST_EQ(bits(who), 1);
+	}
+	/* delivered to several: a level waits for the first EOI, asserted it comes again to all */
+	set_rte(17, LEVEL | 0x65, 0xff);
+	line(17, 1);
+	line(17, 0);
+	GUEST_EQ(taken(n, 0x65), 15);
+	GUEST_EQ(rte(17) & REMOTE_IRR, 0);
+	WRITE_ONCE(stop, 1);
 }
+
+#define CLUSTER(id)	((id) >> 4 << 16)
+#define MEMBER(id)	(1u << ((id) & 15))
+
+/* The ends of what ids can be, and of what 8 bits can say. */
+static void many(u64 arg)
+{
+	static const u32 nobody[] = { 1, 254, 257, 1000 & 0xff, 1001, 4094, 4096, 0x10000 | 255,
+				      0xfffffffe };
+	const u64 n = IRQ_NR_IDS, all = BIT(IRQ_NR_IDS) - 1;
+	u64 cpu = arg >> IRQ_CPU_SHIFT, i;
+
+	while (cpu && !READ_ONCE(ids_given))
+		cpu_pause();
+	if (cpu) {
+		begin(arg);
+		GUEST_EQ(rd(APIC_ID), many_ids[cpu]);
+		GUEST_EQ(rd(APIC_LDR), CLUSTER(many_ids[cpu]) | MEMBER(many_ids[cpu]));
+		target(arg);
+		return;
+	}
+	for (i = 0; i < n; i++)
+		id_of[i] = many_ids[i];
+	WRITE_ONCE(ids_given, 1);
+	begin_sender(arg);
+	while (READ_ONCE(ready) < n - 1)
+		cpu_pause();
+	for (i = 0; i < n; i++) {
+		u32 id = many_ids[i], logical = CLUSTER(id) | MEMBER(id);
+
+		SENT(n, id, 0, 0x61, BIT(i));
+		SENT(n, id, NMI, 0, BIT(i));
+		SENT(n, id, LOWEST, 0x62, BIT(i));
+		SENT(n, logical, LOGICAL, 0x61, BIT(i));
+		SENT(n, CLUSTER(id) | 0xffff, LOGICAL, 0x61, BIT(i));
+		SENT(n, CLUSTER(id) | (0xffff & ~MEMBER(id)), LOGICAL, 0x61, 0);
+		SENT(n, logical, LOGICAL | NMI, 0, BIT(i));
+		SENT(n, logical, LOGICAL | LOWEST, 0x62, BIT(i));
+		DEVICE_SENT(n, true, id, 0, 0x63, BIT(i));
+		DEVICE_SENT(n, true, id, LOWEST, 0x64, BIT(i));
+		DEVICE_SENT(n, true, id, NMI, 0, BIT(i));
+		DEVICE_SENT(n, true, logical, LOGICAL, 0x63, BIT(i));
+		DEVICE_SENT(n, true, logical, LOGICAL | LOWEST, 0x64, BIT(i));
+	}
+	for (i = 0; i < ARRAY_SIZE(nobody); i++) {
+		SENT(n, nobody[i], 0, 0x61, 0);
+		SENT(n, CLUSTER(nobody[i]), LOGICAL, 0x61, 0);
+		DEVICE_SENT(n, true, nobody[i], 0, 0x63, 0);
+	}
+	SENT(n, ~0u, 0, 0x61, all);
+	SENT(n, ~0u, NMI, 0, all);
+	SENT(n, ~0u, LOGICAL, 0x61, all);
+	SENT(n, 0, TO_ALL, 0x61, all);
+	SENT(n, 0, TO_OTHERS, 0x61, all - 1);
+	SENT(n, 0, TO_OTHERS | NMI, 0, all - 1);
+	DEVICE_SENT(n, true, ~0u, 0, 0x63, all);
+	DEVICE_SENT(n, true, ~0u, LOGICAL, 0x63, all);
+	for (i = 0; i < 8; i++)
+		DEVICE_ONE_OF(n, true, ~0u, 0, 0x70 + i, all);
+	/* the lower bits of the upper half are none of the id */
+	GUEST_ASSERT((s64)call(CALL_MSI, BIT(32) | APIC_BASE, 0x63) < 0);
+	GUEST_EQ(taken(n, 0x63), 0);
+	/* a redirection entry has 8 bits: 255 is one of them */
+	if (!(arg & IRQ_NO_IOAPIC)) {
+		call(CALL_ROUTES, ROUTE_IOAPIC, 0);
+		DEVICE_SENT(n, false, 255, 0, 0x63, BIT(1));
+		DEVICE_SENT(n, false, 0, 0, 0x63, 1);
+		DEVICE_SENT(n, false, 256 & 0xff, LOWEST, 0x64, 1);
+	}
+	WRITE_ONCE(stop, 1);
+}
+
+/* The same without KVM_CAP_X2APIC_API: the id of a message has 8 bits, and 255 is all. */
+static void msi_8_bits(u64 arg)
+{
+	const u64 n = IRQ_NR_IDS, all = BIT(IRQ_NR_IDS) - 1;
+	u64 i;
+
+	if (arg >> IRQ_CPU_SHIFT) {
+		while (!READ_ONCE(ids_given))
+			cpu_pause();
+		target(arg);
+		return;
+	}
+	for (i = 0; i < n; i++)
+		id_of[i] = many_ids[i];
+	WRITE_ONCE(ids_given, 1);
+	begin_sender(arg);
+	while (READ_ONCE(ready) < n - 1)
+		cpu_pause();
+	DEVICE_SENT(n, true, 0, 0, 0x63, 1);
+	DEVICE_SENT(n, true, 256, 0, 0x63, 1);
+	DEVICE_SENT(n, true, 0x10000000, 0, 0x63, 1);
+	DEVICE_SENT(n, true, 255, 0, 0x63, all);
+	DEVICE_SENT(n, true, 4095, 0, 0x63, all);
+	/* an IPI has all of them */
+	SENT(n, 4095, 0, 0x61, BIT(4));
+	SENT(n, 255, 0, 0x61, BIT(1));
+	WRITE_ONCE(stop, 1);
+}
+
+/* ---- many vCPUs ------------------------------------------------------------------------- */
+
+static u8 ring_got[IRQ_RING_MAX];
+
+static void on_ring(struct frame *f)
+{
+	u64 sp = (u64)f, i = (sp - IRQ_RING_STACKS) / IRQ_RING_STACK;
+
+	x2apic_write(APIC_EOI, 0);
+	WRITE_ONCE(ring_got[i], READ_ONCE(ring_got[i]) + 1);
+	/* see on_storm() */
+	if (*(u8 *)f->rip == 0xf4)
+		f->rip++;
+}
+
+/* Each sleeps until the one before it sends, and sends to the next one; its id: RING_ID. */
+static void ring(u64 i, u64 n, u64 max)
+{
+	u32 next = i + 1 == n ? 0 : i + 1, round;
+
+	set_handler(0x41, on_ring);
+	wrmsr(MSR_APICBASE, rdmsr(MSR_APICBASE) | MODE_X2);
+	x2apic_write(APIC_SPIV, 0x1ff);
+	x2apic_write(APIC_LVT0, MASKED);
+	GUEST_EQ(x2apic_read(APIC_ID), IRQ_RING_ID(i, n, max));
+	SYNC(1);
+	next = IRQ_RING_ID(next, n, max);
+	for (round = 1; round <= IRQ_RING_ROUNDS; round++) {
+		if (!i)
+			x2apic_write(APIC_ICR, (u64)next << 32 | ASSERT | 0x41);
+		while (READ_ONCE(ring_got[i]) < round)
+			sti_hlt_cli();
+		GUEST_EQ(READ_ONCE(ring_got[i]), round);
+		if (i)
+			x2apic_write(APIC_ICR, (u64)next << 32 | ASSERT | 0x41);
+	}
+}
+
+/* ---- IOAPIC: registers and pins -------------------------------------------------------- */
 
 static void ioapic_registers(u64 arg)
 {
@@ -1556,44 +1886,6 @@ static void ioapic_rtc(u64 arg)
 }
 
 /* ---- PIC -------------------------------------------------------------------------------- */
-
-static void pic_init(u8 icw4_master, u8 icw4_slave)
-{
-	outb(0x20, 0x11);
-	outb(0x21, 0x20);
-	outb(0x21, 4);
-	outb(0x21, icw4_master);
-	outb(0xa0, 0x11);
-	outb(0xa1, 0x28);
-	outb(0xa1, 2);
-	outb(0xa1, icw4_slave);
-	outb(0x21, 0);
-	outb(0xa1, 0);
-}
-
-static void begin_pic(u64 arg, u8 icw4)
-{
-	begin(arg);
-	WRITE_ONCE(eoi_by[0], EOI_NONE);
-	call(CALL_ROUTES, ROUTE_PIC, 0);
-	pic_init(icw4, 1);
-	wr(APIC_LVT0, EXTINT);
-}
-
-static u8 irr(u16 port)
-{
-	outb(port, 0x0a);
-	return inb(port);
-}
-
-static u8 isr(u16 port)
-{
-	outb(port, 0x0b);
-	return inb(port);
-}
-
-#define EOI		0x20
-#define SPECIFIC	0x60
 
 /* LINT0 of the APIC, in front of which the PIC is */
 static void extint(u64 arg)
@@ -1999,6 +2291,200 @@ static void pic_level(u64 arg)
 	line(4, 1);
 	EXPECT();
 	line(4, 0);
+}
+
+/* What the master can do the slave can, too. */
+static void pic_slave(u64 arg)
+{
+	begin_pic(arg, 1);
+	/* 4 is its lowest: 5 is the highest */
+	outb(0xa0, 0xc4);
+	pulse(9);
+	pulse(12);
+	pulse(14);
+	EXPECT(0x2e);
+	outb(0xa0, EOI);
+	outb(0x20, EOI);
+	EXPECT(0x29);
+	/* ended, and the lowest now: 10 is the highest */
+	outb(0xa0, 0xa0);
+	outb(0x20, EOI);
+	EXPECT(0x2c);
+	outb(0xa0, 0xe4);
+	outb(0x20, EOI);
+	GUEST_EQ(isr(0xa0), 0);
+	outb(0xa0, 0xc7);
+	/* special mask mode: behind one that is in service and masked */
+	pulse(9);
+	EXPECT(0x29);
+	outb(0x20, EOI);
+	pulse(12);
+	EXPECT();
+	outb(0xa1, 2);
+	outb(0xa0, 0x68);
+	EXPECT(0x2c);
+	outb(0xa0, EOI);
+	GUEST_EQ(isr(0xa0), 2);
+	outb(0xa0, 0x48);
+	outb(0xa0, SPECIFIC | 1);
+	outb(0x20, EOI);
+	outb(0xa1, 0);
+	/* masked there, all or one */
+	outb(0xa1, 0x10);
+	GUEST_EQ((u64)pulse(12) >> 63, 1);
+	GUEST_EQ(irr(0x20), 0);
+	pulse(13);
+	EXPECT(0x2d);
+	outb(0xa0, EOI);
+	outb(0x20, EOI);
+	outb(0xa1, 0);
+	EXPECT(0x2c);
+	outb(0xa0, EOI);
+	outb(0x20, EOI);
+	EXPECT();
+	/* automatic EOI there: the master's is another matter */
+	pic_init(1, 3);
+	pulse(10);
+	EXPECT(0x2a);
+	GUEST_EQ(isr(0xa0), 0);
+	GUEST_EQ(isr(0x20), 4);
+	pulse(9);
+	EXPECT();
+	outb(0x20, EOI);
+	EXPECT(0x29);
+	outb(0x20, EOI);
+	/* in both */
+	pic_init(3, 3);
+	pulse(10);
+	pulse(3);
+	EXPECT(0x2a, 0x23);
+	GUEST_EQ(isr(0x20) | isr(0xa0), 0);
+	/* its own vectors */
+	pic_init(1, 1);
+	outb(0xa0, 0x11);
+	outb(0xa1, 0x77);
+	outb(0xa1, 2);
+	outb(0xa1, 1);
+	pulse(15);
+	EXPECT(0x77);
+	outb(0xa0, EOI);
+	outb(0x20, EOI);
+	EXPECT();
+}
+
+/*
+ * A level that falls before it is acknowledged: it was never there. The chip would answer an
+ * acknowledge that has begun with IR7; here it does not begin, but for pic_race().
+ */
+static void pic_withdrawn(u64 arg)
+{
+	begin_pic(arg, 1);
+	outb(0x4d0, 0x20);
+	outb(0x4d1, 0x04);
+	line(5, 1);
+	line(5, 0);
+	EXPECT();
+	line(10, 1);
+	GUEST_EQ(irr(0x20), 4);
+	line(10, 0);
+	GUEST_EQ(irr(0x20) | irr(0xa0), 0);
+	EXPECT();
+	/* one behind it comes in its place */
+	line(5, 1);
+	pulse(6);
+	line(5, 0);
+	EXPECT(0x26);
+	outb(0x20, EOI);
+	/* with interrupts off in the PIC: as if it were not there */
+	outb(0x20, 0x0c);
+	GUEST_EQ(inb(0x20) & 0x80, 0);
+	GUEST_EQ(isr(0x20), 0);
+	/* the acknowledge of the master, and then nothing is left of the slave: IR2 has to end */
+	wr(APIC_LVT0, MASKED | EXTINT);
+	line(10, 1);
+	outb(0x20, 0x0c);
+	GUEST_EQ(inb(0x20), 0x82);
+	line(10, 0);
+	outb(0xa0, 0x0c);
+	GUEST_EQ(inb(0xa0) & 0x80, 0);
+	GUEST_EQ(isr(0xa0), 0);
+	GUEST_EQ(isr(0x20), 4);
+	wr(APIC_LVT0, EXTINT);
+	pulse(3);
+	pulse(12);
+	EXPECT();
+	outb(0x20, EOI);
+	EXPECT(0x2c);
+	outb(0xa0, EOI);
+	outb(0x20, EOI);
+	EXPECT(0x23);
+	outb(0x20, EOI);
+	/* the ELCR changes: what is up is a level, and is none as an edge that was */
+	outb(0x4d0, 0);
+	line(5, 1);
+	EXPECT(0x25);
+	outb(0x20, EOI);
+	EXPECT();
+	line(5, 0);
+	outb(0x4d0, 0x20);
+	line(5, 1);
+	outb(0x4d0, 0);
+	line(5, 0);
+	EXPECT(0x25);
+	outb(0x20, EOI);
+	EXPECT();
+}
+
+static void on_pic_race(struct frame *f)
+{
+	u64 *n = &cpus[0].count[f->vector];
+
+	WRITE_ONCE(*n, READ_ONCE(*n) + 1);
+	switch (f->vector) {
+	case 0x25:
+		GUEST_EQ(isr(0x20) & 0x20, 0x20);
+		outb(0x20, EOI);
+		break;
+	case 0x27:	/* spurious: nothing in service, nothing to end */
+		GUEST_EQ(isr(0x20) & 0x80, 0);
+		break;
+	case 0x2a:
+		GUEST_EQ(isr(0xa0), 4);
+		GUEST_EQ(isr(0x20) & 4, 4);
+		outb(0xa0, EOI);
+		outb(0x20, EOI);
+		break;
+	case 0x2f:	/* of the slave: the master does not know */
+		GUEST_EQ(isr(0xa0), 0);
+		GUEST_EQ(isr(0x20) & 4, 4);
+		outb(0x20, EOI);
+		break;
+	default:
+		GUEST_EQ(f->vector, 0);
+	}
+}
+
+/* The host raises and lowers two levels while their interrupts are taken. */
+static void pic_race(u64 arg)
+{
+	u32 i;
+
+	begin_pic(arg, 1);
+	outb(0x4d0, 0x20);
+	outb(0x4d1, 0x04);
+	for (i = 0x20; i < 0x30; i++)
+		set_handler(i, on_pic_race);
+	SYNC(1);
+	while (!READ_ONCE(RUN->stop))
+		window();
+	GUEST_EQ(isr(0x20) | isr(0xa0), 0);
+	GUEST_EQ(irr(0x20) | irr(0xa0), 0);
+	for (i = 0x20; i < 0x30; i++)
+		set_handler(i, on_irq);
+	pulse(3);
+	EXPECT(0x23);
+	WRITE_ONCE(RUN->received, READ_ONCE(cpus[0].count[0x25]) + READ_ONCE(cpus[0].count[0x2a]));
+	WRITE_ONCE(RUN->sent, READ_ONCE(cpus[0].count[0x27]) + READ_ONCE(cpus[0].count[0x2f]));
 }
 
 /* ---- PIT -------------------------------------------------------------------------------- */
@@ -2616,9 +3102,332 @@ static void pit_state(u64 arg)
 	GUEST_EQ(inb(0x42), 0x12);
 }
 
-/* ---- what the host drives ------------------------------------------------------------- */
+/* ---- LAPIC: its own pins, and machine checks --------------------------------------------- */
 
-#define RUN	((struct irq_run *)IRQ_RUNS + me())
+/* a poll acknowledges what the PIC asks for, and ends it */
+static void pic_take(u16 port, u8 want)
+{
+	outb(port, 0x0c);
+	GUEST_EQ(inb(port), 0x80 | want);
+	outb(port, EOI);
+}
+
+/*
+ * LINT0, where it is not ExtINT: the PIC's output is an edge or a level like any other. The
+ * PIC itself hears of nothing then.
+ */
+static void lint0_edges(void)
+{
+	static const u32 none[] = {
+		MASKED | 0x61, MASKED | NMI, LOWEST | 0x61, STARTUP | 0x61, MASKED | LEVEL | 0x61,
+	};
+	u32 i;
+
+	WRITE_ONCE(eoi_by[0], EOI_LAPIC);
+	wr(APIC_LVT0, 0x61);
+	line(3, 1);
+	GUEST_EQ(vec_is(APIC_IRR, 0x61), 1);
+	GUEST_EQ(vec_is(APIC_TMR, 0x61), 0);
+	EXPECT(0x61);
+	GUEST_EQ(irr(0x20), 8);
+	GUEST_EQ(isr(0x20), 0);
+	line(3, 1);
+	EXPECT();
+	line(3, 0);
+	/* what is not acknowledged follows its line: INTR falls and rises */
+	pulse(3);
+	EXPECT(0x61);
+	pic_take(0x20, 3);
+	/* of lower priority: INTR is up */
+	pulse(3);
+	EXPECT(0x61);
+	pulse(5);
+	EXPECT();
+	/* the acknowledge lowers it, the end of interrupt raises it again */
+	pic_take(0x20, 3);
+	EXPECT(0x61);
+	pic_take(0x20, 5);
+	EXPECT();
+	pulse(12);
+	EXPECT(0x61);
+	pulse(12);
+	EXPECT(0x61);
+	pic_take(0xa0, 4);
+	EXPECT();
+	/* masked in the PIC: the edge is its mask's */
+	outb(0x21, 0xff);
+	pulse(3);
+	EXPECT();
+	outb(0x21, 0);
+	EXPECT(0x61);
+	pic_take(0x20, 3);
+	/* NMI, an edge whatever the entry says */
+	for (i = 0; i < 2; i++) {
+		wr(APIC_LVT0, NMI | (i ? LEVEL : 0));
+		line(3, 1);
+		EXPECT(2);
+		line(3, 1);
+		line(3, 0);
+		EXPECT();
+		pulse(3);
+		EXPECT(2);
+		GUEST_EQ(rd(APIC_LVT0), NMI | (i ? LEVEL : 0));
+		pic_take(0x20, 3);
+	}
+	/* masked, and modes that an LVT does not have; the edge does not come later */
+	for (i = 0; i < ARRAY_SIZE(none); i++) {
+		wr(APIC_LVT0, none[i]);
+		pulse(3);
+		EXPECT();
+		wr(APIC_LVT0, i & 1 ? NMI : 0x61);
+		EXPECT();
+		pic_take(0x20, 3);
+	}
+	/* an illegal vector is received */
+	wr(APIC_LVT0, 5);
+	pulse(3);
+	GUEST_EQ(errors(), ESR_RECEIVE);
+	pic_take(0x20, 3);
+	/* an APIC that software has disabled */
+	wr(APIC_LVT0, NMI);
+	wr(APIC_SPIV, 0xff);
+	pulse(3);
+	EXPECT();
+	wr(APIC_SPIV, 0x1ff);
+	EXPECT();
+	pic_take(0x20, 3);
+}
+
+static void lint0_level(void)
+{
+	WRITE_ONCE(eoi_by[0], EOI_NONE);
+	wr(APIC_LVT0, LEVEL | 0x62);
+	pulse(3);
+	GUEST_EQ(vec_is(APIC_TMR, 0x62), 1);
+	GUEST_EQ(rd(APIC_LVT0), LEVEL | REMOTE_IRR | 0x62);
+	EXPECT(0x62);
+	/* it waits for EOI, and then INTR is up still */
+	pulse(3);
+	EXPECT();
+	wr(APIC_EOI, 0);
+	EXPECT(0x62);
+	GUEST_EQ(rd(APIC_LVT0), LEVEL | REMOTE_IRR | 0x62);
+	pic_take(0x20, 3);
+	wr(APIC_EOI, 0);
+	GUEST_EQ(rd(APIC_LVT0), LEVEL | 0x62);
+	EXPECT();
+	/* an EOI of another vector */
+	pulse(3);
+	EXPECT(0x62);
+	self(0x75);
+	EXPECT(0x75);
+	wr(APIC_EOI, 0);
+	EXPECT();
+	pic_take(0x20, 3);
+	wr(APIC_EOI, 0);
+	/* masked while it is up: when the mask goes */
+	wr(APIC_LVT0, MASKED | LEVEL | 0x62);
+	pulse(3);
+	EXPECT();
+	wr(APIC_LVT0, LEVEL | 0x62);
+	EXPECT(0x62);
+	/* an edge waits for nothing */
+	wr(APIC_LVT0, 0x62);
+	GUEST_EQ(rd(APIC_LVT0), 0x62);
+	pic_take(0x20, 3);
+	wr(APIC_EOI, 0);
+	EXPECT();
+}
+
+/* Ticks of the PIT through LINT0, with nobody to acknowledge them in the PIC. */
+static void lint0_ticks(void)
+{
+	u32 i;
+
+	WRITE_ONCE(eoi_by[0], EOI_LAPIC);
+	outb(0x21, 0xfe);
+	outb(0xa1, 0xff);
+	call(CALL_REINJECT, 0, 0);
+	for (i = 0; i < 2; i++) {
+		wr(APIC_LVT0, i ? NMI : 0x63);
+		pit_quiet(2);
+		load0(2387);
+		MUST_COME(5);
+		GUEST_EQ(READ_ONCE(cpus[0].log[4]), i ? 2 : 0x63);
+		wr(APIC_LVT0, MASKED);
+		settle();
+		call(CALL_SLEEP, 5000, 0);
+		EXPECT();
+	}
+	pit_quiet(2);
+	/* an NMI watchdog: the ticks are taken through the IOAPIC, and kept until they are */
+	call(CALL_ROUTES, ROUTE_BOTH, 0);
+	call(CALL_REINJECT, 1, 0);
+	set_rte(0, 0x50, 0);
+	wr(APIC_LVT0, NMI);
+	WRITE_ONCE(cpus[0].count[2], 0);
+	load0(2387);
+	while (READ_ONCE(cpus[0].count[0x50]) < 20)
+		window();
+	wr(APIC_LVT0, MASKED);
+	pit_quiet(2);
+	/* two may have become one, while one is handled */
+	GUEST_ASSERT(READ_ONCE(cpus[0].count[2]) >= 10);
+	GUEST_ASSERT(READ_ONCE(cpus[0].count[2]) <= READ_ONCE(cpus[0].count[0x50]) + 1);
+}
+
+static void lint0(u64 arg)
+{
+	begin_pic(arg, 1);
+	lint0_edges();
+	lint0_level();
+	lint0_ticks();
+}
+
+/* LINT1 is user space's: it looks at the entry and uses KVM_NMI (api.rst), which does not. */
+static void lint1(u64 arg)
+{
+	static const u32 nmi[] = { NMI, NMI | LEVEL, NMI | BIT(13), NMI | 0x55 };
+	static const u32 none[] = { MASKED | NMI, MASKED, 0x55, EXTINT };
+	u32 i;
+
+	begin(arg);
+	GUEST_EQ(rd(APIC_LVT1), MASKED);
+	GUEST_EQ(call(CALL_LINT1, 0, 0), 0);
+	for (i = 0; i < ARRAY_SIZE(nmi); i++) {
+		wr(APIC_LVT1, nmi[i]);
+		GUEST_EQ(call(CALL_LINT1, 0, 0), 1);
+		EXPECT(2);
+	}
+	for (i = 0; i < ARRAY_SIZE(none); i++) {
+		wr(APIC_LVT1, none[i]);
+		GUEST_EQ(call(CALL_LINT1, 0, 0), 0);
+		EXPECT();
+		call(CALL_NMI, 0, 0);
+		EXPECT(2);
+	}
+	wr(APIC_LVT1, NMI);
+	wr(APIC_SPIV, 0xff);
+	GUEST_EQ(rd(APIC_LVT1), MASKED | NMI);
+	GUEST_EQ(call(CALL_LINT1, 0, 0), 0);
+	wr(APIC_SPIV, 0x1ff);
+	GUEST_EQ(call(CALL_LINT1, 0, 0), 0);
+	wr(APIC_LVT1, NMI);
+	GUEST_EQ(call(CALL_LINT1, 0, 0), 1);
+	/* no priority holds it back */
+	wr(APIC_TPR, 0xff);
+	EXPECT(2);
+	wr(APIC_TPR, 0);
+	EXPECT();
+}
+
+#define MC_CTL2(bank)	(0x280 + (bank))
+#define MC_STATUS(bank)	(0x401 + 4 * (bank))
+#define CTL2_CMCI	BIT(30)
+
+/* Without it in MCG_CAP there is no such entry. */
+static void no_cmci(u64 arg)
+{
+	u64 v;
+
+	begin(arg);
+	GUEST_EQ(rd(APIC_LVR) >> 16 & 0xff, 5);
+	if (x2) {
+		GUEST_EQ(rdmsr_safe(MSR_OF(APIC_CMCI), &v), GP);
+		GUEST_EQ(wrmsr_safe(MSR_OF(APIC_CMCI), MASKED), GP);
+	} else {
+		apic_write(APIC_CMCI, 0x55);
+		GUEST_EQ(apic_read(APIC_CMCI), 0);
+	}
+}
+
+static u64 corrected(u32 bank)
+{
+	return rdmsr(MC_STATUS(bank)) >> 38 & 0x7fff;
+}
+
+static void cmci(u64 arg)
+{
+	u32 i;
+
+	begin(arg);
+	GUEST_EQ(rd(APIC_LVR) >> 16 & 0xff, 6);
+	GUEST_EQ(rd(APIC_CMCI), MASKED);
+	wr(APIC_CMCI, 0x107ff);
+	GUEST_EQ(rd(APIC_CMCI), 0x107ff);
+	for (i = 0; i < 32; i++)
+		if (x2 && (~0x117ffu & BIT(i)))
+			REG_EQ(i, wrmsr_safe(MSR_OF(APIC_CMCI), BIT(i)), GP);
+	wr(APIC_CMCI, 0x55);
+	GUEST_EQ(rd(APIC_CMCI), 0x55);
+	/* not asked for; and of another bank */
+	wrmsr(MC_CTL2(1), 1);
+	call(CALL_MCE, 1, 0);
+	EXPECT();
+	wrmsr(MC_STATUS(1), 0);
+	wrmsr(MC_CTL2(1), CTL2_CMCI | 1);
+	GUEST_EQ(rdmsr(MC_CTL2(1)), CTL2_CMCI | 1);
+	call(CALL_MCE, 2, 0);
+	EXPECT();
+	call(CALL_MCE, 1, 0);
+	EXPECT(0x55);
+	GUEST_EQ(rdmsr(MC_STATUS(1)) >> 63, 1);
+	GUEST_EQ(corrected(1), 1);
+	/* the count is past it, until the guest clears it */
+	call(CALL_MCE, 1, 0);
+	EXPECT();
+	GUEST_EQ(corrected(1), 2);
+	wrmsr(MC_STATUS(1), 0);
+	call(CALL_MCE, 1, 0);
+	EXPECT(0x55);
+	wrmsr(MC_STATUS(1), 0);
+	/* the third only */
+	wrmsr(MC_CTL2(1), CTL2_CMCI | 3);
+	for (i = 1; i <= 3; i++) {
+		GUEST_EQ(READ_ONCE(cpus[0].total), 0);
+		call(CALL_MCE, 1, 0);
+		window();
+	}
+	EXPECT(0x55);
+	wrmsr(MC_STATUS(1), 0);
+	/* uncorrected, and nothing to be done: each */
+	for (i = 0; i < 3; i++) {
+		call(CALL_MCE, 1, 1);
+		EXPECT(0x55);
+	}
+	/* it waits for its turn, and two are one */
+	wr(APIC_TPR, 0x50);
+	call(CALL_MCE, 1, 1);
+	call(CALL_MCE, 1, 1);
+	GUEST_EQ(vec_is(APIC_IRR, 0x55), 1);
+	EXPECT();
+	wr(APIC_TPR, 0);
+	EXPECT(0x55);
+	/* masked: it is lost */
+	wr(APIC_CMCI, MASKED | 0x55);
+	call(CALL_MCE, 1, 1);
+	wr(APIC_CMCI, 0x55);
+	EXPECT();
+	wr(APIC_CMCI, NMI);
+	call(CALL_MCE, 1, 1);
+	EXPECT(2);
+	/* modes that it does not have */
+	wr(APIC_CMCI, LOWEST | 0x55);
+	call(CALL_MCE, 1, 1);
+	wr(APIC_CMCI, EXTINT | 0x55);
+	call(CALL_MCE, 1, 1);
+	EXPECT();
+	wr(APIC_CMCI, 7);
+	call(CALL_MCE, 1, 1);
+	GUEST_EQ(errors(), ESR_RECEIVE);
+	wr(APIC_CMCI, 0x55);
+	wr(APIC_SPIV, 0xff);
+	call(CALL_MCE, 1, 1);
+	wr(APIC_SPIV, 0x1ff);
+	EXPECT();
+}
+
+/* ---- what the host drives ------------------------------------------------------------- */
 
 static void on_counted(struct frame *f)
 {
@@ -2859,6 +3668,18 @@ void guest_main(u64 test, u64 arg, u64 tsc_khz)
 	case IRQ_BASE:
 		base(arg);
 		break;
+	case IRQ_LINT0:
+		lint0(arg);
+		break;
+	case IRQ_LINT1:
+		lint1(arg);
+		break;
+	case IRQ_NO_CMCI:
+		no_cmci(arg);
+		break;
+	case IRQ_CMCI:
+		cmci(arg);
+		break;
 	case IRQ_DESTINATIONS:
 		destinations(arg);
 		break;
@@ -2870,6 +3691,18 @@ void guest_main(u64 test, u64 arg, u64 tsc_khz)
 		break;
 	case IRQ_HIGH_IDS:
 		high_ids(arg);
+		break;
+	case IRQ_DEVICES:
+		devices(arg);
+		break;
+	case IRQ_MANY_IDS:
+		many(arg);
+		break;
+	case IRQ_MSI_8_BITS:
+		msi_8_bits(arg);
+		break;
+	case IRQ_RING:
+		ring(arg & 0xffff, arg >> 16 & 0xffff, arg >> 32);
 		break;
 	case IRQ_IOAPIC_REGISTERS:
 		ioapic_registers(arg);
@@ -2921,6 +3754,15 @@ void guest_main(u64 test, u64 arg, u64 tsc_khz)
 		break;
 	case IRQ_PIC_LEVEL:
 		pic_level(arg);
+		break;
+	case IRQ_PIC_SLAVE:
+		pic_slave(arg);
+		break;
+	case IRQ_PIC_WITHDRAWN:
+		pic_withdrawn(arg);
+		break;
+	case IRQ_PIC_RACE:
+		pic_race(arg);
 		break;
 	case IRQ_PIT_ACCESS:
 		pit_access(arg);
