@@ -950,15 +950,25 @@ static void on_fence(struct frame *f)
 {
 	wr(APIC_EOI, 0);
 	WRITE_ONCE(fences[me()], READ_ONCE(fences[me()]) + 1);
+	/* QEMU 7.2 lets it slip in between STI and HLT: it may be the last that comes */
+	if (*(u8 *)f->rip == 0xf4)
+		f->rip++;
 }
 
 static void target(u64 arg)
 {
+	u32 i;
+
 	begin(arg);
 	__atomic_fetch_add(&ready, 1, __ATOMIC_SEQ_CST);
 	while (!READ_ONCE(stop)) {
-		asm volatile("sti; nop; nop; cli" : : : "memory");
-		cpu_pause();
+		/* both awake and asleep; and there are more of these than CPUs */
+		sti();
+		for (i = 0; i < 50; i++)
+			cpu_pause();
+		cli();
+		if (!READ_ONCE(stop))
+			sti_hlt_cli();
 	}
 }
 
@@ -973,6 +983,12 @@ static void fence(u64 n)
 			cpu_pause();
 	}
 	window();
+}
+
+static void stop_others(u64 n)
+{
+	WRITE_ONCE(stop, 1);
+	fence(n);
 }
 
 /* Who has taken it, once each? */
@@ -1090,7 +1106,7 @@ static void destinations(u64 arg)
 		SENT(n, 6, LOGICAL | NMI, 0, 6);
 		for (i = 1; i < 16; i++)
 			ONE_OF(n, i, LOGICAL, 0x80 + i, i);
-		WRITE_ONCE(stop, 1);
+		stop_others(n);
 		return;
 	}
 	set_logical(n, true);
@@ -1111,7 +1127,7 @@ static void destinations(u64 arg)
 	SENT(n, 0x13, LOGICAL | NMI, 0, 12);
 	for (i = 0; i < 8; i++)
 		ONE_OF(n, 0x13, LOGICAL, 0x90 + i, 12);
-	WRITE_ONCE(stop, 1);
+	stop_others(n);
 }
 
 #define STARTED(i)	READ_ONCE(((u16 *)IRQ_STARTED)[i])
@@ -1251,7 +1267,7 @@ static void smi(u64 arg)
 	pulse(3);
 	fence(2);
 	GUEST_EQ(READ_ONCE(*(u16 *)IRQ_SMIS), n);
-	WRITE_ONCE(stop, 1);
+	stop_others(2);
 }
 
 /* vCPU 1 has an id that no 8 bits can name */
@@ -1309,6 +1325,7 @@ static void high_ids(u64 arg)
 	DEVICE(0, 0x71, 1);
 	DEVICE(0, 0x71 | LOWEST, 1);
 	WRITE_ONCE(stop, 1);
+	icr(IRQ_HIGH_ID, ASSERT | FENCE);
 }
 
 /* ---- IOAPIC ----------------------------------------------------------------------------- */
@@ -1401,13 +1418,16 @@ static void devices(u64 arg)
 		who = taken(n, 0xa0 + i);
 		GUEST_EQ(bits(who), 1);
 	}
-	/* delivered to several: a level waits for the first EOI, asserted it comes again to all */
+	/* a level to several: again at each EOI, for as long as it is up */
 	set_rte(17, LEVEL | 0x65, 0xff);
 	line(17, 1);
 	line(17, 0);
-	GUEST_EQ(taken(n, 0x65), 15);
+	fence(n);
+	fence(n);
+	for (i = 0; i < n; i++)
+		GUEST_ASSERT(READ_ONCE(cpus[i].count[0x65]));
 	GUEST_EQ(rte(17) & REMOTE_IRR, 0);
-	WRITE_ONCE(stop, 1);
+	stop_others(n);
 }
 
 #define CLUSTER(id)	((id) >> 4 << 16)
@@ -1478,7 +1498,7 @@ static void many(u64 arg)
 		DEVICE_SENT(n, false, 0, 0, 0x63, 1);
 		DEVICE_SENT(n, false, 256 & 0xff, LOWEST, 0x64, 1);
 	}
-	WRITE_ONCE(stop, 1);
+	stop_others(n);
 }
 
 /* The same without KVM_CAP_X2APIC_API: the id of a message has 8 bits, and 255 is all. */
@@ -1507,7 +1527,7 @@ static void msi_8_bits(u64 arg)
 	/* an IPI has all of them */
 	SENT(n, 4095, 0, 0x61, BIT(4));
 	SENT(n, 255, 0, 0x61, BIT(1));
-	WRITE_ONCE(stop, 1);
+	stop_others(n);
 }
 
 /* ---- many vCPUs ------------------------------------------------------------------------- */
