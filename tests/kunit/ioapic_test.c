@@ -273,13 +273,13 @@ static void other_modes(struct kunit *test)
 	for (i = 0; i < 2; i++) {
 		/* SMI */
 		set_rte(test, 6, 0x200 | (i ? LEVEL : 0), 1);
-		clear_bit(KVM_REQ_SMI, &vcpu->requests);
+		vm_mock_requests_done(vm);
 		KUNIT_EXPECT_EQ(test, line(test, 6, 1), 1);
-		KUNIT_EXPECT_TRUE(test, test_bit(KVM_REQ_SMI, &vcpu->requests));
-		clear_bit(KVM_REQ_SMI, &vcpu->requests);
+		KUNIT_EXPECT_TRUE(test, kvm_test_request(KVM_REQ_SMI, vcpu));
+		vm_mock_requests_done(vm);
 		KUNIT_EXPECT_EQ(test, line(test, 6, 1), 0);
 		line(test, 6, 0);
-		KUNIT_EXPECT_FALSE(test, test_bit(KVM_REQ_SMI, &vcpu->requests));
+		KUNIT_EXPECT_FALSE(test, kvm_test_request(KVM_REQ_SMI, vcpu));
 		/* INIT */
 		set_rte(test, 6, 0x500 | (i ? LEVEL : 0), 1);
 		KUNIT_EXPECT_EQ(test, line(test, 6, 1), 1);
@@ -302,7 +302,7 @@ static void other_modes(struct kunit *test)
 		KUNIT_EXPECT_LT(test, line(test, 6, 1), 0);
 		line(test, 6, 0);
 	}
-	KUNIT_EXPECT_FALSE(test, test_bit(KVM_REQ_SMI, &vcpu->requests));
+	KUNIT_EXPECT_FALSE(test, kvm_test_request(KVM_REQ_SMI, vcpu));
 	KUNIT_EXPECT_FALSE(test, kvm_lapic_has_init_or_sipi(vcpu));
 	KUNIT_EXPECT_EQ(test, atomic_read(&vcpu->arch.nmi_queued), 0);
 	/* lowest priority: one of them */
@@ -336,7 +336,7 @@ static void pic_at_lint0(struct kunit *test)
 	/* masked in all but the first, where it is ExtINT */
 	PULSE();
 	KUNIT_EXPECT_FALSE(test, took(test, 1, 0x61));
-	KUNIT_EXPECT_TRUE(test, test_bit(KVM_REQ_EVENT, &vm->vcpu[0]->requests));
+	KUNIT_EXPECT_TRUE(test, kvm_test_request(KVM_REQ_EVENT, vm->vcpu[0]));
 	/* an edge in one, NMI in another */
 	kvm_lapic_reg_write(a, APIC_LVT0, 0x61);
 	kvm_lapic_reg_write(b, APIC_LVT0, 0x400);
