@@ -985,10 +985,14 @@ static void fence(u64 n)
 	window();
 }
 
+/* it may have seen it already, so that it takes no fence any more */
 static void stop_others(u64 n)
 {
+	u64 i;
+
 	WRITE_ONCE(stop, 1);
-	fence(n);
+	for (i = 1; i < n; i++)
+		icr(READ_ONCE(ids_given) ? id_of[i] : i, ASSERT | FENCE);
 }
 
 /* Who has taken it, once each? */
