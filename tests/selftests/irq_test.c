@@ -18,8 +18,9 @@
  * performance counters, which are registers only; a spurious-interrupt vector of the LAPIC is
  * never sent, since acceptance and delivery are one step; the gates of channels 0 and 1 of
  * the PIT are high, which is no trigger to mode 5 and one to mode 1; a new count in modes 2
- * and 3 of the PIT counts at once, not at the end of the period. With APIC virtualization the CPU itself
- * delivers an IPI by the shorthand "self", also to an APIC that software has disabled.
+ * and 3 of the PIT counts at once, not at the end of the period. With APIC virtualization the
+ * CPU itself delivers an IPI by the shorthand "self", also to an APIC that software has
+ * disabled.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -518,7 +519,7 @@ static void ring(void)
 	for (i = 0; i < n; i++) {
 		/* made as the first of the VM is, for its place in the structure is one of few */
 		vm->nr_vcpus = 0;
-		v[i] = *vm_add_vcpu(vm, IRQ_RING_ID(i, n, max));
+		v[i] = *vm_add_vcpu(vm, irq_ring_id(i, n, max));
 		r[i].vcpu = &v[i];
 		vcpu_set_cpuid(&v[i]);
 		vcpu_long_mode(&v[i]);

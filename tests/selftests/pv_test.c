@@ -131,7 +131,7 @@ static void run_until(struct vcpu *v, const unsigned long *count, unsigned long 
 {
 	int i;
 
-	for (i = 0; i < 100 && *(const volatile unsigned long *)count < n; i++)
+	for (i = 0; i < 100 && READ_ONCE(*count) < n; i++)
 		run_quietly(v, 100);
 	CHECK(*count >= n);
 }

@@ -1549,7 +1549,7 @@ static void on_ring(struct frame *f)
 		f->rip++;
 }
 
-/* Each sleeps until the one before it sends, and sends to the next one; its id: RING_ID. */
+/* Each sleeps until the one before it sends, and sends to the next one; its id: irq_ring_id(). */
 static void ring(u64 i, u64 n, u64 max)
 {
 	u32 next = i + 1 == n ? 0 : i + 1, round;
@@ -1558,9 +1558,9 @@ static void ring(u64 i, u64 n, u64 max)
 	wrmsr(MSR_APICBASE, rdmsr(MSR_APICBASE) | MODE_X2);
 	x2apic_write(APIC_SPIV, 0x1ff);
 	x2apic_write(APIC_LVT0, MASKED);
-	GUEST_EQ(x2apic_read(APIC_ID), IRQ_RING_ID(i, n, max));
+	GUEST_EQ(x2apic_read(APIC_ID), irq_ring_id(i, n, max));
 	SYNC(1);
-	next = IRQ_RING_ID(next, n, max);
+	next = irq_ring_id(next, n, max);
 	for (round = 1; round <= IRQ_RING_ROUNDS; round++) {
 		if (!i)
 			x2apic_write(APIC_ICR, (u64)next << 32 | ASSERT | 0x41);

@@ -75,7 +75,11 @@ struct irq_run {
 #define IRQ_RING_STACK	4096
 #define IRQ_RING_MAX	1024
 #define IRQ_RING_ROUNDS	2
-/* spread over all ids, the first and the last of them included */
-#define IRQ_RING_ID(i, n, max)	((i) + 1 == (n) ? (max) - 1 : (i) * ((max) / (n)))
+
+/* id of the one at @i: spread over all ids, the first and the last of them included */
+static inline unsigned int irq_ring_id(unsigned int i, unsigned int n, unsigned int max)
+{
+	return i + 1 == n ? max - 1 : i * (max / n);
+}
 
 #endif
