@@ -263,6 +263,129 @@ static void nmi_is_an_edge(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&vm->vcpu[1]->arch.nmi_queued), 3);
 }
 
+/* What a redirection entry can send beside interrupts: edges, all of them. */
+static void other_modes(struct kunit *test)
+{
+	struct vm_mock *vm = test->priv;
+	struct kvm_vcpu *vcpu = vm->vcpu[1];
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		/* SMI */
+		set_rte(test, 6, 0x200 | (i ? LEVEL : 0), 1);
+		vm_mock_requests_done(vm);
+		KUNIT_EXPECT_EQ(test, line(test, 6, 1), 1);
+		KUNIT_EXPECT_TRUE(test, kvm_test_request(KVM_REQ_SMI, vcpu));
+		vm_mock_requests_done(vm);
+		KUNIT_EXPECT_EQ(test, line(test, 6, 1), 0);
+		line(test, 6, 0);
+		KUNIT_EXPECT_FALSE(test, kvm_test_request(KVM_REQ_SMI, vcpu));
+		/* INIT */
+		set_rte(test, 6, 0x500 | (i ? LEVEL : 0), 1);
+		KUNIT_EXPECT_EQ(test, line(test, 6, 1), 1);
+		KUNIT_EXPECT_TRUE(test, kvm_lapic_has_init_or_sipi(vcpu));
+		vcpu->arch.pending_sipi = 0;
+		KUNIT_EXPECT_EQ(test, line(test, 6, 1), 0);
+		line(test, 6, 0);
+		KUNIT_EXPECT_FALSE(test, kvm_lapic_has_init_or_sipi(vcpu));
+		/* ExtINT has no vector of its own */
+		set_rte(test, 6, 0x700 | (i ? LEVEL : 0) | 0x40, 1);
+		KUNIT_EXPECT_LE(test, line(test, 6, 1), 0);
+		line(test, 6, 0);
+		KUNIT_EXPECT_FALSE(test, took(test, 1, 0x40));
+		/* none of them waits for an EOI */
+		KUNIT_EXPECT_EQ(test, rd(test, 0x1c) & REMOTE, 0u);
+	}
+	/* masked */
+	for (i = 2; i < 8; i++) {
+		set_rte(test, 6, MASKED | i << 8 | 0x40, 1);
+		KUNIT_EXPECT_LT(test, line(test, 6, 1), 0);
+		line(test, 6, 0);
+	}
+	KUNIT_EXPECT_FALSE(test, kvm_test_request(KVM_REQ_SMI, vcpu));
+	KUNIT_EXPECT_FALSE(test, kvm_lapic_has_init_or_sipi(vcpu));
+	KUNIT_EXPECT_EQ(test, atomic_read(&vcpu->arch.nmi_queued), 0);
+	/* lowest priority: one of them */
+	for (i = 0; i < 16; i++) {
+		unsigned int cpu, n = 0;
+
+		set_rte(test, 6, 0x100 | (0x40 + i), 0xff);
+		KUNIT_EXPECT_EQ(test, line(test, 6, 1), 1);
+		line(test, 6, 0);
+		for (cpu = 0; cpu < MOCK_VCPUS; cpu++)
+			n += took(test, cpu, 0x40 + i);
+		KUNIT_EXPECT_EQ(test, n, 1u);
+	}
+}
+
+/* The other chip of such a VM: the PIC's output is LINT0 of each LAPIC. */
+static void pic_at_lint0(struct kunit *test)
+{
+	struct vm_mock *vm = test->priv;
+	struct kvm_pic *pic = vm->kvm.arch.vpic;
+	struct kvm_lapic *a = vm->vcpu[1]->arch.apic, *b = vm->vcpu[2]->arch.apic;
+	static const u8 words[][2] = {
+		{ 0x20, 0x11 }, { 0x21, 0x20 }, { 0x21, 4 }, { 0x21, 1 },
+		{ 0xa0, 0x11 }, { 0xa1, 0x28 }, { 0xa1, 2 }, { 0xa1, 1 },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		kvm_pic_port_write(pic, words[i][0], words[i][1]);
+#define PULSE() do { kvm_pic_set_irq(pic, 3, SRC, 1); kvm_pic_set_irq(pic, 3, SRC, 0); } while (0)
+	/* masked in all but the first, where it is ExtINT */
+	PULSE();
+	KUNIT_EXPECT_FALSE(test, took(test, 1, 0x61));
+	KUNIT_EXPECT_TRUE(test, kvm_test_request(KVM_REQ_EVENT, vm->vcpu[0]));
+	/* an edge in one, NMI in another */
+	kvm_lapic_reg_write(a, APIC_LVT0, 0x61);
+	kvm_lapic_reg_write(b, APIC_LVT0, 0x400);
+	KUNIT_EXPECT_FALSE(test, took(test, 1, 0x61));
+	PULSE();
+	KUNIT_EXPECT_TRUE(test, took(test, 1, 0x61));
+	KUNIT_EXPECT_EQ(test, atomic_read(&vm->vcpu[2]->arch.nmi_queued), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&vm->vcpu[3]->arch.nmi_queued), 0);
+	/* modes that no LVT has */
+	kvm_lapic_reg_write(a, APIC_LVT0, 0x161);
+	kvm_lapic_reg_write(b, APIC_LVT0, 0x611);
+	PULSE();
+	KUNIT_EXPECT_FALSE(test, took(test, 1, 0x61));
+	KUNIT_EXPECT_FALSE(test, kvm_lapic_has_init_or_sipi(vm->vcpu[2]));
+	/* a level, which is up: at once */
+	kvm_lapic_reg_write(a, APIC_LVT0, LEVEL | 0x62);
+	KUNIT_EXPECT_EQ(test, kvm_lapic_reg_read(a, APIC_LVT0), (u32)LEVEL | REMOTE | 0x62);
+	PULSE();
+	KUNIT_EXPECT_TRUE(test, took(test, 1, 0x62));
+	KUNIT_EXPECT_TRUE(test, kvm_lapic_test_vec(a, 0x62, APIC_TMR));
+	/* masked and unmasked: it waits for its EOI still */
+	kvm_lapic_reg_write(a, APIC_LVT0, MASKED | LEVEL | 0x62);
+	kvm_lapic_reg_write(a, APIC_LVT0, LEVEL | 0x62);
+	KUNIT_EXPECT_FALSE(test, took(test, 1, 0x62));
+	/* ended: up, and so it comes again; then it is down */
+	for (i = 0; i < 2; i++) {
+		set_bit(0x62 & 31, kvm_lapic_vec_word(a, 0x62, APIC_ISR));
+		kvm_scan_ioapic(vm->vcpu[1]);
+		if (i)
+			KUNIT_EXPECT_EQ(test, kvm_pic_intack(pic), 0x23);
+		kvm_lapic_eoi(a);
+		KUNIT_EXPECT_EQ(test, took(test, 1, 0x62), !i);
+	}
+	KUNIT_EXPECT_EQ(test, kvm_lapic_reg_read(a, APIC_LVT0), (u32)LEVEL | 0x62);
+	/* as an edge it waits for nothing */
+	kvm_pic_port_write(pic, 0x20, 0x20);
+	PULSE();
+	KUNIT_EXPECT_EQ(test, kvm_lapic_reg_read(a, APIC_LVT0), (u32)LEVEL | REMOTE | 0x62);
+	kvm_lapic_reg_write(a, APIC_LVT0, 0x62);
+	KUNIT_EXPECT_EQ(test, kvm_lapic_reg_read(a, APIC_LVT0), 0x62u);
+	/* off, by software and at all */
+	took(test, 1, 0x62);
+	kvm_lapic_reg_write(a, APIC_SPIV, 0xff);
+	PULSE();
+	KUNIT_EXPECT_FALSE(test, took(test, 1, 0x62));
+	KUNIT_EXPECT_EQ(test, kvm_lapic_reg_read(a, APIC_LVT0), (u32)MASKED | 0x62);
+#undef PULSE
+}
+
 static int tick(struct kunit *test)
 {
 	int r = kvm_ioapic_set_irq(chip(test), 8, SRC, 1, true);
@@ -462,6 +585,8 @@ static struct kunit_case ioapic_cases[] = {
 	KUNIT_CASE(messages),
 	KUNIT_CASE(edges),
 	KUNIT_CASE(nmi_is_an_edge),
+	KUNIT_CASE(other_modes),
+	KUNIT_CASE(pic_at_lint0),
 	KUNIT_CASE(ticks),
 	KUNIT_CASE(levels),
 	KUNIT_CASE(eoi_from_the_lapic),

@@ -179,6 +179,72 @@ static void spurious(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kvm_pic_port_read(&c->pic, 0x20), 0);
 }
 
+/*
+ * A level that falls after the acknowledge has begun. The slave's is spurious only when the
+ * master has taken IR2 for it, which then is in service.
+ */
+static void spurious_of_the_slave(struct kunit *test)
+{
+	struct pic_ctx *c = setup(test, 0x01);
+
+	kvm_pic_port_write(&c->pic, 0x4d1, 0x04);
+	kvm_pic_set_irq(&c->pic, 10, SRC, 1);
+	kvm_pic_set_irq(&c->pic, 10, SRC, 0);
+	KUNIT_EXPECT_FALSE(test, c->pic.output);
+	/* as if it had fallen between the two pulses of the acknowledge */
+	c->pic.chip[0].irr |= BIT(2);
+	KUNIT_EXPECT_EQ(test, kvm_pic_intack(&c->pic), 0x2f);
+	kvm_pic_port_write(&c->pic, 0xa0, 0x0b);
+	KUNIT_EXPECT_EQ(test, kvm_pic_port_read(&c->pic, 0xa0), 0);
+	kvm_pic_port_write(&c->pic, 0x20, 0x0b);
+	KUNIT_EXPECT_EQ(test, kvm_pic_port_read(&c->pic, 0x20), 4);
+	/* an EOI of the slave alone ends nothing */
+	kvm_pic_port_write(&c->pic, 0xa0, 0x20);
+	pulse(&c->pic, 12);
+	KUNIT_EXPECT_FALSE(test, c->pic.output);
+	kvm_pic_port_write(&c->pic, 0x20, 0x20);
+	KUNIT_EXPECT_EQ(test, kvm_pic_intack(&c->pic), 0x2c);
+}
+
+/* INTR as LINT0 sees it: each edge of the input that it is up for, acknowledged or not */
+static void rises(struct kunit *test)
+{
+	struct pic_ctx *c = setup(test, 0x01);
+
+	pulse(&c->pic, 3);
+	KUNIT_EXPECT_EQ(test, c->rose, 1u);
+	pulse(&c->pic, 3);
+	KUNIT_EXPECT_EQ(test, c->rose, 2u);
+	/* up all the time */
+	kvm_pic_set_irq(&c->pic, 3, SRC, 1);
+	kvm_pic_set_irq(&c->pic, 3, SRC, 1);
+	KUNIT_EXPECT_EQ(test, c->rose, 3u);
+	kvm_pic_set_irq(&c->pic, 3, SRC, 0);
+	/* not the first, masked, a level */
+	pulse(&c->pic, 5);
+	pulse(&c->pic, 5);
+	KUNIT_EXPECT_EQ(test, c->rose, 3u);
+	KUNIT_EXPECT_EQ(test, kvm_pic_intack(&c->pic), 0x23);
+	kvm_pic_port_write(&c->pic, 0x20, 0x20);
+	KUNIT_EXPECT_EQ(test, c->rose, 4u);
+	kvm_pic_port_write(&c->pic, 0x21, 0x20);
+	pulse(&c->pic, 5);
+	KUNIT_EXPECT_EQ(test, c->rose, 4u);
+	kvm_pic_port_write(&c->pic, 0x4d0, 0x40);
+	kvm_pic_set_irq(&c->pic, 6, SRC, 1);
+	KUNIT_EXPECT_EQ(test, c->rose, 5u);
+	kvm_pic_set_irq(&c->pic, 6, KVM_IRQFD_RESAMPLE_IRQ_SOURCE_ID, 1);
+	KUNIT_EXPECT_EQ(test, c->rose, 5u);
+	/* through the slave */
+	c = setup(test, 0x01);
+	pulse(&c->pic, 12);
+	pulse(&c->pic, 12);
+	KUNIT_EXPECT_EQ(test, c->rose, 2u);
+	pulse(&c->pic, 13);
+	pulse(&c->pic, 13);
+	KUNIT_EXPECT_EQ(test, c->rose, 2u);
+}
+
 static void auto_eoi_and_rotation(struct kunit *test)
 {
 	struct pic_ctx *c = setup(test, 0x03);
@@ -225,6 +291,31 @@ static void poll_mode(struct kunit *test)
 	kvm_pic_port_write(&c->pic, 0x20, 0x0c);
 	KUNIT_EXPECT_EQ(test, kvm_pic_port_read(&c->pic, 0x20), 0x86);
 	KUNIT_EXPECT_FALSE(test, c->pic.output);
+}
+
+/* A poll of the master acknowledges IR2, one of the slave the pin; each has to be ended. */
+static void poll_of_the_slave(struct kunit *test)
+{
+	struct pic_ctx *c = setup(test, 0x01);
+
+	pulse(&c->pic, 12);
+	kvm_pic_port_write(&c->pic, 0x20, 0x0c);
+	KUNIT_EXPECT_EQ(test, kvm_pic_port_read(&c->pic, 0x21), 0x82);
+	KUNIT_EXPECT_FALSE(test, c->pic.output);
+	kvm_pic_port_write(&c->pic, 0xa0, 0x0c);
+	KUNIT_EXPECT_EQ(test, kvm_pic_port_read(&c->pic, 0xa0), 0x84);
+	/* one read only */
+	KUNIT_EXPECT_EQ(test, kvm_pic_port_read(&c->pic, 0xa0), 0);
+	kvm_pic_port_write(&c->pic, 0xa0, 0x20);
+	KUNIT_EXPECT_EQ(test, c->acked[12], 1u);
+	KUNIT_EXPECT_EQ(test, c->acked[2], 0u);
+	kvm_pic_port_write(&c->pic, 0x20, 0x20);
+	KUNIT_EXPECT_EQ(test, c->acked[2], 0u);
+	/* masked: there is nothing to be seen */
+	kvm_pic_port_write(&c->pic, 0x21, 0x40);
+	pulse(&c->pic, 6);
+	kvm_pic_port_write(&c->pic, 0x20, 0x0c);
+	KUNIT_EXPECT_EQ(test, kvm_pic_port_read(&c->pic, 0x20), 0);
 }
 
 static void special_mask(struct kunit *test)
@@ -276,9 +367,12 @@ static struct kunit_case pic_cases[] = {
 	KUNIT_CASE(special_fully_nested),
 	KUNIT_CASE(masked_waits),
 	KUNIT_CASE(spurious),
+	KUNIT_CASE(spurious_of_the_slave),
+	KUNIT_CASE(rises),
 	KUNIT_CASE(auto_eoi_and_rotation),
 	KUNIT_CASE(rotation),
 	KUNIT_CASE(poll_mode),
+	KUNIT_CASE(poll_of_the_slave),
 	KUNIT_CASE(special_mask),
 	KUNIT_CASE(reset_ends_what_was_open),
 	KUNIT_CASE(rubbish_state_is_tamed),

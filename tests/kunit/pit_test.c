@@ -37,6 +37,12 @@ static u16 read16(struct kvm_pit_regs *r, unsigned int n, u64 now)
 	return lo | kvm_pit_regs_read(r, n, now) << 8;
 }
 
+static u8 status(struct kvm_pit_regs *r, unsigned int n, u64 now)
+{
+	kvm_pit_regs_write(r, 3, 0xe0 | 2 << n, now);
+	return kvm_pit_regs_read(r, n, now);
+}
+
 static void mode0_counts_down(struct kunit *test)
 {
 	struct kvm_pit_regs *r = setup(test);
@@ -125,6 +131,60 @@ static void read_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kvm_pit_regs_read(r, 3, 0), 0);
 }
 
+/* With one byte of a count, a latch has one byte, too. */
+static void latches_by_access(struct kunit *test)
+{
+	struct kvm_pit_regs *r = setup(test);
+	unsigned int n;
+
+	kvm_pit_speaker_write(r, 1, 0);
+	for (n = 0; n < KVM_PIT_CHANNELS; n++) {
+		kvm_pit_regs_write(r, 3, n << 6 | 0x14, 0);
+		kvm_pit_regs_write(r, n, 200, 0);
+		kvm_pit_regs_write(r, 3, n << 6, clocks(10));
+		KUNIT_EXPECT_EQ(test, kvm_pit_regs_read(r, n, clocks(50)), 190);
+		KUNIT_EXPECT_EQ(test, kvm_pit_regs_read(r, n, clocks(50)), 150);
+		kvm_pit_regs_write(r, 3, n << 6 | 0x24, 0);
+		kvm_pit_regs_write(r, n, 3, 0);
+		kvm_pit_regs_write(r, 3, n << 6, clocks(10));
+		KUNIT_EXPECT_EQ(test, kvm_pit_regs_read(r, n, clocks(300)), 2);
+		KUNIT_EXPECT_EQ(test, kvm_pit_regs_read(r, n, clocks(600)), 0);
+		KUNIT_EXPECT_EQ(test, r->chan[n].count, 768u);
+	}
+	/* a word that is half read goes on where it was, behind the latch */
+	load16(r, 0, 4, 0x1234, 0);
+	KUNIT_EXPECT_EQ(test, kvm_pit_regs_read(r, 0, 0), 0x34);
+	kvm_pit_regs_write(r, 3, 0, clocks(0x34));
+	KUNIT_EXPECT_EQ(test, kvm_pit_regs_read(r, 0, clocks(0x100)), 0);
+	KUNIT_EXPECT_EQ(test, kvm_pit_regs_read(r, 0, clocks(0x100)), 0x12);
+	KUNIT_EXPECT_EQ(test, kvm_pit_regs_read(r, 0, clocks(0x134)), 0x11);
+	/* a control word ends a latch, and a half of a word */
+	kvm_pit_regs_write(r, 3, 0, 0);
+	kvm_pit_regs_write(r, 3, 0xe2, 0);
+	kvm_pit_regs_write(r, 0, 0x55, 0);
+	load16(r, 0, 4, 0x4321, 0);
+	KUNIT_EXPECT_EQ(test, read16(r, 0, 0), 0x4321);
+}
+
+/* Decimal in each mode: from 10000, wrapping to 9999. */
+static void bcd_modes(struct kunit *test)
+{
+	static const u16 after[] = { 0x9900, 0x9900, 0x9900, 0x9800, 0x9900, 0x9900 };
+	static const u16 wrapped[] = { 0x9995, 0x9995, 0x9995, 0x9990, 0x9995, 0x9995 };
+	struct kvm_pit_regs *r = setup(test);
+	unsigned int mode;
+
+	for (mode = 0; mode < 6; mode++) {
+		kvm_pit_regs_write(r, 3, 0x31 | mode << 1, 0);
+		kvm_pit_regs_write(r, 0, 0, 0);
+		kvm_pit_regs_write(r, 0, 0, 0);
+		KUNIT_EXPECT_EQ(test, r->chan[0].count, 10000u);
+		KUNIT_EXPECT_EQ_MSG(test, read16(r, 0, clocks(100)), after[mode], "%u", mode);
+		KUNIT_EXPECT_EQ_MSG(test, read16(r, 0, clocks(10005)), wrapped[mode], "%u", mode);
+		KUNIT_EXPECT_EQ(test, status(r, 0, clocks(1)) & 0x3f, 0x31 | mode << 1);
+	}
+}
+
 static void bcd(struct kunit *test)
 {
 	struct kvm_pit_regs *r = setup(test);
@@ -149,12 +209,6 @@ static void speaker_port(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kvm_pit_speaker_read(r, clocks(300) + clocks(600)) & 0x20, 0);
 	KUNIT_EXPECT_NE(test, kvm_pit_speaker_read(r, 0) & 0x10,
 			kvm_pit_speaker_read(r, 15100) & 0x10);
-}
-
-static u8 status(struct kvm_pit_regs *r, unsigned int n, u64 now)
-{
-	kvm_pit_regs_write(r, 3, 0xe0 | 2 << n, now);
-	return kvm_pit_regs_read(r, n, now);
 }
 
 static void null_count(struct kunit *test)
@@ -250,6 +304,8 @@ static struct kunit_case pit_cases[] = {
 	KUNIT_CASE(latched_count_stays),
 	KUNIT_CASE(read_back),
 	KUNIT_CASE(bcd),
+	KUNIT_CASE(bcd_modes),
+	KUNIT_CASE(latches_by_access),
 	KUNIT_CASE(speaker_port),
 	{}
 };

@@ -123,10 +123,12 @@ static void level_x2apic(void)
 static void *send_halted(void *arg)
 {
 	struct vcpu *v = arg;
+	uint64_t *taken = vm_ptr(v->vm, GUEST_SHARED);
 	unsigned int i;
 
 	for (i = 0; i < NR_HALTS; i++) {
-		/* long enough for the vCPU to take the last one and to halt again */
+		/* the vCPU has taken the last one, and has the time to halt again */
+		CHECK(UNTIL(READ_ONCE(*taken) == i, 20));
 		usleep(20000);
 		send_msi(v->vm, 0x90);
 	}

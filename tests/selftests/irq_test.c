@@ -13,16 +13,20 @@
  *
  * Where the manuals leave a choice, or our module follows the kernel's own against them:
  * an edge that is pulsed low before the PIC's acknowledge is kept (the 8259A would answer
- * IR7: KVM's users pulse lines); ExtINT in an IOAPIC entry delivers nothing; LINT0 in Fixed
- * mode is not driven by the PIC; a spurious-interrupt vector is never sent, since acceptance
- * and delivery are one step; a new count in modes 2 and 3 of the PIT counts at once, not at
- * the end of the period. With APIC virtualization the CPU itself
- * delivers an IPI by the shorthand "self", also to an APIC that software has disabled.
+ * IR7: KVM's users pulse lines); ExtINT in an IOAPIC entry delivers nothing; LINT1 has no
+ * device, user space has KVM_NMI for it; nothing fires the LVTs of the thermal sensor and of
+ * performance counters, which are registers only; a spurious-interrupt vector of the LAPIC is
+ * never sent, since acceptance and delivery are one step; the gates of channels 0 and 1 of
+ * the PIT are high, which is no trigger to mode 5 and one to mode 1; a new count in modes 2
+ * and 3 of the PIT counts at once, not at the end of the period. With APIC virtualization the
+ * CPU itself delivers an IPI by the shorthand "self", also to an APIC that software has
+ * disabled.
  */
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 #include "irq.h"
 #include "st.h"
@@ -115,11 +119,19 @@ static int set_line(struct vm *vm, uint32_t gsi, uint32_t level)
 	return l.status;
 }
 
+/* MCG_CAP, MCi_STATUS */
+#define MCG_CMCI_P		BIT(10)
+#define MCI_VALID		BIT(63)
+#define MCI_UNCORRECTED		BIT(61)
+
 static uint64_t answer(struct vcpu *v, const struct report *rep)
 {
 	struct kvm_reinject_control rc = { .pit_reinject = rep->b };
 	struct vm *vm = v->vm;
+	struct kvm_lapic_state lapic;
+	struct kvm_x86_mce mce = {};
 	struct kvm_pit_state2 ps;
+	uint32_t lvt;
 
 	switch (rep->a) {
 	case CALL_LINE:
@@ -134,6 +146,21 @@ static uint64_t answer(struct vcpu *v, const struct report *rep)
 		return 0;
 	case CALL_REINJECT:
 		OK(ioctl(vm->fd, KVM_REINJECT_CONTROL, &rc));
+		return 0;
+	case CALL_LINT1:
+		OK(ioctl(v->fd, KVM_GET_LAPIC, &lapic));
+		memcpy(&lvt, lapic.regs + 0x360, sizeof(lvt));
+		if ((lvt & 0x10700) != 0x400)
+			return 0;
+		OK(ioctl(v->fd, KVM_NMI));
+		return 1;
+	case CALL_NMI:
+		OK(ioctl(v->fd, KVM_NMI));
+		return 0;
+	case CALL_MCE:
+		mce.bank = rep->b;
+		mce.status = MCI_VALID | (rep->c ? MCI_UNCORRECTED : 0);
+		OK(ioctl(v->fd, KVM_X86_SET_MCE, &mce));
 		return 0;
 	case CALL_PIT_STATE:
 	case CALL_HPET:
@@ -205,6 +232,8 @@ IN_BOTH_MODES(timer_modes, VM_IRQCHIP, IRQ_TIMER_MODES)
 IN_BOTH_MODES(timer_masked, VM_IRQCHIP, IRQ_TIMER_MASKED)
 IN_BOTH_MODES(extint, VM_IRQCHIP, IRQ_EXTINT)
 IN_BOTH_MODES(base, VM_IRQCHIP, IRQ_BASE)
+IN_BOTH_MODES(lint0, VM_IRQCHIP | PIT, IRQ_LINT0)
+IN_BOTH_MODES(lint1, VM_IRQCHIP, IRQ_LINT1)
 ALONE(ioapic_registers, VM_IRQCHIP, IRQ_IOAPIC_REGISTERS)
 ALONE(ioapic_pins, VM_IRQCHIP, IRQ_IOAPIC_PINS)
 IN_BOTH_MODES(ioapic_level, VM_IRQCHIP, IRQ_IOAPIC_LEVEL)
@@ -222,12 +251,41 @@ ALONE(pic_special_mask, VM_IRQCHIP, IRQ_PIC_SPECIAL_MASK)
 ALONE(pic_poll, VM_IRQCHIP, IRQ_PIC_POLL)
 ALONE(pic_cascade, VM_IRQCHIP, IRQ_PIC_CASCADE)
 ALONE(pic_level, VM_IRQCHIP, IRQ_PIC_LEVEL)
+ALONE(pic_slave, VM_IRQCHIP, IRQ_PIC_SLAVE)
+ALONE(pic_withdrawn, VM_IRQCHIP, IRQ_PIC_WITHDRAWN)
 ALONE(pit_access, VM_IRQCHIP | PIT, IRQ_PIT_ACCESS)
 ALONE(pit_modes, VM_IRQCHIP | PIT, IRQ_PIT_MODES)
 ALONE(pit_gate, VM_IRQCHIP | PIT, IRQ_PIT_GATE)
 ALONE(pit_interrupts, VM_IRQCHIP | PIT, IRQ_PIT_INTERRUPTS)
+ALONE(pit_routes, VM_IRQCHIP | PIT, IRQ_PIT_ROUTES)
 ALONE(pit_lost, VM_IRQCHIP | PIT, IRQ_PIT_LOST)
 ALONE(pit_state, VM_IRQCHIP | PIT, IRQ_PIT_STATE)
+
+/* Corrected machine checks; AMD's CPUs have no interrupt for them. */
+static void cmci(uint64_t arg)
+{
+	struct vcpu *v = start(VM_IRQCHIP, IRQ_NO_CMCI, arg);
+	uint64_t cap;
+
+	serve_done(v);
+	OK(ioctl(v->vm->dev, KVM_X86_GET_MCE_CAP_SUPPORTED, &cap));
+	if (!(cap & MCG_CMCI_P))
+		st_skip("this CPU has no interrupt for machine checks");
+	v = start(VM_IRQCHIP, IRQ_CMCI, arg);
+	cap = MCG_CMCI_P | 4;
+	OK(ioctl(v->fd, KVM_X86_SETUP_MCE, &cap));
+	serve_done(v);
+}
+
+static void cmci_xapic(void)
+{
+	cmci(0);
+}
+
+static void cmci_x2apic(void)
+{
+	cmci(IRQ_X2);
+}
 
 /* ---- several vCPUs ---------------------------------------------------------------------- */
 
@@ -375,6 +433,111 @@ static void high_ids_full(void)
 static void high_ids_split(void)
 {
 	high_ids(VM_SPLIT);
+}
+
+static void devices(uint64_t arg)
+{
+	struct vm *vm = make_vm(VM_IRQCHIP);
+	int i;
+
+	for (i = 0; i < 4; i++)
+		add(vm, i, IRQ_DEVICES, arg);
+	together(vm);
+}
+
+static void devices_xapic(void)
+{
+	devices(0);
+}
+
+static void devices_x2apic(void)
+{
+	devices(IRQ_X2);
+}
+
+static void many_ids(unsigned int flags, uint64_t test, uint64_t arg)
+{
+	static const int ids[] = IRQ_IDS;
+	struct vm *vm = make_vm(flags);
+	int i;
+
+	if (kvm_cap(vm->fd, KVM_CAP_MAX_VCPU_ID) <= ids[IRQ_NR_IDS - 1])
+		st_skip("no such ids");
+	if (test == IRQ_MANY_IDS)
+		x2apic_api(vm);
+	for (i = 0; i < IRQ_NR_IDS; i++)
+		add(vm, ids[i], test, IRQ_X2 | arg);
+	together(vm);
+}
+
+static void many_ids_full(void)
+{
+	many_ids(VM_IRQCHIP, IRQ_MANY_IDS, 0);
+}
+
+static void many_ids_split(void)
+{
+	many_ids(VM_SPLIT, IRQ_MANY_IDS, IRQ_NO_IOAPIC);
+}
+
+static void msi_8_bits(void)
+{
+	many_ids(VM_IRQCHIP, IRQ_MSI_8_BITS, 0);
+}
+
+/*
+ * Many vCPUs with ids over all of the range, each in its thread: an IPI goes around. ST_VCPUS
+ * says how many, up to KVM_CAP_MAX_VCPUS; those take a while to be made on an emulated host.
+ */
+static void ring(void)
+{
+	struct rlimit files = { 16384, 16384 };
+	struct vm *vm = make_vm(VM_IRQCHIP);
+	uint64_t max = kvm_cap(vm->fd, KVM_CAP_MAX_VCPU_ID);
+	int n = kvm_cap(vm->fd, KVM_CAP_MAX_VCPUS), i;
+	int wanted = getenv("ST_VCPUS") ? atoi(getenv("ST_VCPUS")) : st_on_tcg() ? 200 : 64;
+	double begun = st_now(), made;
+	struct runner *r;
+	struct vcpu *v;
+	struct kvm_regs regs;
+	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	pthread_attr_t attr;
+
+	CHECK(n >= kvm_cap(vm->fd, KVM_CAP_NR_VCPUS));
+	CHECK(max >= n);
+	CHECK(n <= IRQ_RING_MAX);
+	if (wanted < n)
+		n = wanted;
+	CHECK(n > 1);
+	OK(setrlimit(RLIMIT_NOFILE, &files));
+	x2apic_api(vm);
+	r = calloc(n, sizeof(*r));
+	v = calloc(n, sizeof(*v));
+	CHECK(r && v);
+	CHECK(!pthread_attr_init(&attr));
+	CHECK(!pthread_attr_setstacksize(&attr, 64 << 10));
+	for (i = 0; i < n; i++) {
+		/* made as the first of the VM is, for its place in the structure is one of few */
+		vm->nr_vcpus = 0;
+		v[i] = *vm_add_vcpu(vm, irq_ring_id(i, n, max));
+		r[i].vcpu = &v[i];
+		vcpu_set_cpuid(&v[i]);
+		vcpu_long_mode(&v[i]);
+		vcpu_regs(&v[i], &regs);
+		regs.rsp = IRQ_RING_STACKS + (i + 1) * IRQ_RING_STACK;
+		regs.rdi = IRQ_RING;
+		regs.rsi = i | n << 16 | max << 32;
+		vcpu_set_regs(&v[i], &regs);
+		OK(ioctl(v[i].fd, KVM_SET_MP_STATE, &mp));
+		vcpu_expect_sync(&v[i], 1);
+	}
+	made = st_now();
+	for (i = n; i-- > 0;)
+		CHECK(!pthread_create(&r[i].thread, &attr, run_done, &r[i]));
+	for (i = 0; i < n; i++)
+		pthread_join(r[i].thread, NULL);
+	st_note("%d times around %d vCPUs in %.2f s, made in %.2f s", IRQ_RING_ROUNDS, n,
+		st_now() - made, made - begun);
 }
 
 /* ---- chips in user space ---------------------------------------------------------------- */
@@ -525,6 +688,31 @@ static void stop_counting(struct runner *r)
 {
 	WRITE_ONCE(run_of(r->vcpu->vm, 0)->stop, 1);
 	pthread_join(r->thread, NULL);
+}
+
+/* Two levels go up and down at any time: what is withdrawn while the PIC is asked is spurious. */
+static void pic_race(void)
+{
+	struct runner r = counting(IRQ_PIC_RACE);
+	struct vm *vm = r.vcpu->vm;
+	double end = st_now() + 0.4;
+	unsigned int i;
+
+	CHECK(!pthread_create(&r.thread, NULL, run_done, &r));
+	for (i = 0; st_now() < end || i < 50; i++) {
+		set_line(vm, i & 1 ? 10 : 5, 1);
+		if (i & 2)
+			set_line(vm, i & 1 ? 5 : 10, 1);
+		/* some of them for longer than that takes */
+		if (i % 16 == 0)
+			usleep(500);
+		set_line(vm, 5, 0);
+		set_line(vm, 10, 0);
+	}
+	stop_counting(&r);
+	CHECK(received(vm));
+	st_note("%llu taken, %llu spurious, of %u", (unsigned long long)received(vm),
+		(unsigned long long)run_of(vm, 0)->sent, i);
 }
 
 /* exactly n, and none that comes late */
@@ -1044,11 +1232,19 @@ static const struct st_test tests[] = {
 	BOTH(timer_masked),
 	BOTH(extint),
 	BOTH(base),
+	BOTH(lint0),
+	BOTH(lint1),
+	BOTH(cmci),
 	BOTH(destinations),
 	BOTH(start_up),
 	BOTH(smi),
 	ONE(high_ids_full),
 	ONE(high_ids_split),
+	BOTH(devices),
+	ONE(many_ids_full),
+	ONE(many_ids_split),
+	ONE(msi_8_bits),
+	ONE(ring),
 	ONE(ioapic_registers),
 	ONE(ioapic_pins),
 	BOTH(ioapic_level),
@@ -1066,10 +1262,14 @@ static const struct st_test tests[] = {
 	ONE(pic_poll),
 	ONE(pic_cascade),
 	ONE(pic_level),
+	ONE(pic_slave),
+	ONE(pic_withdrawn),
+	ONE(pic_race),
 	ONE(pit_access),
 	ONE(pit_modes),
 	ONE(pit_gate),
 	ONE(pit_interrupts),
+	ONE(pit_routes),
 	ONE(pit_lost),
 	ONE(pit_state),
 	BOTH(split),

@@ -212,6 +212,7 @@ void kvm_scan_ioapic(struct kvm_vcpu *vcpu)
 	/* also what is on its way here counts: have it in IRR */
 	kvm_lapic_find_highest_irr(vcpu);
 	bitmap_zero(vcpu->arch.ioapic_handled_vectors, 256);
+	kvm_lapic_lint0_scan(vcpu->arch.apic);
 	if (kvm_irqchip_split(vcpu->kvm))
 		scan_routes(vcpu);
 	else
@@ -230,8 +231,12 @@ void kvm_pic_output_changed(struct kvm *kvm)
 	unsigned long i;
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
-		if (!vcpu->arch.apic || !kvm_lapic_accepts_pic(vcpu->arch.apic))
+		if (!vcpu->arch.apic)
 			continue;
+		if (!kvm_lapic_accepts_pic(vcpu->arch.apic)) {
+			kvm_lapic_lint0(vcpu->arch.apic, true);
+			continue;
+		}
 		kvm_make_request(KVM_REQ_EVENT, vcpu);
 		kvm_vcpu_kick(vcpu);
 	}

@@ -31,6 +31,7 @@
 #define LAPIC_MAX_LVT		5
 #define LVT_MASKED		APIC_LVT_MASKED
 #define ICR_BUSY		BIT(12)
+#define REMOTE_IRR_BIT		14	/* of LVT LINT0 */
 /* ICR of an x2APIC: what must be zero (SDM vol. 3, 11.12.9); the delivery status is ignored */
 #define X2APIC_ICR_RESERVED	(GENMASK_ULL(31, 20) | GENMASK_ULL(17, 16) | BIT_ULL(13))
 #define SPIV_SW_ENABLE		APIC_SPIV_APIC_ENABLED
@@ -320,8 +321,64 @@ bool kvm_lapic_local_deliver(struct kvm_lapic *apic, unsigned int lvt)
 
 	if (!kvm_lapic_hw_enabled(apic) || (reg & LVT_MASKED))
 		return false;
-	kvm_lapic_accept(apic, &irq);
+	/* those are no delivery modes of an LVT */
+	if (irq.delivery_mode != APIC_DM_LOWEST && irq.delivery_mode != APIC_DM_STARTUP)
+		kvm_lapic_accept(apic, &irq);
 	return true;
+}
+
+/* Does LINT0 follow the level of the PIC's output? Only what ends with an EOI can. */
+static bool lint0_is_level(u32 lvt0)
+{
+	return (lvt0 & APIC_LVT_LEVEL_TRIGGER) && (lvt0 & APIC_MODE_MASK) == APIC_DM_FIXED;
+}
+
+/**
+ * kvm_lapic_lint0() - look at LINT0, to which the PIC's output goes
+ * @apic: the APIC
+ * @rose: it has just risen; else what has changed is on the side of the APIC
+ *
+ * For all modes but ExtINT, where the vector comes from the PIC: SDM vol. 3, 11.5.1. Callable
+ * with interrupts off.
+ */
+void kvm_lapic_lint0(struct kvm_lapic *apic, bool rose)
+{
+	u32 lvt0 = kvm_lapic_reg(apic, APIC_LVT0);
+	unsigned long *word = (unsigned long *)(apic->regs + APIC_LVT0);
+
+	if (!kvm_lapic_hw_enabled(apic) || (lvt0 & LVT_MASKED))
+		return;
+	if (!lint0_is_level(lvt0)) {
+		if (rose)
+			kvm_lapic_local_deliver(apic, APIC_LVT0);
+		return;
+	}
+	if (kvm_pic_output(apic->vcpu->kvm) && (lvt0 & APIC_VECTOR_MASK) >= 16 &&
+	    !test_and_set_bit(REMOTE_IRR_BIT, word))
+		kvm_lapic_local_deliver(apic, APIC_LVT0);
+}
+
+/**
+ * kvm_lapic_lint0_scan() - does LINT0 want to hear of an EOI
+ * @apic: the APIC; ioapic_handled_vectors of its vCPU has the vector then
+ */
+void kvm_lapic_lint0_scan(struct kvm_lapic *apic)
+{
+	u32 lvt0 = kvm_lapic_reg(apic, APIC_LVT0);
+
+	if (lint0_is_level(lvt0) && kvm_irqchip_full(apic->vcpu->kvm))
+		__set_bit(lvt0 & APIC_VECTOR_MASK, apic->vcpu->arch.ioapic_handled_vectors);
+}
+
+/* An interrupt has ended; if it was LINT0's, its level counts again. */
+static void lint0_eoi(struct kvm_lapic *apic, int vec)
+{
+	u32 lvt0 = kvm_lapic_reg(apic, APIC_LVT0);
+
+	if (!lint0_is_level(lvt0) || (lvt0 & APIC_VECTOR_MASK) != vec)
+		return;
+	clear_bit(REMOTE_IRR_BIT, (unsigned long *)(apic->regs + APIC_LVT0));
+	kvm_lapic_lint0(apic, false);
 }
 
 /**
@@ -423,6 +480,8 @@ static void tell_ioapic(struct kvm_lapic *apic, int vec)
 
 	if (!test_bit(vec, vcpu->arch.ioapic_handled_vectors))
 		return;
+	if (level)
+		lint0_eoi(apic, vec);
 	if (kvm_irqchip_split(vcpu->kvm)) {
 		if (READ_ONCE(vcpu->kvm->arch.eoi_broadcast) == KVM_EOI_BROADCAST_SUPPRESSIBLE &&
 		    (kvm_lapic_reg(apic, APIC_SPIV) & APIC_SPIV_DIRECTED_EOI))
@@ -722,11 +781,20 @@ static void write_lvt(struct kvm_lapic *apic, u32 reg, u32 val)
 		val |= LVT_MASKED;
 	if (reg == APIC_LVTT && !guest_has(apic->vcpu, X86_FEATURE_TSC_DEADLINE_TIMER))
 		val &= ~APIC_LVT_TIMER_TSCDEADLINE;
+	/* an entry that becomes an edge forgets what it waited for */
+	if (reg == APIC_LVT0 && lint0_is_level(val))
+		val |= kvm_lapic_reg(apic, reg) & APIC_LVT_REMOTE_IRR;
 	kvm_lapic_set_reg(apic, reg, val);
-	if (reg == APIC_LVTT)
+	if (reg == APIC_LVTT) {
 		kvm_lapic_timer_mode_changed(apic);
-	else if (reg == APIC_LVT0)
+	} else if (reg == APIC_LVT0) {
 		kvm_make_request(KVM_REQ_EVENT, apic->vcpu);
+		if (lint0_is_level(val)) {
+			/* before it can end what is sent now */
+			kvm_make_request(KVM_REQ_SCAN_IOAPIC, apic->vcpu);
+			kvm_lapic_lint0(apic, false);
+		}
+	}
 }
 
 /**
@@ -1375,6 +1443,8 @@ int kvm_lapic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
 	kvm_recalculate_apic_map(vcpu->kvm);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	kvm_make_request(KVM_REQ_SCAN_IOAPIC, vcpu);
+	/* a level that the PIC holds up */
+	kvm_lapic_lint0(apic, false);
 	return 0;
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_set_state);

@@ -5,8 +5,11 @@
  * 82371AB (PIIX4) data sheet, ports 4D0h and 4D1h.
  *
  * The slave's INT output is the master's IR2, seen here as a level: an edge
- * can then not be lost between the chips. Left out: MCS-80/85 mode, buffered
- * mode, a pair without a slave.
+ * can then not be lost between the chips. An edge is kept although its line
+ * falls before the acknowledge, since users of KVM pulse lines; where that
+ * would have INTR fall, and rise with the next one, it is told as a rise (a
+ * LAPIC may take LINT0 as NMI: the NMI watchdog). Left out: MCS-80/85 mode,
+ * buffered mode, a pair without a slave.
  *
  * Everything is done under a spin lock; what the outside has to learn (INTR
  * rose, an interrupt was ended) is noted there and told after it is dropped,
@@ -120,6 +123,16 @@ static int pic_set_line(struct kvm_pic_state *s, unsigned int pin, bool level)
 	return ret;
 }
 
+/* Is it for this input that INTR is up? */
+static bool pic_requests_first(const struct kvm_pic *pic, unsigned int pin)
+{
+	int first = pic_request(&pic->chip[PIC_MASTER], true);
+
+	if (first == PIC_CASCADE)
+		first = 8 + pic_request(&pic->chip[PIC_SLAVE], false);
+	return first == pin;
+}
+
 /**
  * kvm_pic_set_irq() - drive an input
  * @pic: the pair
@@ -133,6 +146,7 @@ static int pic_set_line(struct kvm_pic_state *s, unsigned int pin, bool level)
 int kvm_pic_set_irq(struct kvm_pic *pic, unsigned int pin, int source, int level)
 {
 	struct kvm_pic_state *s;
+	bool edge;
 	int ret;
 
 	if (pin >= KVM_PIC_PINS)
@@ -143,7 +157,11 @@ int kvm_pic_set_irq(struct kvm_pic *pic, unsigned int pin, int source, int level
 		pic->lines[pin] |= BIT(source);
 	else
 		pic->lines[pin] &= ~BIT(source);
+	edge = !(s->last_irr & BIT(pin & 7)) && !(s->elcr & BIT(pin & 7));
 	ret = pic_set_line(s, pin & 7, pic->lines[pin]);
+	/* the chip's request would have fallen with its line, and INTR with that */
+	if (!ret && edge && pic_requests_first(pic, pin))
+		pic->rose = true;
 	if (s->imr & BIT(pin & 7))
 		ret = -1;
 	pic_update(pic);

@@ -37,7 +37,7 @@ struct kvm_pic_port {
  * @lines: for each pin, the sources that hold it up (KVM_*_IRQ_SOURCE_ID bits)
  * @output: INTR
  * @acked: pins whose end has to be told once @lock is dropped
- * @rose: INTR rose and has to be told likewise
+ * @rose: INTR rose, or would have on the chip, and that has to be told likewise
  * @port: master, slave and edge/level registers on the I/O bus
  */
 struct kvm_pic {
@@ -67,7 +67,7 @@ void kvm_pic_destroy(struct kvm *kvm);
 int kvm_pic_read_irq(struct kvm_vcpu *vcpu);
 bool kvm_pic_output(struct kvm *kvm);
 
-/* irqchip.c: INTR rose; whoever takes ExtINT has to look */
+/* irqchip.c: INTR rose; the LAPICs have to look, by their LINT0 */
 void kvm_pic_output_changed(struct kvm *kvm);
 
 #endif /* KVM_OOT_PIC_H */

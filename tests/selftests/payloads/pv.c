@@ -61,6 +61,9 @@ static void on_irq(struct frame *f)
 {
 	add(&sh->irqs);
 	apic_write(APIC_EOI, 0);
+	/* QEMU 7.2 lets it slip in between STI and HLT, where nothing else would come */
+	if (*(u8 *)f->rip == 0xf4)
+		f->rip++;
 }
 
 static void start(void)
