@@ -26,8 +26,8 @@
 #include "arch/x86/mmu/mmu.h"
 
 #ifdef KVM_OOT_DEBUG
-/* how often caches were written back, each CPU counted by itself */
-static atomic_t nr_written_back;
+atomic_t kvm_dma_written_back, kvm_dma_guest_types;
+EXPORT_SYMBOL_FOR_KUNIT(kvm_dma_written_back);
 static struct dentry *debug_dir;
 #endif
 
@@ -35,7 +35,7 @@ static void write_back(void *unused)
 {
 	wbinvd();
 #ifdef KVM_OOT_DEBUG
-	atomic_inc(&nr_written_back);
+	atomic_inc(&kvm_dma_written_back);
 #endif
 }
 
@@ -61,6 +61,7 @@ int kvm_dma_vcpu_create(struct kvm_vcpu *vcpu)
 	vcpu->arch.cached_on_cpu = -1;
 	return zalloc_cpumask_var(&vcpu->arch.cached_on, GFP_KERNEL_ACCOUNT) ? 0 : -ENOMEM;
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_dma_vcpu_create);
 
 /**
  * kvm_dma_vcpu_free() - a vCPU goes
@@ -70,6 +71,7 @@ void kvm_dma_vcpu_free(struct kvm_vcpu *vcpu)
 {
 	free_cpumask_var(vcpu->arch.cached_on);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_dma_vcpu_free);
 
 /**
  * kvm_dma_vcpu_load() - the vCPU writes into this CPU's caches from now on
@@ -88,6 +90,7 @@ void kvm_dma_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 	else if (old >= 0 && kvm_has_noncoherent_dma(vcpu->kvm))
 		smp_call_function_single(old, write_back, NULL, 1);
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_dma_vcpu_load);
 
 /**
  * kvm_wbinvd() - the guest executes WBINVD or WBNOINVD
@@ -108,20 +111,22 @@ void kvm_wbinvd(struct kvm_vcpu *vcpu)
 	cpumask_set_cpu(cpu, vcpu->arch.cached_on);
 	put_cpu();
 }
+EXPORT_SYMBOL_FOR_KUNIT(kvm_wbinvd);
 
 /**
- * kvm_dma_module_init() - with KVM_OOT_DEBUG: debugfs shows how often caches were written back
+ * kvm_dma_module_init() - with KVM_OOT_DEBUG: have the counters of tests in debugfs
  */
 void kvm_dma_module_init(void)
 {
 #ifdef KVM_OOT_DEBUG
 	debug_dir = debugfs_create_dir("kvm-oot-debug", NULL);
-	debugfs_create_atomic_t("written_back", 0444, debug_dir, &nr_written_back);
+	debugfs_create_atomic_t("written_back", 0444, debug_dir, &kvm_dma_written_back);
+	debugfs_create_atomic_t("guest_types", 0444, debug_dir, &kvm_dma_guest_types);
 #endif
 }
 
 /**
- * kvm_dma_module_exit() - it shows it no longer
+ * kvm_dma_module_exit() - remove them
  */
 void kvm_dma_module_exit(void)
 {

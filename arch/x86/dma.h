@@ -14,6 +14,20 @@ void kvm_dma_vcpu_free(struct kvm_vcpu *vcpu);
 void kvm_dma_vcpu_load(struct kvm_vcpu *vcpu, int cpu);
 void kvm_wbinvd(struct kvm_vcpu *vcpu);
 
+#ifdef KVM_OOT_DEBUG
+/* for tests: caches written back, each CPU counted by itself; entries with the guest's memory type */
+extern atomic_t kvm_dma_written_back, kvm_dma_guest_types;
+
+static inline void kvm_dma_note_guest_type(void)
+{
+	atomic_inc(&kvm_dma_guest_types);
+}
+#else
+static inline void kvm_dma_note_guest_type(void)
+{
+}
+#endif
+
 static inline bool kvm_has_noncoherent_dma(struct kvm *kvm)
 {
 	return READ_ONCE(kvm->arch.noncoherent_dma);

@@ -496,6 +496,18 @@ static void pat_quirk(void)
 	check_gone(false);
 }
 
+#define COUNTERS	"/sys/kernel/debug/kvm-oot-debug/"
+
+static bool counts(void)
+{
+	return !access(COUNTERS "guest_types", R_OK);
+}
+
+static uint64_t guest_types(void)
+{
+	return counts() ? number(COUNTERS "guest_types") : 0;
+}
+
 /* Memory of every type, by small pages and large ones, and types that change: it is memory. */
 static void memory_types(void)
 {
@@ -503,8 +515,8 @@ static void memory_types(void)
 	static const uint64_t pats[] = { 0x0407050600070106, 0x0007040600070406, 0x0606060606060606,
 					 0x0001040506070001 };
 	int a = open_vfio(), dev;
+	uint64_t value = 1, types;
 	unsigned int on, p, i;
-	uint64_t value = 1;
 
 	new_guest();
 	dev = device(g.vm);
@@ -512,6 +524,7 @@ static void memory_types(void)
 	for (on = 0; on < 3; on++) {
 		if (on != 1 || set(dev, ADD, a))
 			CHECK(on != 1);
+		types = guest_types();
 		for (p = 0; p < ARRAY_SIZE(pats); p++) {
 			order(VF_PAT, 0, 1, pats[p]);
 			for (i = 0; i < 8; i++) {
@@ -528,6 +541,11 @@ static void memory_types(void)
 				order(VF_CHECK, WHERE, 512, value);
 			}
 		}
+		/* entries of ours that leave it to the guest, if the module counts them */
+		if (on == 1 && mappings_go() && counts())
+			CHECK(guest_types() > types);
+		else
+			CHECK_EQ(guest_types(), types);
 		if (on == 1)
 			OK(set(dev, DEL, a));
 	}
@@ -537,7 +555,7 @@ static void memory_types(void)
 
 static uint64_t written_back(void)
 {
-	return number("/sys/kernel/debug/kvm-oot-debug/written_back");
+	return number(COUNTERS "written_back");
 }
 
 /* The CPUs that this thread may run on; true when there are two. */
@@ -617,6 +635,218 @@ static void wbinvd(void)
 
 /* ---- VFIO's own ------------------------------------------------------------------------ */
 
+/* QEMU's device for lessons: docs/specs/edu.txt */
+#define EDU_ID		0x0	/* 0x010000ed */
+#define EDU_NOT		0x4	/* reads as what was written, inverted */
+#define EDU_SRC		0x80
+#define EDU_DST		0x88
+#define EDU_COUNT	0x90
+#define EDU_COMMAND	0x98
+#define EDU_RUN		1
+#define EDU_TO_MEMORY	2
+#define EDU_BUFFER	0x40000
+
+#define BAR_GPA		MMIO_BASE
+
+static struct real {
+	int container, group, device;
+	char name[64];
+	bool coherent;
+} real;
+
+static bool read_text(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY), n;
+
+	if (fd < 0)
+		return false;
+	n = read(fd, text, size - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = 0;
+	return n > 0;
+}
+
+static void write_text(const char *path, const char *text)
+{
+	int fd = OK(open(path, O_WRONLY));
+
+	CHECK_EQ(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+static void load_module(const char *name)
+{
+	int status, pid = fork();
+
+	if (!pid) {
+		execlp("modprobe", "modprobe", name, NULL);
+		_exit(127);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	if (status)
+		st_skip("no module %s", name);
+}
+
+static void find_edu(void)
+{
+	struct dirent *e;
+	DIR *d = opendir("/sys/bus/pci/devices");
+	char path[400], text[16];
+
+	real.name[0] = 0;
+	while (d && (e = readdir(d))) {
+		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/device", e->d_name);
+		if (read_text(path, text, sizeof(text)) && !strcmp(text, "0x11e8\n"))
+			snprintf(real.name, sizeof(real.name), "%.40s", e->d_name);
+	}
+	if (d)
+		closedir(d);
+	if (!real.name[0])
+		st_skip("the host has no device for this");
+}
+
+static void open_group(void)
+{
+	struct vfio_group_status status = { .argsz = sizeof(status) };
+	char path[400], link[400];
+	int n;
+
+	find_edu();
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", real.name);
+	n = readlink(path, link, sizeof(link) - 1);
+	if (n < 0)
+		st_skip("the host has no IOMMU");
+	link[n] = 0;
+	load_module("vfio-pci");
+	load_module("vfio_iommu_type1");
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", real.name);
+	write_text(path, "vfio-pci");
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver", real.name);
+	if (access(path, F_OK))
+		write_text("/sys/bus/pci/drivers_probe", real.name);
+
+	real.container = OK(open("/dev/vfio/vfio", O_RDWR));
+	snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(link, '/') + 1);
+	real.group = OK(open(path, O_RDWR));
+	OK(ioctl(real.group, VFIO_GROUP_GET_STATUS, &status));
+	CHECK(status.flags & VFIO_GROUP_FLAGS_VIABLE);
+	OK(ioctl(real.group, VFIO_GROUP_SET_CONTAINER, &real.container));
+	OK(ioctl(real.container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU));
+	real.coherent = OK(ioctl(real.container, VFIO_CHECK_EXTENSION, VFIO_DMA_CC_IOMMU));
+	st_note("DMA of %s is%s coherent", real.name, real.coherent ? "" : " not");
+}
+
+static void open_device(void)
+{
+	struct vfio_region_info info = { .argsz = sizeof(info), .index = VFIO_PCI_CONFIG_REGION_INDEX };
+	uint16_t command = 6;	/* memory, bus master */
+
+	real.device = OK(ioctl(real.group, VFIO_GROUP_GET_DEVICE_FD, real.name));
+	OK(ioctl(real.device, VFIO_DEVICE_GET_REGION_INFO, &info));
+	CHECK_EQ(pwrite(real.device, &command, 2, info.offset + 4), 2);
+}
+
+/* Does VFIO hold the VM for as long as a device is open, whatever its driver: since 6.4 */
+static bool vfio_holds_vm(void)
+{
+	char text[64];
+	int major, minor;
+
+	CHECK(read_text("/proc/sys/kernel/osrelease", text, sizeof(text)));
+	CHECK_EQ(sscanf(text, "%d.%d", &major, &minor), 2);
+	return major > 6 || minor >= 4;
+}
+
+static void group(void)
+{
+	bool go;
+	int dev;
+
+	open_group();
+	new_guest();
+	go = mappings_go() && !real.coherent && kvm_is_oot();
+	dev = device(g.vm);
+	touch();
+	FAILS(set(dev, DEL, real.group), ENOENT);
+	FAILS(set(dev, ADD, real.container), EINVAL);
+	OK(set(dev, ADD, real.group));
+	check_gone(go);
+	FAILS(set(dev, ADD, real.group), EEXIST);
+	OK(set(dev, DEL, real.group));
+	check_gone(go);
+	OK(set(dev, ADD, real.group));
+	check_gone(go);
+	open_device();
+	/* newer kernels have another kind of file, that of a device, but not when it comes from a group */
+	FAILS(set(dev, ADD, real.device), EINVAL);
+
+	close(g.v->fd);
+	OK(munmap(g.v->run, g.v->run_size));
+	close(g.vm->fd);
+	close(dev);
+	CHECK_EQ(has_vm(), vfio_holds_vm());
+	close(real.device);
+	CHECK(!has_vm());
+}
+
+static void wait_for_dma(void)
+{
+	CHECK(UNTIL(!(order(VF_READ32, BAR_GPA + EDU_COMMAND, 1, 0) & EDU_RUN), 20));
+}
+
+static void dma(uint32_t from, uint32_t to, uint32_t bytes, uint32_t command)
+{
+	order(VF_WRITE32, BAR_GPA + EDU_SRC, 1, from);
+	order(VF_WRITE32, BAR_GPA + EDU_DST, 1, to);
+	order(VF_WRITE32, BAR_GPA + EDU_COUNT, 1, bytes);
+	order(VF_WRITE32, BAR_GPA + EDU_COMMAND, 1, EDU_RUN | command);
+	wait_for_dma();
+}
+
+/* A guest drives a device of the host's: its registers, and DMA from and to the guest's memory. */
+static void guest_drives(void)
+{
+	struct vfio_region_info bar = { .argsz = sizeof(bar), .index = VFIO_PCI_BAR0_REGION_INDEX };
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map), .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+	};
+	int dev, cpus[2], i;
+	void *regs;
+
+	open_group();
+	new_guest();
+	dev = device(g.vm);
+	OK(set(dev, ADD, real.group));
+	open_device();
+	OK(ioctl(real.device, VFIO_DEVICE_GET_REGION_INFO, &bar));
+	CHECK(bar.flags & VFIO_REGION_INFO_FLAG_MMAP);
+	regs = mmap(NULL, bar.size, PROT_READ | PROT_WRITE, MAP_SHARED, real.device, bar.offset);
+	CHECK(regs != MAP_FAILED);
+	vm_set_slot(g.vm, 1, BAR_GPA, bar.size, regs, 0);
+	map.vaddr = (uintptr_t)g.vm->mem;
+	map.size = MEM;
+	OK(ioctl(real.container, VFIO_IOMMU_MAP_DMA, &map));
+
+	CHECK_EQ(order(VF_READ32, BAR_GPA + EDU_ID, 1, 0), 0x010000ed);
+	order(VF_WRITE32, BAR_GPA + EDU_NOT, 1, 0x12345678);
+	CHECK_EQ(order(VF_READ32, BAR_GPA + EDU_NOT, 1, 0), 0xedcba987);
+	for (i = 0; i < 3; i++) {
+		order(VF_WRITE, WHERE, 1, 0xabcd0000 + i);
+		order(VF_WRITE, WHERE + PAGE, 1, 0);
+		order(VF_WBINVD, 0, 1, 0);
+		dma(WHERE, EDU_BUFFER, 8, 0);
+		dma(EDU_BUFFER, WHERE + PAGE, 8, EDU_TO_MEMORY);
+		order(VF_CHECK, WHERE + PAGE, 1, 0xabcd0000 + i);
+		/* with mappings of another kind */
+		if (i == 0)
+			OK(set(dev, DEL, real.group));
+		else if (i == 1)
+			OK(set(dev, ADD, real.group));
+	}
+	if (!access(COUNTERS "written_back", R_OK) && two_cpus(cpus))
+		CHECK_EQ(writes_back(VF_WBINVD, 1) > 0, !real.coherent);
+}
+
 static const struct st_test tests[] = {
 	{ "create_errors", create_errors },
 	{ "a_second_one", a_second_one },
@@ -629,6 +859,8 @@ static const struct st_test tests[] = {
 	{ "pat_quirk", pat_quirk },
 	{ "memory_types", memory_types, 300 },
 	{ "wbinvd", wbinvd },
+	{ "group", group },
+	{ "guest", guest_drives },
 	{ }
 };
 

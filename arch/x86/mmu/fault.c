@@ -107,6 +107,8 @@ static u64 make_leaf(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 
 	spte |= (u64)pfn << PAGE_SHIFT;
 	spte |= hp->page ? mmu_memory_type(kvm) : tdp_format.io;
+	if (hp->page && tdp_format.ignore_pat && !(spte & tdp_format.ignore_pat))
+		kvm_dma_note_guest_type();
 	if (level > 1)
 		spte |= SPTE_LARGE;
 	if (hp->writable && !(slot->flags & KVM_MEM_READONLY)) {

@@ -52,6 +52,7 @@ MODULE_PARM_DESC(tdp_mmu, "Whether guests are mapped with hardware paging (canno
 int tdp_root_levels;
 int tdp_max_page_level;
 struct kvm_tdp_format tdp_format;
+EXPORT_SYMBOL_FOR_KUNIT(tdp_format);
 static struct kmem_cache *page_cache;
 
 /* ---- tables ------------------------------------------------------------------------ */

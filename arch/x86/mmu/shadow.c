@@ -38,6 +38,7 @@
 
 /* the CPU's PAT while the host runs */
 u64 shadow_host_pat;
+EXPORT_SYMBOL_FOR_KUNIT(shadow_host_pat);
 
 /* One fault on its way to the tables. */
 struct shadow_fault {
@@ -362,6 +363,8 @@ static u64 make_spte(const struct shadow_fault *f, int level, bool lma)
 		spte |= SHADOW_NX;
 	if (lma && f->paging)
 		spte |= (u64)f->res.pkey << SHADOW_PKEY_SHIFT;
+	if (f->hp.page && f->cached)
+		kvm_dma_note_guest_type();
 	spte |= f->hp.page ? shadow_cache_bits(f->cached, level) : SHADOW_UNCACHED;
 	/* what is logged becomes writable by a write only */
 	if ((f->access & ACC_WRITE) && f->hp.writable &&
@@ -436,6 +439,7 @@ unsigned int shadow_cache_index(struct kvm_vcpu *vcpu, u64 pte, int level)
 		return index;
 	return kvm_pat_index(pat, vcpu->arch.pat >> (index * 8));
 }
+EXPORT_SYMBOL_FOR_KUNIT(shadow_cache_index);
 
 /* Down to the entry, and map. KVM_PF_RETRY also when something changed meanwhile. */
 static int map(struct kvm_vcpu *vcpu, struct shadow_fault *f, u64 *sptep)
