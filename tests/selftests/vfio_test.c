@@ -617,7 +617,9 @@ static void wbinvd(void)
 	CHECK_EQ(writes_back(VF_WBINVD, 1), 1);
 	CHECK_EQ(writes_back(VF_WBINVD, 10), 10);
 	CHECK_EQ(writes_back(VF_WBNOINVD, 3), 3);
-	CHECK_EQ(writes_back(VF_INVD, 3), 0);
+	/* QEMU says that INVD was WBINVD: docs/emulator-faults.md */
+	if (!st_on_tcg())
+		CHECK_EQ(writes_back(VF_INVD, 3), 0);
 	if (two) {
 		/* what it wrote after the last one is on the other CPU */
 		run_on(cpus[1]);
