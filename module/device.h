@@ -36,7 +36,7 @@ struct kvm_device {
 	const struct kvm_device_ops *ops;
 	struct kvm *kvm;
 	struct list_head link;
-	struct mutex lock;
+	struct mutex lock;	/* guards what follows */
 	struct list_head files;
 	bool noncoherent;
 };

@@ -26,8 +26,9 @@
 #include "arch/x86/mmu/mmu.h"
 
 #ifdef KVM_OOT_DEBUG
-atomic_t kvm_dma_written_back, kvm_dma_guest_types;
+atomic_t kvm_dma_written_back;
 EXPORT_SYMBOL_FOR_KUNIT(kvm_dma_written_back);
+atomic_t kvm_dma_guest_types;
 static struct dentry *debug_dir;
 #endif
 
@@ -40,7 +41,8 @@ static void write_back(void *unused)
 }
 
 /**
- * kvm_arch_set_noncoherent_dma() - a device comes that may write around the caches, or the last goes
+ * kvm_arch_set_noncoherent_dma() - the first device comes that may write around the caches, or
+ *	the last one goes
  * @kvm: the VM
  * @on: whether there is one
  */

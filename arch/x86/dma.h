@@ -15,8 +15,9 @@ void kvm_dma_vcpu_load(struct kvm_vcpu *vcpu, int cpu);
 void kvm_wbinvd(struct kvm_vcpu *vcpu);
 
 #ifdef KVM_OOT_DEBUG
-/* for tests: caches written back, each CPU counted by itself; entries with the guest's memory type */
-extern atomic_t kvm_dma_written_back, kvm_dma_guest_types;
+/* for tests: CPUs that have written their caches back; entries with the guest's memory type */
+extern atomic_t kvm_dma_written_back;
+extern atomic_t kvm_dma_guest_types;
 
 static inline void kvm_dma_note_guest_type(void)
 {

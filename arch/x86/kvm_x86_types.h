@@ -296,7 +296,7 @@ struct kvm_arch {
 	bool has_private_mem;			/* (c) by its type */
 	u64 nr_mmu_pages_requested;
 	unsigned int nr_logged_slots;		/* (s), READ_ONCE elsewhere */
-	bool noncoherent_dma;			/* (a) a device may write around the caches; dma.c */
+	bool noncoherent_dma;			/* (a) of a device: it may go past the caches */
 
 	/* backend */
 	void *backend;				/* (c) */

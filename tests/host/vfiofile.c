@@ -22,7 +22,7 @@ bool kvm_get_kvm_safe(struct kvm *kvm);
 void kvm_put_kvm(struct kvm *kvm);
 
 struct vfiofile {
-	struct mutex lock;
+	struct mutex lock;	/* guards what follows */
 	bool noncoherent;
 	struct kvm *kvm, *held;
 	u64 set, taken;

@@ -14,7 +14,7 @@
 
 static void nested_entries(struct kunit *test)
 {
-	/* write-back in bits 5:3, ignore PAT in bit 6: SDM vol. 3, "Extended-Page-Table Mechanism" */
+	/* write-back in bits 5:3, ignore PAT in bit 6: SDM vol. 3, 29.3.7 */
 	const struct kvm_tdp_format ept = { .ram = 6 << 3, .ignore_pat = BIT(6) };
 	const struct kvm_tdp_format npt = { .exec = BIT(2) }, had = tdp_format;
 	struct vm_mock *vm = test->priv;

@@ -17,7 +17,7 @@
 #include "vfio.h"
 
 #define PAGE		4096ul
-#define MIB		(1ul << 20)
+#define MIB		(256 * PAGE)
 #define NO_FILE		(-1)
 #define ADD		KVM_DEV_VFIO_FILE_ADD
 #define DEL		KVM_DEV_VFIO_FILE_DEL
@@ -71,7 +71,7 @@ static int open_files(void)
 
 static void create_errors(void)
 {
-	static const uint32_t no_types[] = { 0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 100, 0x80000004u, ~0u };
+	static const uint32_t no_types[] = { 0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 0x80000004u, ~0u };
 	struct vm *vm = vm_new(MIB, 0);
 	int fd, other, n = open_files(), second = kvm_is_oot() ? EEXIST : EBUSY;
 	unsigned int i;
@@ -86,9 +86,12 @@ static void create_errors(void)
 	FAILS(ioctl(vm->fd, KVM_CREATE_DEVICE, -8L), EFAULT);
 	/* the kernel's own module looks at one flag only */
 	for (i = 1; kvm_is_oot() && i < 32; i++) {
-		FAILS(create(vm->fd, KVM_DEV_TYPE_VFIO, 1u << i, &fd), EINVAL);
-		FAILS(create(vm->fd, KVM_DEV_TYPE_VFIO, 1u << i | KVM_CREATE_DEVICE_TEST, &fd), EINVAL);
-		FAILS(create(vm->fd, 0, 1u << i, &fd), ENODEV);
+		uint32_t flag = BIT(i);
+
+		FAILS(create(vm->fd, KVM_DEV_TYPE_VFIO, flag, &fd), EINVAL);
+		flag |= KVM_CREATE_DEVICE_TEST;
+		FAILS(create(vm->fd, KVM_DEV_TYPE_VFIO, flag, &fd), EINVAL);
+		FAILS(create(vm->fd, 0, flag, &fd), ENODEV);
 	}
 	/* asking makes nothing */
 	for (i = 0; i < 3; i++) {
@@ -740,7 +743,9 @@ static void open_group(void)
 
 static void open_device(void)
 {
-	struct vfio_region_info info = { .argsz = sizeof(info), .index = VFIO_PCI_CONFIG_REGION_INDEX };
+	struct vfio_region_info info = {
+		.argsz = sizeof(info), .index = VFIO_PCI_CONFIG_REGION_INDEX,
+	};
 	uint16_t command = 6;	/* memory, bus master */
 
 	real.device = OK(ioctl(real.group, VFIO_GROUP_GET_DEVICE_FD, real.name));
@@ -748,15 +753,15 @@ static void open_device(void)
 	CHECK_EQ(pwrite(real.device, &command, 2, info.offset + 4), 2);
 }
 
-/* Does VFIO hold the VM for as long as a device is open, whatever its driver: since 6.4 */
-static bool vfio_holds_vm(void)
+static bool kernel_since(long major, long minor)
 {
-	char text[64];
-	int major, minor;
+	char text[64], *dot;
+	long is;
 
 	CHECK(read_text("/proc/sys/kernel/osrelease", text, sizeof(text)));
-	CHECK_EQ(sscanf(text, "%d.%d", &major, &minor), 2);
-	return major > 6 || minor >= 4;
+	is = strtol(text, &dot, 10);
+	CHECK_EQ(*dot, '.');
+	return is > major || (is == major && strtol(dot + 1, NULL, 10) >= minor);
 }
 
 static void group(void)
@@ -779,14 +784,21 @@ static void group(void)
 	OK(set(dev, ADD, real.group));
 	check_gone(go);
 	open_device();
-	/* newer kernels have another kind of file, that of a device, but not when it comes from a group */
-	FAILS(set(dev, ADD, real.device), EINVAL);
+	/* in newer kernels a device's file is as good */
+	if (kernel_since(6, 6)) {
+		OK(set(dev, ADD, real.device));
+		FAILS(set(dev, ADD, real.device), EEXIST);
+		OK(set(dev, DEL, real.device));
+	} else {
+		FAILS(set(dev, ADD, real.device), EINVAL);
+	}
 
 	close(g.v->fd);
 	OK(munmap(g.v->run, g.v->run_size));
 	close(g.vm->fd);
 	close(dev);
-	CHECK_EQ(has_vm(), vfio_holds_vm());
+	/* newer kernels hold the VM whatever the device's driver */
+	CHECK_EQ(has_vm(), kernel_since(6, 2));
 	close(real.device);
 	CHECK(!has_vm());
 }
@@ -808,7 +820,9 @@ static void dma(uint32_t from, uint32_t to, uint32_t bytes, uint32_t command)
 /* A guest drives a device of the host's: its registers, and DMA from and to the guest's memory. */
 static void guest_drives(void)
 {
-	struct vfio_region_info bar = { .argsz = sizeof(bar), .index = VFIO_PCI_BAR0_REGION_INDEX };
+	struct vfio_region_info bar = {
+		.argsz = sizeof(bar), .index = VFIO_PCI_BAR0_REGION_INDEX,
+	};
 	struct vfio_iommu_type1_dma_map map = {
 		.argsz = sizeof(map), .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
 	};

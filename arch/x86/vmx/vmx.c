@@ -240,7 +240,7 @@ static int __init vmx_init(void)
 	vmx_ops.tdp = vmx_feat.ept;
 	vmx_ops.wbinvd_exits = vmx_caps.cpu2 & SECONDARY_EXEC_WBINVD_EXITING;
 	vmx_ops.pat_is_guests = vmx_feat.pat_switch;
-	/* one frame with two types is coherent with self-snoop only: SDM vol. 3, "Programming the PAT" */
+	/* two types of one frame need self-snoop: SDM vol. 3, "Programming the PAT" */
 	vmx_ops.ignores_guest_pat = !boot_cpu_has(X86_FEATURE_SELFSNOOP);
 	vmx_ops.guest_timer = vmx_feat.preemption_timer;
 	vmx_ops.real_mode_pages = !vmx_feat.unrestricted;

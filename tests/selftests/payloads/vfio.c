@@ -40,17 +40,19 @@ static void flush_2m(u64 addr)
 
 static void map_small(u64 addr, u64 index)
 {
-	u64 i;
+	u64 bits = PTE_P | PTE_W | cache_bits(index, PTE_PAT), i;
 
 	for (i = 0; i < 512; i++)
-		WRITE_ONCE(table[i], (addr + i * 4096) | PTE_P | PTE_W | cache_bits(index, PTE_PAT));
+		WRITE_ONCE(table[i], (addr + i * 4096) | bits);
 	WRITE_ONCE(*pd_entry(addr), (u64)table | PTE_P | PTE_W);
 	flush_2m(addr);
 }
 
 static void map_large(u64 addr, u64 index)
 {
-	WRITE_ONCE(*pd_entry(addr), addr | PTE_P | PTE_W | PTE_PS | cache_bits(index, PTE_PAT_LARGE));
+	u64 bits = PTE_P | PTE_W | PTE_PS | cache_bits(index, PTE_PAT_LARGE);
+
+	WRITE_ONCE(*pd_entry(addr), addr | bits);
 	flush_2m(addr);
 }
 

@@ -9,7 +9,7 @@ enum {
 	VF_WBINVD,	/* @count times */
 	VF_WBNOINVD,	/* likewise */
 	VF_INVD,	/* likewise */
-	VF_SMALL,	/* map 2 MiB from @addr by a table of 4 KiB pages, index @value into the PAT */
+	VF_SMALL,	/* map 2 MiB from @addr by 4 KiB pages, index @value into the PAT */
 	VF_LARGE,	/* ... by one large page */
 	VF_CACHED,	/* page @addr, mapped by VF_SMALL, has index @value from now on */
 	VF_PAT,		/* @value is the PAT */
