@@ -38,6 +38,10 @@ void kvm_destroy_vcpus(struct kvm *kvm);
 u64 kvm_gmem_flags(struct kvm *kvm);
 void kvm_gmem_set_owner(struct module *owner);
 
+/* device.c */
+long kvm_create_device(struct kvm *kvm, struct kvm_create_device __user *user);
+void kvm_device_set_owner(struct module *owner);
+
 /* stats.c */
 void kvm_stats_set_owner(struct module *owner);
 

@@ -456,6 +456,7 @@ struct kvm {
 		struct mutex ioctl_lock;		/* one KVM_IRQFD at a time */
 		unsigned int nr_producers;		/* irqfds.lock, READ_ONCE elsewhere */
 	} irqfds;
+	struct list_head devices;		/* (l) made by KVM_CREATE_DEVICE; module/device.c */
 	struct list_head ioeventfds;		/* (s) */
 	struct kvm_routing_table __rcu *irq_routing;	/* (i) */
 	struct hlist_head irq_ack_notifiers;	/* (i) */
@@ -710,6 +711,9 @@ bool kvm_arch_can_bypass(void);
 void kvm_arch_bypass_update(struct kvm *kvm, struct kvm_bypass *b, const struct kvm_route *route);
 int kvm_set_msi(struct kvm_route *e, struct kvm *kvm, int source, int level,
 		bool line_status);
+
+/* a device may, or can no longer, write around the CPUs' caches */
+void kvm_arch_set_noncoherent_dma(struct kvm *kvm, bool on);
 
 /* map guest memory before it is touched: how many bytes were; -ENOENT: no slot; -EFAULT */
 long kvm_arch_vcpu_pre_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 size);

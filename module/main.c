@@ -259,6 +259,7 @@ long kvm_check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_JOIN_MEMORY_REGIONS_WORKS:
 	case KVM_CAP_INTERNAL_ERROR_DATA:
 	case KVM_CAP_SIGNAL_MSI:
+	case KVM_CAP_DEVICE_CTRL:
 	case KVM_CAP_IRQFD:
 	case KVM_CAP_IRQFD_RESAMPLE:
 	case KVM_CAP_IOEVENTFD:
@@ -371,6 +372,7 @@ int kvm_init(struct module *owner)
 	kvm_vcpu_set_owner(owner);
 	kvm_stats_set_owner(owner);
 	kvm_gmem_set_owner(owner);
+	kvm_device_set_owner(owner);
 
 	r = cpuhp_setup_state_nocalls(KVM_CPUHP_STATE, "kvm-oot:online",
 				      cpu_comes, cpu_goes);

@@ -3,8 +3,9 @@
  * The VM: the object behind the descriptor that KVM_CREATE_VM returns, and its
  * ioctls (Documentation/virt/kvm/api.rst, "vm ioctls").
  *
- * References: the VM's own descriptor, that of each vCPU, of each guest_memfd, and
- * each stats descriptor hold one. The last one to go destroys the VM, vCPUs included. The
+ * References: the VM's own descriptor, that of each vCPU, of each guest_memfd, of each
+ * device, and each stats descriptor hold one, and so do drivers of VFIO's, which find the
+ * functions for that by name. The last one to go destroys the VM, vCPUs included. The
  * address space of the creator is held by its structure, not by its contents:
  * it can be torn down under us, which the MMU notifier tells. Only a task that
  * runs in it may use the descriptors.
@@ -70,6 +71,7 @@ void kvm_get_kvm(struct kvm *kvm)
 {
 	refcount_inc(&kvm->users);
 }
+EXPORT_SYMBOL_GPL(kvm_get_kvm);
 
 /**
  * kvm_get_kvm_safe() - take a reference unless the VM is being destroyed
@@ -81,6 +83,7 @@ bool kvm_get_kvm_safe(struct kvm *kvm)
 {
 	return refcount_inc_not_zero(&kvm->users);
 }
+EXPORT_SYMBOL_GPL(kvm_get_kvm_safe);
 
 /**
  * kvm_put_kvm() - drop a reference; the last one destroys the VM
@@ -91,6 +94,7 @@ void kvm_put_kvm(struct kvm *kvm)
 	if (refcount_dec_and_test(&kvm->users))
 		destroy_vm(kvm);
 }
+EXPORT_SYMBOL_GPL(kvm_put_kvm);
 
 /**
  * kvm_vm_bugged() - mark a VM dead after an internal contradiction
@@ -117,6 +121,7 @@ static void init_fields(struct kvm *kvm)
 	mt_init_flags(&kvm->mem_attributes, MT_FLAGS_USE_RCU);
 	refcount_set(&kvm->users, 1);
 	INIT_LIST_HEAD(&kvm->vm_list);
+	INIT_LIST_HEAD(&kvm->devices);
 	INIT_LIST_HEAD(&kvm->ioeventfds);
 	INIT_LIST_HEAD(&kvm->coalesced_zones);
 	INIT_HLIST_HEAD(&kvm->irq_ack_notifiers);
@@ -412,6 +417,8 @@ static long vm_ioctl(struct file *filp, unsigned int ioctl, unsigned long arg)
 		return set_memory_attributes(kvm, argp);
 	case KVM_CREATE_GUEST_MEMFD:
 		return create_guest_memfd(kvm, argp);
+	case KVM_CREATE_DEVICE:
+		return kvm_create_device(kvm, argp);
 	case KVM_GET_DIRTY_LOG:
 		return get_dirty_log(kvm, argp);
 	case KVM_CLEAR_DIRTY_LOG:

@@ -20,6 +20,7 @@
 #include <asm/fpu/api.h>
 #include <asm/trapnr.h>
 
+#include "arch/x86/dma.h"
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/run.h"
 #include "arch/x86/emulate/emulate.h"
@@ -410,7 +411,7 @@ static void op_halt(struct x86_emul *e)
 
 static void op_wbinvd(struct x86_emul *e)
 {
-	/* no device is assigned: memory is coherent with every cache */
+	kvm_wbinvd(vcpu_of(e));
 }
 
 static void op_invlpg(struct x86_emul *e, u64 linear)

@@ -12,6 +12,7 @@
 #include <linux/mm.h>
 #include <linux/sched.h>
 
+#include "arch/x86/dma.h"
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/run.h"
 #include "arch/x86/irq/lapic.h"
@@ -501,6 +502,12 @@ static int handle_nop(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	return kvm_skip_insn(vcpu, exit);
 }
 
+static int handle_wbinvd(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	kvm_wbinvd(vcpu);
+	return kvm_skip_insn(vcpu, exit);
+}
+
 static int handle_mwait(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
 	if (!kvm_quirk(vcpu->kvm, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
@@ -870,7 +877,7 @@ static int (*const handlers[KVM_XK_COUNT])(struct kvm_vcpu *, struct kvm_exit *)
 	[KVM_XK_RDPMC]		= handle_rdpmc,
 	[KVM_XK_RDTSC]		= handle_rdtsc,
 	[KVM_XK_RDTSCP]		= handle_rdtsc,
-	[KVM_XK_WBINVD]		= handle_nop,	/* no device writes around the cache */
+	[KVM_XK_WBINVD]		= handle_wbinvd,
 	[KVM_XK_INVD]		= handle_nop,
 	[KVM_XK_MONITOR]	= handle_mwait,
 	[KVM_XK_MWAIT]		= handle_mwait,

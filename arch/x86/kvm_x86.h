@@ -200,6 +200,9 @@ struct kvm_backend_ops {
 	bool apic_page;			/* accesses to kvm->arch.apic_page are told apart */
 	bool posts_intr;		/* vectors go to post_intr, not to IRR */
 	bool devices_post;		/* device_posts can be asked */
+	bool wbinvd_exits;		/* WBINVD is KVM_XK_WBINVD; else the CPU carries it out */
+	bool pat_is_guests;		/* with shadow paging: the CPU's PAT is the guest's */
+	bool ignores_guest_pat;		/* user space cannot have it otherwise */
 	u8 tsc_scaling_frac_bits;	/* 0: no hardware scaling */
 	u64 max_tsc_scaling_ratio;
 	/* instruction that a hypercall is on this vendor: 3 bytes */

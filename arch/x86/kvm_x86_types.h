@@ -151,6 +151,8 @@ struct kvm_vcpu_arch {
 
 	/* MMU (arch/x86/mmu) */
 	struct kvm_mmu *mmu;		/* (c) */
+	cpumask_var_t cached_on;	/* (v) CPUs whose caches may have what it wrote; dma.c */
+	int cached_on_cpu;		/* (v) the last of them, -1: none */
 
 	/* interrupts */
 	struct kvm_lapic *apic;		/* (c) NULL without an in-kernel LAPIC */
@@ -296,6 +298,7 @@ struct kvm_arch {
 	bool has_private_mem;			/* (c) by its type */
 	u64 nr_mmu_pages_requested;
 	unsigned int nr_logged_slots;		/* (s), READ_ONCE elsewhere */
+	bool noncoherent_dma;			/* (a) of a device: it may go past the caches */
 
 	/* backend */
 	void *backend;				/* (c) */

@@ -20,6 +20,7 @@
 #include <linux/sched/stat.h>
 
 #include "arch/x86/async_pf.h"
+#include "arch/x86/dma.h"
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/irq/lapic.h"
 #include "arch/x86/run.h"
@@ -147,6 +148,7 @@ int kvm_x86_module_init(void)
 	r = kvm_apf_module_init();
 	if (r)
 		goto out_time;
+	kvm_dma_module_init();
 	return 0;
 
 out_time:
@@ -163,6 +165,7 @@ out_mmu:
  */
 void kvm_x86_module_exit(void)
 {
+	kvm_dma_module_exit();
 	kvm_apf_module_exit();
 	kvm_time_module_exit();
 	kvm_irq_module_exit();
@@ -215,7 +218,8 @@ void kvm_arch_disable_cpu(void)
 		      KVM_X86_QUIRK_OUT_7E_INC_RIP |		\
 		      KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |	\
 		      KVM_X86_QUIRK_FIX_HYPERCALL_INSN |	\
-		      KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+		      KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS |	\
+		      KVM_X86_QUIRK_IGNORE_GUEST_PAT)
 
 #define VALID_MSR_EXIT_REASONS (KVM_MSR_EXIT_REASON_INVAL |	\
 				KVM_MSR_EXIT_REASON_UNKNOWN |	\
@@ -227,6 +231,20 @@ void kvm_arch_disable_cpu(void)
 
 #define KVM_CLOCK_CAP_FLAGS (KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | \
 			     KVM_CLOCK_HOST_TSC)
+
+static u64 valid_quirks(void)
+{
+	return VALID_QUIRKS & ~(kvm_be.ignores_guest_pat ? KVM_X86_QUIRK_IGNORE_GUEST_PAT : 0ull);
+}
+
+static void disable_quirks(struct kvm *kvm, u64 quirks)
+{
+	u64 old = kvm->arch.disabled_quirks;
+
+	WRITE_ONCE(kvm->arch.disabled_quirks, quirks & valid_quirks());
+	if ((old ^ kvm->arch.disabled_quirks) & KVM_X86_QUIRK_IGNORE_GUEST_PAT)
+		kvm_mmu_memory_types_changed(kvm);
+}
 
 /* Only then is a guest's MWAIT harmless to the host: its timers must get through. */
 static bool can_mwait_in_guest(void)
@@ -370,7 +388,7 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_STEAL_TIME:
 		return sched_info_on();
 	case KVM_CAP_DISABLE_QUIRKS2:
-		return VALID_QUIRKS;
+		return valid_quirks();
 	case KVM_CAP_VM_TYPES:
 		return supported_vm_types();
 	default:
@@ -431,11 +449,11 @@ int kvm_arch_vm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 	mutex_lock(&kvm->lock);
 	switch (cap->cap) {
 	case KVM_CAP_DISABLE_QUIRKS2:
-		if (cap->args[0] & ~(u64)VALID_QUIRKS)
+		if (cap->args[0] & ~valid_quirks())
 			break;
 		fallthrough;
 	case KVM_CAP_DISABLE_QUIRKS:
-		WRITE_ONCE(kvm->arch.disabled_quirks, cap->args[0]);
+		disable_quirks(kvm, cap->args[0]);
 		r = 0;
 		break;
 	case KVM_CAP_SPLIT_IRQCHIP:
@@ -730,9 +748,12 @@ int kvm_arch_vcpu_create(struct kvm_vcpu *vcpu)
 	if (kvm_irqchip_in_kernel(vcpu->kvm) && !kvm_vcpu_is_bsp(vcpu))
 		vcpu->arch.mp_state = KVM_MP_STATE_UNINITIALIZED;
 
-	r = kvm_mmu_vcpu_create(vcpu);
+	r = kvm_dma_vcpu_create(vcpu);
 	if (r)
 		return r;
+	r = kvm_mmu_vcpu_create(vcpu);
+	if (r)
+		goto out_dma;
 	if (kvm_irqchip_in_kernel(vcpu->kvm)) {
 		r = kvm_lapic_create(vcpu);
 		if (r)
@@ -785,6 +806,8 @@ out_lapic:
 	kvm_lapic_free(vcpu);
 out_mmu:
 	kvm_mmu_vcpu_destroy(vcpu);
+out_dma:
+	kvm_dma_vcpu_free(vcpu);
 	return r;
 }
 
@@ -816,6 +839,7 @@ void kvm_arch_vcpu_destroy(struct kvm_vcpu *vcpu)
 	kvm_apf_vcpu_free(vcpu);
 	kvm_lapic_free(vcpu);
 	kvm_mmu_vcpu_destroy(vcpu);
+	kvm_dma_vcpu_free(vcpu);
 	free_page((unsigned long)vcpu->arch.pio.data);
 }
 
@@ -829,6 +853,7 @@ void kvm_arch_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 	/* what ran here before may have left secrets in the cache: vmx/l1d.c */
 	kvm_set_cpu_l1tf_flush_l1d();
 	kvm_be_call(vcpu_load)(vcpu, cpu);
+	kvm_dma_vcpu_load(vcpu, cpu);
 	vcpu->arch.hw_tsc_aux = this_cpu_read(kvm_host_tsc_aux);
 	kvm_time_vcpu_load(vcpu, cpu);
 	if (vcpu->arch.apic)

@@ -351,7 +351,10 @@ static int set_common(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	case MSR_IA32_CR_PAT:
 		if (!kvm_types_valid(data, true))
 			return 1;
-		vcpu->arch.pat = data;
+		if (vcpu->arch.pat != data) {
+			vcpu->arch.pat = data;
+			kvm_mmu_pat_changed(vcpu);
+		}
 		return 0;
 	case MSR_MTRRcap:
 		return host && data == MTRR_CAP ? 0 : 1;

@@ -198,6 +198,7 @@ static const struct call vm_calls[] = {
 	C(KVM_UNREGISTER_COALESCED_MMIO, kvm_coalesced_mmio_zone, IN),
 	C(KVM_SET_GSI_ROUTING, kvm_irq_routing, IN),
 	C(KVM_IRQFD, kvm_irqfd, IN),
+	C(KVM_CREATE_DEVICE, kvm_create_device, IN),
 	C(KVM_IOEVENTFD, kvm_ioeventfd, IN),
 	C(KVM_SET_CLOCK, kvm_clock_data, IN),
 	C(KVM_GET_CLOCK, kvm_clock_data, OUT),

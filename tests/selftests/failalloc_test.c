@@ -8,6 +8,7 @@
  */
 #include <linux/falloc.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 
 #include "basic.h"
 #include "st.h"
@@ -598,6 +599,52 @@ static void private_memory(void)
 	each("KVM_PRE_FAULT_MEMORY", &t, pre_fault, punch);
 }
 
+static long create_device(struct things *t)
+{
+	struct kvm_create_device args = { .type = KVM_DEV_TYPE_VFIO };
+	int r = ioctl(t->vm->fd, KVM_CREATE_DEVICE, &args);
+
+	t->made = args.fd;
+	return r;
+}
+
+static long set_file_of(struct things *t, int attr)
+{
+	int32_t fd = t->e;
+	struct kvm_device_attr args = {
+		.group = KVM_DEV_VFIO_FILE, .attr = attr, .addr = (uintptr_t)&fd,
+	};
+
+	return ioctl(t->made, KVM_SET_DEVICE_ATTR, &args);
+}
+
+static long add_file(struct things *t)
+{
+	return set_file_of(t, KVM_DEV_VFIO_FILE_ADD);
+}
+
+static void take_file(struct things *t)
+{
+	OK(set_file_of(t, KVM_DEV_VFIO_FILE_DEL));
+}
+
+static void devices(void)
+{
+	struct things t;
+	int fd;
+
+	make_things(&t);
+	each("KVM_CREATE_DEVICE", &t, create_device, close_made);
+	fd = open("/host/vfiofile.ko", O_RDONLY);
+	if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST))
+		return;
+	t.e = OK(open("/dev/kvm-oot-vfio", O_RDWR));
+	/* what is not coherent */
+	CHECK_EQ(write(t.e, "n", 1), 1);
+	OK(create_device(&t));
+	each("KVM_DEV_VFIO_FILE_ADD", &t, add_file, take_file);
+}
+
 static const struct st_test tests[] = {
 	{ "vms", vms, 300 },
 	{ "vcpus", vcpus, 300 },
@@ -607,6 +654,7 @@ static const struct st_test tests[] = {
 	{ "state", state, 300 },
 	{ "runs", runs, 300 },
 	{ "private_memory", private_memory, 300 },
+	{ "devices", devices, 300 },
 	{}
 };
 

@@ -200,7 +200,7 @@ static const struct x86_opcode two_byte[256] = {
 	[0x03] = I(F_MODRM | F_PROT | F_SRC16, K_REG, K_RM, em_lar),
 	[0x05] = I(0, 0, 0, em_syscall), [0x07] = I(0, 0, 0, em_sysret),
 	[0x06] = I(F_PRIV, 0, 0, em_clts),
-	[0x08] = I(F_PRIV, 0, 0, em_wbinvd), [0x09] = I(F_PRIV, 0, 0, em_wbinvd),
+	[0x08] = I(F_PRIV, 0, 0, em_nop), [0x09] = I(F_PRIV, 0, 0, em_wbinvd),
 	[0x0b] = UD,
 	[0x0d] = I(F_MODRM | F_NOACCESS | F_NOWRITE, K_RM, 0, em_nop),
 	[0x10] = VLOAD, [0x11] = VSTORE, [0x12] = VLOAD, [0x13] = VSTORE,

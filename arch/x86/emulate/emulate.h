@@ -189,7 +189,7 @@ struct x86_opcode;
  * @get_xcr: 0, or nonzero for #GP(0)
  * @set_xcr: 0, or nonzero for #GP(0)
  * @halt: HLT was executed (rip moves past it)
- * @wbinvd: WBINVD, WBNOINVD or INVD was executed
+ * @wbinvd: WBINVD or WBNOINVD was executed
  * @invlpg: drop the translation of one address
  * @invpcid: @type 0 to 3 and the descriptor, reserved fields checked; nonzero:
  *	#GP(0)

@@ -16,8 +16,10 @@
 #include <linux/mem_encrypt.h>
 #include <linux/mm.h>
 
+#include "arch/x86/dma.h"
 #include "arch/x86/mmu/internal.h"
 #include "arch/x86/mmu/mmu.h"
+#include "arch/x86/run.h"
 #include "module/memslot.h"
 
 /**
@@ -79,6 +81,24 @@ static int shared_level(struct kvm *kvm, gfn_t gfn, int level)
 	return level;
 }
 
+/**
+ * mmu_memory_type() - what a nested entry says of how memory is cached
+ * @kvm: the VM; mmu_lock held
+ *
+ * Memory is write-back, whatever the guest's PAT says, where the CPU lets us say so: guests are
+ * known that have it uncached where that is slow. Where a device's DMA may go past the caches, or
+ * user space wants it, the PAT counts (KVM_X86_QUIRK_IGNORE_GUEST_PAT in api.rst).
+ *
+ * Return: bits of the entry.
+ */
+u64 mmu_memory_type(struct kvm *kvm)
+{
+	if (kvm_has_noncoherent_dma(kvm) || !kvm_quirk(kvm, KVM_X86_QUIRK_IGNORE_GUEST_PAT))
+		return tdp_format.ram;
+	return tdp_format.ram | tdp_format.ignore_pat;
+}
+EXPORT_SYMBOL_FOR_KUNIT(mmu_memory_type);
+
 static u64 make_leaf(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		     const struct host_page *hp, int level, bool write)
 {
@@ -86,7 +106,9 @@ static u64 make_leaf(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 	unsigned long pfn = hp->pfn & ~(level_pages(level) - 1);
 
 	spte |= (u64)pfn << PAGE_SHIFT;
-	spte |= hp->page ? tdp_format.ram : tdp_format.io;
+	spte |= hp->page ? mmu_memory_type(kvm) : tdp_format.io;
+	if (hp->page && tdp_format.ignore_pat && !(spte & tdp_format.ignore_pat))
+		kvm_dma_note_guest_type();
 	if (level > 1)
 		spte |= SPTE_LARGE;
 	if (hp->writable && !(slot->flags & KVM_MEM_READONLY)) {
@@ -175,7 +197,7 @@ static int map_apic_page(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
 	struct kvm *kvm = vcpu->kvm;
 	u64 spte = SPTE_PRESENT | SPTE_WRITABLE | SPTE_USER_EXEC | SPTE_ACCESSED |
-		   SPTE_DIRTY | tdp_format.ram;
+		   SPTE_DIRTY | tdp_format.ram | tdp_format.ignore_pat;
 	int r;
 
 	if (!READ_ONCE(kvm->arch.apic_page) || READ_ONCE(kvm->arch.apic_page_gfn) != gfn)

@@ -77,6 +77,7 @@ struct tdp_page {
  *	for the guest's table in that frame
  * @access: ACC_*: rights that the levels above grant; of a direct page all of them
  * @pkey: of a direct page, the protection key
+ * @cached: likewise, how its memory is cached: an index into the CPU's PAT
  * @quadrant: which part of a guest's table of 1,024 entries it stands for
  * @wide: entries of the guest's table have 8 bytes
  * @lma: it belongs to long mode
@@ -94,6 +95,7 @@ union shadow_role {
 		u32 direct : 1;
 		u32 access : 3;
 		u32 pkey : 4;
+		u32 cached : 3;
 		u32 quadrant : 2;
 		u32 wide : 1;
 		u32 lma : 1;
@@ -188,6 +190,7 @@ static inline struct tdp_page *tdp_root(struct kvm *kvm, int as_id)
 
 /* fault.c */
 bool mmu_stale(struct kvm *kvm, unsigned long seq, gfn_t gfn, unsigned long hva);
+u64 mmu_memory_type(struct kvm *kvm);
 int mmu_slot_level(const struct kvm_memory_slot *slot, gfn_t gfn);
 
 /* mmu.c */

@@ -13,8 +13,10 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "arch/x86/dma.h"
 #include "arch/x86/mmu/internal.h"
 #include "arch/x86/mmu/mmu.h"
+#include "arch/x86/mmu/shadow.h"
 #include "module/memslot.h"
 
 /* as in the ABI: fewer make no sense */
@@ -50,6 +52,7 @@ MODULE_PARM_DESC(tdp_mmu, "Whether guests are mapped with hardware paging (canno
 int tdp_root_levels;
 int tdp_max_page_level;
 struct kvm_tdp_format tdp_format;
+EXPORT_SYMBOL_FOR_KUNIT(tdp_format);
 static struct kmem_cache *page_cache;
 
 /* ---- tables ------------------------------------------------------------------------ */
@@ -188,6 +191,7 @@ int kvm_mmu_configure(bool tdp, int root_levels, int max_level,
 		/* entries of shadow tables may have NX, and have no encryption bit */
 		if (!boot_cpu_has(X86_FEATURE_NX) || sme_me_mask)
 			return -EOPNOTSUPP;
+		rdmsrq(MSR_IA32_CR_PAT, shadow_host_pat);
 		/* frames that slots may have */
 		tdp_root_levels = 4;
 		tdp_max_page_level = max_level;
@@ -679,6 +683,31 @@ void kvm_arch_flush_shadow_all(struct kvm *kvm)
 	}
 	for (as_id = 0; as_id < KVM_OOT_ADDRESS_SPACES; as_id++)
 		zap_and_flush(kvm, as_id, 0, 1ull << (tdp_root_levels * 9));
+}
+
+/**
+ * kvm_mmu_memory_types_changed() - what decides on memory types has changed
+ * @kvm: the VM
+ *
+ * Faults look at it with mmu_lock held, so that what is mapped from now on is right, and what
+ * was mapped before goes. AMD's nested entries say nothing of it.
+ */
+void kvm_mmu_memory_types_changed(struct kvm *kvm)
+{
+	if (!kvm_be.tdp || tdp_format.ignore_pat)
+		kvm_arch_flush_shadow_all(kvm);
+}
+
+/**
+ * kvm_mmu_pat_changed() - the guest has written its PAT
+ * @vcpu: the vCPU
+ *
+ * Only where the CPU has another one do shadow entries depend on what was in it.
+ */
+void kvm_mmu_pat_changed(struct kvm_vcpu *vcpu)
+{
+	if (!kvm_be.tdp && !kvm_be.pat_is_guests && kvm_has_noncoherent_dma(vcpu->kvm))
+		kvm_arch_flush_shadow_all(vcpu->kvm);
 }
 
 /**

@@ -39,6 +39,8 @@ void kvm_mmu_module_exit(void);
  * @accessed: bit that the CPU sets when it uses an entry; 0: it sets none
  * @dirty: bit that it sets when it writes through a leaf; 0: it sets none
  * @ram: bits of every leaf that maps memory
+ * @ignore_pat: bits with which memory is cached as @ram says, whatever the guest's PAT says;
+ *	0: there are none such, the PAT always counts
  * @io: bits of every leaf that maps what is not memory
  * @cpu_logs_dirty: the backend marks pages dirty that the CPU sets @dirty of, as long as
  *	kvm->arch.nr_logged_slots is not 0; how many at once at most, 0: it does not
@@ -51,6 +53,7 @@ struct kvm_tdp_format {
 	u64 accessed;
 	u64 dirty;
 	u64 ram;
+	u64 ignore_pat;
 	u64 io;
 	u32 cpu_logs_dirty;
 	u64 exec;
@@ -127,6 +130,10 @@ gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access,
 bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3);
 /* KVM_CAP_VM_DISABLE_NX_HUGE_PAGES */
 int kvm_mmu_disable_nx_huge_pages(struct kvm *kvm, u64 arg);
+/* what decides on memory types has changed: nothing that was mapped before stays */
+void kvm_mmu_memory_types_changed(struct kvm *kvm);
+/* the guest has written its PAT */
+void kvm_mmu_pat_changed(struct kvm_vcpu *vcpu);
 /* have kvm->arch.apic_page where there is no memory at @gfn, and nowhere else */
 void kvm_mmu_place_apic_page(struct kvm *kvm, gfn_t gfn);
 /* KVM_SET_NR_MMU_PAGES, KVM_GET_NR_MMU_PAGES */

@@ -27,12 +27,18 @@
  */
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
+#include <asm/mtrr.h>
 
+#include "arch/x86/dma.h"
 #include "arch/x86/mmu/shadow.h"
 #include "module/memslot.h"
 
 /* pages for the roots, and for one fault */
 #define STOCK		(TDP_MAX_LEVEL + SHADOW_PAE_ROOTS)
+
+/* the CPU's PAT while the host runs */
+u64 shadow_host_pat;
+EXPORT_SYMBOL_FOR_KUNIT(shadow_host_pat);
 
 /* One fault on its way to the tables. */
 struct shadow_fault {
@@ -46,6 +52,7 @@ struct shadow_fault {
 	struct guest_walk walk;
 	struct guest_walk_result res;
 	u8 access;			/* of the mapping */
+	unsigned int cached;		/* how: an index into the CPU's PAT */
 	bool nx_large;			/* large pages are not executable (nx.c) */
 	int nx_level;			/* it could be so large but that it is executed from */
 	bool flush;
@@ -338,6 +345,7 @@ static gfn_t child_of(const struct shadow_fault *f, const struct shadow_page *sp
 		role->direct = 1;
 		role->access = f->access;
 		role->pkey = f->res.pkey;
+		role->cached = f->cached;
 	}
 	return f->gfn & ~(level_pages(level) - 1);
 }
@@ -355,8 +363,9 @@ static u64 make_spte(const struct shadow_fault *f, int level, bool lma)
 		spte |= SHADOW_NX;
 	if (lma && f->paging)
 		spte |= (u64)f->res.pkey << SHADOW_PKEY_SHIFT;
-	if (!f->hp.page)
-		spte |= SHADOW_UNCACHED;
+	if (f->hp.page && f->cached)
+		kvm_dma_note_guest_type();
+	spte |= f->hp.page ? shadow_cache_bits(f->cached, level) : SHADOW_UNCACHED;
 	/* what is logged becomes writable by a write only */
 	if ((f->access & ACC_WRITE) && f->hp.writable &&
 	    !(f->slot->flags & KVM_MEM_READONLY) && (f->write || !f->slot->dirty_bitmap))
@@ -379,11 +388,58 @@ static void put_leaf(struct kvm *kvm, struct shadow_fault *f, struct shadow_page
 		if (f->access & ACC_WRITE)
 			spte |= old & (SHADOW_WRITABLE | SHADOW_DIRTY);
 		lost = (old & ~spte & (SHADOW_WRITABLE | SHADOW_USER)) | (~old & spte & SHADOW_NX) |
-		       ((old ^ spte) & SHADOW_PKEY);
+		       ((old ^ spte) & (SHADOW_PKEY | shadow_cache_bits(7, level)));
 		f->flush |= lost;
 	}
 	shadow_set_leaf(kvm, f->slot->arch, sp, i, gfn, spte);
 }
+
+/**
+ * kvm_pat_index() - which entry of a PAT has a memory type
+ * @pat: the PAT
+ * @type: memory type
+ *
+ * Return: the index of the first; where there is none, that of UC, or 3, which it is after a reset.
+ */
+unsigned int kvm_pat_index(u64 pat, u8 type)
+{
+	unsigned int i;
+
+	for (i = 0; i < 8; i++)
+		if ((u8)(pat >> (i * 8)) == type)
+			return i;
+	return type == MTRR_TYPE_UNCACHABLE ? 3 : kvm_pat_index(pat, MTRR_TYPE_UNCACHABLE);
+}
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pat_index);
+
+/**
+ * shadow_cache_index() - how memory is cached that the guest maps
+ * @vcpu: the vCPU
+ * @pte: the guest's entry; 0: it does not page
+ * @level: of the entry; of a guest that does not page 0
+ *
+ * Memory is what entry 0 of the PAT says, which is write-back, unless DMA of a device may go
+ * past the caches: then the guest's entry counts, as its own PAT has it. The CPU has that, or
+ * the host's, where the same type may be at another index.
+ *
+ * Return: an index into the CPU's PAT.
+ */
+unsigned int shadow_cache_index(struct kvm_vcpu *vcpu, u64 pte, int level)
+{
+	u64 pat = kvm_be.pat_is_guests ? vcpu->arch.pat : shadow_host_pat, bit;
+	unsigned int index;
+
+	if (likely(!kvm_has_noncoherent_dma(vcpu->kvm)))
+		return 0;
+	if (!level)
+		return kvm_pat_index(pat, MTRR_TYPE_WRBACK);
+	bit = level > 1 ? SHADOW_PAT_LARGE : SHADOW_PAT;
+	index = (pte & _PAGE_PWT ? 1 : 0) | (pte & _PAGE_PCD ? 2 : 0) | (pte & bit ? 4 : 0);
+	if (kvm_be.pat_is_guests)
+		return index;
+	return kvm_pat_index(pat, vcpu->arch.pat >> (index * 8));
+}
+EXPORT_SYMBOL_FOR_KUNIT(shadow_cache_index);
 
 /* Down to the entry, and map. KVM_PF_RETRY also when something changed meanwhile. */
 static int map(struct kvm_vcpu *vcpu, struct shadow_fault *f, u64 *sptep)
@@ -396,6 +452,8 @@ static int map(struct kvm_vcpu *vcpu, struct shadow_fault *f, u64 *sptep)
 	u64 spte;
 	gfn_t gfn;
 
+	f->cached = shadow_cache_index(vcpu, f->paging ? f->res.pte[f->res.level].pte : 0,
+				       f->paging ? f->res.level : 0);
 	sp = root_of(mmu, f->gva);
 	if (!mmu->loaded || !sp || sp->invalid) {
 		/* it was dropped, and the request to leave it is there already, or comes now */

@@ -26,6 +26,9 @@
 #define SHADOW_PKEY		GENMASK_ULL(62, 59)
 /* what the host's page attribute table has as uncached */
 #define SHADOW_UNCACHED		(_PAGE_PCD | _PAGE_PWT)
+/* ... and the third bit of an index into it, where no large page says so */
+#define SHADOW_PAT		_PAGE_PAT
+#define SHADOW_PAT_LARGE	_PAGE_PAT_LARGE
 
 #define SHADOW_MAX_LEAF		3	/* 1 GiB */
 #define SHADOW_PAE_ROOTS	4
@@ -114,6 +117,22 @@ static inline struct shadow_vm *to_shadow(struct kvm *kvm)
 {
 	return to_mmu_vm(kvm)->shadow;
 }
+
+/**
+ * shadow_cache_bits() - how an entry says that memory is cached
+ * @index: into the CPU's PAT
+ * @level: of the entry
+ */
+static inline u64 shadow_cache_bits(unsigned int index, int level)
+{
+	return (index & 1 ? _PAGE_PWT : 0) | (index & 2 ? _PAGE_PCD : 0) |
+	       (!(index & 4) ? 0 : level > 1 ? SHADOW_PAT_LARGE : SHADOW_PAT);
+}
+
+extern u64 shadow_host_pat;
+
+unsigned int shadow_cache_index(struct kvm_vcpu *vcpu, u64 pte, int level);	/* shadow.c */
+unsigned int kvm_pat_index(u64 pat, u8 type);
 
 static inline bool shadow_leaf(u64 spte, int level)
 {

@@ -25,6 +25,7 @@
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
+#include "arch/x86/dma.h"
 #include "arch/x86/mmu/shadow.h"
 #include "module/memslot.h"
 
@@ -418,8 +419,8 @@ bool shadow_read_guest(struct kvm *kvm, int as_id, gpa_t gpa, void *data, unsign
 }
 
 /* May an entry stay that was made of what the guest's table had then? */
-static bool still_right(const struct shadow_page *sp, const struct guest_walk *w,
-			unsigned int i, u64 pte)
+static bool still_right(struct kvm_vcpu *vcpu, const struct shadow_page *sp,
+			const struct guest_walk *w, unsigned int i, u64 pte)
 {
 	u64 spte = READ_ONCE(sp->spt[i]);
 	u8 access = sp->role.access & kvm_pte_access(pte, sp->role.nx);
@@ -436,6 +437,11 @@ static bool still_right(const struct shadow_page *sp, const struct guest_walk *w
 	if (((spte & SHADOW_WRITABLE) && !(access & ACC_WRITE)) ||
 	    !(spte & SHADOW_USER) != !(access & ACC_USER) ||
 	    (!(spte & SHADOW_NX) && !(access & ACC_EXEC)))
+		return false;
+	/* what the host has uncached goes, too, and comes back */
+	if (kvm_has_noncoherent_dma(vcpu->kvm) &&
+	    (spte & shadow_cache_bits(7, 1)) !=
+	    shadow_cache_bits(shadow_cache_index(vcpu, pte, 1), 1))
 		return false;
 	return !sp->role.lma || !((spte ^ pte) & SHADOW_PKEY);
 }
@@ -460,7 +466,7 @@ static bool compare(struct kvm_vcpu *vcpu, struct shadow_page *sp)
 	for (i = 0; i < TDP_ENTRIES; i++) {
 		u64 pte = size == 8 ? buffer[i] : ((u32 *)buffer)[i];
 
-		if (spte_present(sp->spt[i]) && !(known && still_right(sp, &w, i, pte)))
+		if (spte_present(sp->spt[i]) && !(known && still_right(vcpu, sp, &w, i, pte)))
 			flush |= shadow_drop(kvm, sp, i);
 	}
 	return flush;

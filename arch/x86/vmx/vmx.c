@@ -208,8 +208,8 @@ static int __init configure_mmu(void)
 		.dirty = vmx_feat.ept_ad ? VMX_EPT_DIRTY_BIT : 0,
 		.cpu_logs_dirty = vmx_feat.pml ? VMX_PML_ENTRIES : 0,
 		.exec = VMX_EPT_EXECUTABLE_MASK,
-		/* write-back whatever the guest's PAT says: no device of it snoops less */
-		.ram = (u64)MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT,
+		.ram = (u64)MTRR_TYPE_WRBACK << VMX_EPT_MT_EPTE_SHIFT,
+		.ignore_pat = VMX_EPT_IPAT_BIT,
 		.io = (u64)MTRR_TYPE_UNCACHABLE << VMX_EPT_MT_EPTE_SHIFT,
 		/*
 		 * SDM 29.3.3.1: writable and not readable is a misconfiguration. CPUs give the
@@ -255,6 +255,10 @@ static int __init vmx_init(void)
 		goto out;
 
 	vmx_ops.tdp = vmx_feat.ept;
+	vmx_ops.wbinvd_exits = vmx_caps.cpu2 & SECONDARY_EXEC_WBINVD_EXITING;
+	vmx_ops.pat_is_guests = vmx_feat.pat_switch;
+	/* two types of one frame need self-snoop: SDM vol. 3, "Programming the PAT" */
+	vmx_ops.ignores_guest_pat = !boot_cpu_has(X86_FEATURE_SELFSNOOP);
 	vmx_ops.guest_timer = vmx_feat.preemption_timer;
 	vmx_ops.real_mode_pages = !vmx_feat.unrestricted;
 	vmx_ops.has_tsc_aux = (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&
