@@ -317,7 +317,7 @@ static void keep_moving(struct runner *r)
 
 static void ipis(uint64_t arg, bool move)
 {
-	uint64_t n = move ? 4 * NR_IPIS : NR_IPIS;
+	uint64_t n = move ? 2 * NR_IPIS : NR_IPIS;
 	struct runner r[2] = {};
 	unsigned int i;
 
@@ -687,8 +687,8 @@ static const struct st_test tests[] = {
 	{ "ipi_running_x2apic", ipi_running_x2apic },
 	{ "ipi_halted_xapic", ipi_halted_xapic },
 	{ "ipi_halted_x2apic", ipi_halted_x2apic },
-	{ "ipi_to_a_moving_vcpu", ipi_to_a_moving_vcpu, 120 },
-	{ "ipi_to_a_moving_halted_vcpu", ipi_to_a_moving_halted_vcpu, 120 },
+	{ "ipi_to_a_moving_vcpu", ipi_to_a_moving_vcpu, 240 },
+	{ "ipi_to_a_moving_halted_vcpu", ipi_to_a_moving_halted_vcpu, 240 },
 	{ "deadlines", deadlines },
 	{ "deadlines_halted", deadlines_halted },
 	{ "deadlines_moving", deadlines_moving },

@@ -353,8 +353,9 @@ void kvm_lapic_lint0(struct kvm_lapic *apic, bool rose)
 			kvm_lapic_local_deliver(apic, APIC_LVT0);
 		return;
 	}
-	if (kvm_pic_output(apic->vcpu->kvm) && (lvt0 & APIC_VECTOR_MASK) >= 16 &&
-	    !test_and_set_bit(REMOTE_IRR_BIT, word))
+	/* what is not accepted would wait for an EOI that never comes */
+	if (kvm_pic_output(apic->vcpu->kvm) && READ_ONCE(apic->sw_enabled) &&
+	    (lvt0 & APIC_VECTOR_MASK) >= 16 && !test_and_set_bit(REMOTE_IRR_BIT, word))
 		kvm_lapic_local_deliver(apic, APIC_LVT0);
 }
 
