@@ -787,8 +787,8 @@ static void update_cache(struct kvm_vcpu *vcpu)
 			c->maxphyaddr = clamp_t(u32, e->eax & 0xff, 32, 52);
 	}
 	c->reserved_gpa_bits = GENMASK_ULL(63, c->maxphyaddr);
-	/* before CPUID is set a VMM may restore registers already */
-	c->cr4_reserved_bits = cr4_reserved(c->nent ? has_by_both : has_by_host, vcpu);
+	c->cr4_reserved_bits = cr4_reserved(c->nent || !KVM_CR4_BEFORE_CPUID ? has_by_both :
+					    has_by_host, vcpu);
 	c->supported_xcr0 = 0;
 	e = kvm_find_cpuid(vcpu, 0xd, 0);
 	if (e)
