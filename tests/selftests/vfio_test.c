@@ -399,23 +399,11 @@ static uint64_t order(uint64_t op, uint64_t addr, uint64_t count, uint64_t value
 	return r;
 }
 
-static uint64_t number(const char *path)
-{
-	unsigned long long n;
-	FILE *f = fopen(path, "r");
-
-	if (!f)
-		st_skip("%s: this module does not count", path);
-	CHECK_EQ(fscanf(f, "%llu", &n), 1);
-	fclose(f);
-	return n;
-}
-
 /* of all VMs, of which there is one */
 static uint64_t mapped(void)
 {
-	return number("/sys/kernel/debug/kvm/pages_4k") + number("/sys/kernel/debug/kvm/pages_2m") +
-	       number("/sys/kernel/debug/kvm/pages_1g");
+	return st_counter("/sys/kernel/debug/kvm/pages_4k") + st_counter("/sys/kernel/debug/kvm/pages_2m") +
+	       st_counter("/sys/kernel/debug/kvm/pages_1g");
 }
 
 /* Do mappings depend on what DMA does: not where the guest's PAT always counts. */
@@ -511,7 +499,7 @@ static bool counts(void)
 
 static uint64_t guest_types(void)
 {
-	return counts() ? number(COUNTERS "guest_types") : 0;
+	return counts() ? st_counter(COUNTERS "guest_types") : 0;
 }
 
 /* Memory of every type, by small pages and large ones, and types that change: it is memory. */
@@ -561,7 +549,7 @@ static void memory_types(void)
 
 static uint64_t written_back(void)
 {
-	return number(COUNTERS "written_back");
+	return st_counter(COUNTERS "written_back");
 }
 
 /* The CPUs that this thread may run on; true when there are two. */

@@ -6,18 +6,6 @@
 #define READS	"/sys/kernel/debug/kvm_intel/vmreads"
 #define WRITES	"/sys/kernel/debug/kvm_intel/vmwrites"
 
-static uint64_t counter(const char *path)
-{
-	unsigned long long n;
-	FILE *f = fopen(path, "r");
-
-	if (!f)
-		st_skip("%s: this module does not count", path);
-	CHECK_EQ(fscanf(f, "%llu", &n), 1);
-	fclose(f);
-	return n;
-}
-
 /* All accesses while a guest executes CPUID n times. */
 static void count(uint64_t n, uint64_t *reads, uint64_t *writes)
 {
@@ -27,11 +15,11 @@ static void count(uint64_t n, uint64_t *reads, uint64_t *writes)
 	PAYLOAD(vm, bench);
 	vcpu_start(v, BENCH_CPUID, n, 0);
 	vcpu_expect_sync(v, 1);
-	*reads = counter(READS);
-	*writes = counter(WRITES);
+	*reads = st_counter(READS);
+	*writes = st_counter(WRITES);
 	vcpu_expect_done(v);
-	*reads = counter(READS) - *reads;
-	*writes = counter(WRITES) - *writes;
+	*reads = st_counter(READS) - *reads;
+	*writes = st_counter(WRITES) - *writes;
 	vm_free(vm);
 }
 

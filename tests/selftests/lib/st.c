@@ -186,6 +186,18 @@ bool st_bus_error(uint8_t *p)
 	return sig == SIGBUS;
 }
 
+uint64_t st_counter(const char *path)
+{
+	unsigned long long n;
+	FILE *f = fopen(path, "r");
+
+	if (!f)
+		st_skip("%s: this module does not count", path);
+	CHECK_EQ(fscanf(f, "%llu", &n), 1);
+	fclose(f);
+	return n;
+}
+
 long st_table_memory(void)
 {
 	FILE *f = fopen("/proc/sys/vm/stat_refresh", "w");

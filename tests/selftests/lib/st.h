@@ -86,6 +86,8 @@ extern const char known_list[];
 /* a line "name number", or "name: number" of a file in /proc; -1: there is none */
 long st_named(const char *path, const char *name);
 bool st_bus_error(uint8_t *p);	/* does a write there end with SIGBUS */
+/* a number in a file of debugfs; without the file the subtest is passed over */
+uint64_t st_counter(const char *path);
 long st_table_memory(void);	/* the host's SecPageTables, in kB */
 double st_now(void);	/* seconds of a clock that goes on */
 #define HUGE_PAGE	(2ul << 20)

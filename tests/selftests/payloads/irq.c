@@ -1437,6 +1437,18 @@ static void devices(u64 arg)
 #define CLUSTER(id)	((id) >> 4 << 16)
 #define MEMBER(id)	(1u << ((id) & 15))
 
+static void begin_sender_of_ids(u64 arg)
+{
+	u64 i;
+
+	for (i = 0; i < IRQ_NR_IDS; i++)
+		id_of[i] = many_ids[i];
+	WRITE_ONCE(ids_given, 1);
+	begin_sender(arg);
+	while (READ_ONCE(ready) < IRQ_NR_IDS - 1)
+		cpu_pause();
+}
+
 /* The ends of what ids can be, and of what 8 bits can say. */
 static void many(u64 arg)
 {
@@ -1454,12 +1466,7 @@ static void many(u64 arg)
 		target(arg);
 		return;
 	}
-	for (i = 0; i < n; i++)
-		id_of[i] = many_ids[i];
-	WRITE_ONCE(ids_given, 1);
-	begin_sender(arg);
-	while (READ_ONCE(ready) < n - 1)
-		cpu_pause();
+	begin_sender_of_ids(arg);
 	for (i = 0; i < n; i++) {
 		u32 id = many_ids[i], logical = CLUSTER(id) | MEMBER(id);
 
@@ -1509,7 +1516,6 @@ static void many(u64 arg)
 static void msi_8_bits(u64 arg)
 {
 	const u64 n = IRQ_NR_IDS, all = BIT(IRQ_NR_IDS) - 1;
-	u64 i;
 
 	if (arg >> IRQ_CPU_SHIFT) {
 		while (!READ_ONCE(ids_given))
@@ -1517,12 +1523,7 @@ static void msi_8_bits(u64 arg)
 		target(arg);
 		return;
 	}
-	for (i = 0; i < n; i++)
-		id_of[i] = many_ids[i];
-	WRITE_ONCE(ids_given, 1);
-	begin_sender(arg);
-	while (READ_ONCE(ready) < n - 1)
-		cpu_pause();
+	begin_sender_of_ids(arg);
 	DEVICE_SENT(n, true, 0, 0, 0x63, 1);
 	DEVICE_SENT(n, true, 256, 0, 0x63, 1);
 	DEVICE_SENT(n, true, 0x10000000, 0, 0x63, 1);
