@@ -200,7 +200,7 @@ struct kvm_vcpu_arch {
 	u64 tsc_scaling_ratio;		/* fixed point; 0 while not scaled */
 	u64 ia32_tsc_adjust_msr;
 	u64 last_host_tsc;
-	u64 tsc_slept;			/* by so much the host's TSC went back while the host slept */
+	u64 tsc_slept;			/* so far the host's TSC went back while it slept */
 	u32 virtual_tsc_khz;
 	u32 virtual_tsc_mult;
 	s8 virtual_tsc_shift;

@@ -95,7 +95,11 @@ static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,
  * May CR4 be restored before the guest has its CPUID? Before 6.14 KVM let any bit be set that
  * the host has, and its selftests want that; since then, none that CPUID does not tell of.
  */
-#define KVM_CR4_BEFORE_CPUID	(LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0))
+#if KERNEL_VERSION(6, 14, 0) > LINUX_VERSION_CODE
+#define KVM_CR4_BEFORE_CPUID	true
+#else
+#define KVM_CR4_BEFORE_CPUID	false
+#endif
 
 /* Suspend and resume of the last CPU; the callbacks have got an argument (see Kbuild.inc). */
 #ifndef KVM_HAVE_SYSCORE_DATA

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Unit tests of the rules for PAT and MTRRs, of the clock's scale, and of what sleep does to TSCs. */
+/* Unit tests of the rules for PAT and MTRRs, the clock's scale, and TSCs after the host's sleep. */
 #include <kunit/test.h>
 #include <linux/math64.h>
 #include <asm/mtrr.h>

@@ -81,7 +81,9 @@ static void route_one(uint32_t id, uint32_t data)
 
 static bool requested(const struct kvm_lapic_state *s, uint8_t vector)
 {
-	return (uint8_t)s->regs[0x200 + (vector >> 5) * 0x10 + (vector & 31) / 8] >> (vector & 7) & 1;
+	uint8_t byte = s->regs[0x200 + (vector >> 5) * 0x10 + (vector & 31) / 8];
+
+	return byte >> (vector & 7) & 1;
 }
 
 static uint64_t *counter(unsigned int vcpu, uint8_t vector)

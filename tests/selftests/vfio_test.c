@@ -402,7 +402,8 @@ static uint64_t order(uint64_t op, uint64_t addr, uint64_t count, uint64_t value
 /* of all VMs, of which there is one */
 static uint64_t mapped(void)
 {
-	return st_counter("/sys/kernel/debug/kvm/pages_4k") + st_counter("/sys/kernel/debug/kvm/pages_2m") +
+	return st_counter("/sys/kernel/debug/kvm/pages_4k") +
+	       st_counter("/sys/kernel/debug/kvm/pages_2m") +
 	       st_counter("/sys/kernel/debug/kvm/pages_1g");
 }
 
