@@ -81,8 +81,7 @@ static void inject_work(struct work_struct *work)
 			    false);
 		return;
 	}
-	kvm_set_irq(kvm, KVM_USERSPACE_IRQ_SOURCE_ID, irqfd->gsi, 1, false);
-	kvm_set_irq(kvm, KVM_USERSPACE_IRQ_SOURCE_ID, irqfd->gsi, 0, false);
+	kvm_pulse_irq(kvm, KVM_USERSPACE_IRQ_SOURCE_ID, irqfd->gsi);
 }
 
 /* The guest ended an interrupt of the GSI: lower the line, ask the devices. */

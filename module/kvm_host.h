@@ -270,6 +270,7 @@ struct kvm_irq_ack_notifier {
 
 int kvm_set_irq(struct kvm *kvm, int source, u32 gsi, int level,
 		bool line_status);
+int kvm_pulse_irq(struct kvm *kvm, int source, u32 gsi);
 int kvm_set_irq_routing(struct kvm *kvm,
 			const struct kvm_irq_routing_entry *entries,
 			unsigned int nr, unsigned int flags);

@@ -60,6 +60,31 @@ int kvm_irq_map_chip_pin(struct kvm *kvm, unsigned int irqchip,
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_irq_map_chip_pin);
 
+/* The copies outlive the read section: nothing they point to goes away. */
+static int copy_routes(struct kvm *kvm, struct kvm_route *routes, u32 gsi)
+{
+	int idx = srcu_read_lock(&kvm->irq_srcu);
+	int n = kvm_irq_map_gsi(kvm, routes, gsi);
+
+	srcu_read_unlock(&kvm->irq_srcu, idx);
+	return n;
+}
+
+static int set_all(struct kvm *kvm, struct kvm_route *routes, int n, int source, int level,
+		   bool line_status)
+{
+	int ret = -1;
+
+	while (n--) {
+		int r = routes[n].set(&routes[n], kvm, source, level, line_status);
+
+		if (r < 0)
+			continue;
+		ret = r + max(ret, 0);
+	}
+	return ret;
+}
+
 /**
  * kvm_set_irq() - a source changes the level of a GSI
  * @kvm: the VM
@@ -74,25 +99,35 @@ int kvm_set_irq(struct kvm *kvm, int source, u32 gsi, int level,
 		bool line_status)
 {
 	struct kvm_route routes[KVM_ROUTES_PER_GSI];
-	int ret = -1, n, idx;
 
 	trace_kvm_set_irq(gsi, level, source);
-
-	/* the copies outlive the read section: nothing they point to goes away */
-	idx = srcu_read_lock(&kvm->irq_srcu);
-	n = kvm_irq_map_gsi(kvm, routes, gsi);
-	srcu_read_unlock(&kvm->irq_srcu, idx);
-
-	while (n--) {
-		int r = routes[n].set(&routes[n], kvm, source, level, line_status);
-
-		if (r < 0)
-			continue;
-		ret = r + max(ret, 0);
-	}
-	return ret;
+	return set_all(kvm, routes, copy_routes(kvm, routes, gsi), source, level, line_status);
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_set_irq);
+
+/**
+ * kvm_pulse_irq() - a source raises a GSI and lowers it again
+ * @kvm: the VM
+ * @source: KVM_*_IRQ_SOURCE_ID
+ * @gsi: the GSI
+ *
+ * By the same routes, also when the table is replaced meanwhile: a pin that stays up would take
+ * no edge any more.
+ *
+ * Return: of the rise, as kvm_set_irq().
+ */
+int kvm_pulse_irq(struct kvm *kvm, int source, u32 gsi)
+{
+	struct kvm_route routes[KVM_ROUTES_PER_GSI];
+	int n = copy_routes(kvm, routes, gsi), r;
+
+	trace_kvm_set_irq(gsi, 1, source);
+	r = set_all(kvm, routes, n, source, 1, false);
+	trace_kvm_set_irq(gsi, 0, source);
+	set_all(kvm, routes, n, source, 0, false);
+	return r;
+}
+EXPORT_SYMBOL_FOR_KUNIT(kvm_pulse_irq);
 
 /* ---- acknowledgment ------------------------------------------------------ */
 

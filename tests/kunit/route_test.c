@@ -323,10 +323,47 @@ static void msi_delivery(struct kunit *test)
 	kvm->arch.irqchip_mode = KVM_IRQCHIP_KERNEL;
 }
 
+static int (*pin_set)(struct kvm_route *route, struct kvm *kvm, int source, int level,
+		      bool line_status);
+
+/* The pin's GSI becomes a message right after the pin rose. */
+static int set_and_replace(struct kvm_route *route, struct kvm *kvm, int source, int level,
+			   bool line_status)
+{
+	static const struct kvm_irq_routing_entry message[] = { MSI(7, 0xfee00000, 0, 0x41) };
+	int r = pin_set(route, kvm, source, level, line_status);
+
+	if (level)
+		kvm_set_irq_routing(kvm, message, 1, 0);
+	return r;
+}
+
+/* A pulse lowers the pin that it has raised: else that takes no edge any more. */
+static void pulse(struct kunit *test)
+{
+	static const struct kvm_irq_routing_entry pin[] = { PIN(7, 2, 3) };
+	struct kvm *kvm = kvm_of(test);
+	struct kvm_routing_table *table;
+
+	KUNIT_ASSERT_EQ(test, set_routes(test, pin, 1), 0);
+	table = rcu_dereference_protected(kvm->irq_routing, 1);
+	pin_set = table->entries[0].set;
+	table->entries[0].set = set_and_replace;
+
+	kvm_pulse_irq(kvm, SRC, 7);
+	KUNIT_EXPECT_EQ(test, map_pin(test, 2, 3), -1);
+	KUNIT_EXPECT_EQ(test, kvm->arch.vioapic->lines[3], 0);
+	/* now the message */
+	KUNIT_EXPECT_EQ(test, kvm_pulse_irq(kvm, SRC, 7), 1);
+	KUNIT_EXPECT_TRUE(test, took(test, 0, 0x41));
+	KUNIT_EXPECT_EQ(test, kvm_pulse_irq(kvm, SRC, 8), -1);
+}
+
 static struct kunit_case route_cases[] = {
 	KUNIT_CASE(refused),
 	KUNIT_CASE(mapping),
 	KUNIT_CASE(lines),
+	KUNIT_CASE(pulse),
 	KUNIT_CASE(notifiers),
 	KUNIT_CASE(msi_fields),
 	KUNIT_CASE(msi_delivery),

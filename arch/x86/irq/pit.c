@@ -429,8 +429,7 @@ static void pit_work(struct work_struct *work)
 	if (reinject && !atomic_xchg(&pit->acked, 0))
 		return;
 
-	r = kvm_set_irq(pit->kvm, KVM_PIT_IRQ_SOURCE_ID, 0, 1, false);
-	kvm_set_irq(pit->kvm, KVM_PIT_IRQ_SOURCE_ID, 0, 0, false);
+	r = kvm_pulse_irq(pit->kvm, KVM_PIT_IRQ_SOURCE_ID, 0);
 
 	if (!reinject) {
 		atomic_set(&pit->pending, 0);
