@@ -108,9 +108,8 @@ void kvm_wbinvd(struct kvm_vcpu *vcpu)
 	cpu = get_cpu();
 	cpumask_set_cpu(cpu, vcpu->arch.cached_on);
 	on_each_cpu_mask(vcpu->arch.cached_on, write_back, NULL, 1);
-	cpumask_clear(vcpu->arch.cached_on);
 	/* it goes on here, and writes again */
-	cpumask_set_cpu(cpu, vcpu->arch.cached_on);
+	cpumask_copy(vcpu->arch.cached_on, cpumask_of(cpu));
 	put_cpu();
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_wbinvd);

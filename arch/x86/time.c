@@ -737,17 +737,11 @@ long kvm_time_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, unsigned lon
  */
 static void tell_unstable(struct work_struct *work)
 {
-	struct kvm_vcpu *vcpu;
 	struct kvm *kvm;
-	unsigned long i;
 
 	mutex_lock(&kvm_lock);
-	list_for_each_entry(kvm, &kvm_vm_list, vm_list) {
-		kvm_for_each_vcpu(i, vcpu, kvm) {
-			kvm_make_request(KVM_REQ_MASTERCLOCK_UPDATE, vcpu);
-			kvm_vcpu_kick(vcpu);
-		}
-	}
+	list_for_each_entry(kvm, &kvm_vm_list, vm_list)
+		kvm_make_all_cpus_request(kvm, KVM_REQ_MASTERCLOCK_UPDATE);
 	mutex_unlock(&kvm_lock);
 }
 

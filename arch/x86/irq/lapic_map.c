@@ -339,7 +339,6 @@ struct kvm_vcpu *kvm_irq_only_target(struct kvm *kvm, const struct kvm_lapic_irq
 	rcu_read_unlock();
 	return n == 1 ? only->vcpu : NULL;
 }
-EXPORT_SYMBOL_FOR_KUNIT(kvm_irq_only_target);
 
 /**
  * kvm_vcpu_by_apic_id() - the vCPU that a hypercall means

@@ -103,15 +103,14 @@ void kvm_arch_bypass_update(struct kvm *kvm, struct kvm_bypass *b, const struct 
 
 	if (vcpu == b->vcpu && (!vcpu || vector == b->vector))
 		return;
-	if (vcpu && !was)
+	/* it is counted from before it is posted until it is not any more */
+	if (!was)
 		count_posting(kvm);
-	if (vcpu && kvm_be_call(device_posts)(b->host_irq, vcpu, vector)) {
+	if (vcpu && kvm_be_call(device_posts)(b->host_irq, vcpu, vector))
 		vcpu = NULL;
-		if (!was)
-			atomic_dec(&kvm->arch.nr_posting);
-	}
-	if (!vcpu && was) {
-		kvm_be_call(device_posts)(b->host_irq, NULL, 0);
+	if (!vcpu) {
+		if (was)
+			kvm_be_call(device_posts)(b->host_irq, NULL, 0);
 		atomic_dec(&kvm->arch.nr_posting);
 	}
 	b->vcpu = vcpu;

@@ -47,8 +47,6 @@ struct sleepers {
 
 static DEFINE_PER_CPU(struct sleepers, sleepers);
 
-enum { SUBCLASS_DEFAULT, SUBCLASS_SCHED_OUT };
-
 static void change_control(struct vmx_posted *p, u64 clear, u64 set)
 {
 	unsigned long old = READ_ONCE(p->control);
@@ -116,7 +114,7 @@ void vmx_posting_put(struct vmx_vcpu *v)
 	}
 	lockdep_assert_irqs_disabled();
 	s = per_cpu_ptr(&sleepers, cpu);
-	raw_spin_lock_nested(&s->lock, SUBCLASS_SCHED_OUT);
+	raw_spin_lock_nested(&s->lock, SINGLE_DEPTH_NESTING);
 	list_add_tail(&v->sleeper, &s->vcpus);
 	raw_spin_unlock(&s->lock);
 	v->sleeps_on = cpu;
@@ -126,17 +124,23 @@ void vmx_posting_put(struct vmx_vcpu *v)
 		kvm_send_ipi(cpu, POSTED_INTR_WAKEUP_VECTOR);
 }
 
-/* POSTED_INTR_WAKEUP_VECTOR came; interrupts are off. */
-static void wake_posted(void)
+/* Of those that sleep on this CPU; interrupts are off. */
+static void wake_sleepers(bool all)
 {
 	struct sleepers *s = this_cpu_ptr(&sleepers);
 	struct vmx_vcpu *v;
 
 	raw_spin_lock(&s->lock);
 	list_for_each_entry(v, &s->vcpus, sleeper)
-		if (test_bit(VMX_POSTED_ON, &v->posted.control))
+		if (all || test_bit(VMX_POSTED_ON, &v->posted.control))
 			kvm_vcpu_wake_up(v->vcpu);
 	raw_spin_unlock(&s->lock);
+}
+
+/* POSTED_INTR_WAKEUP_VECTOR came */
+static void wake_posted(void)
+{
+	wake_sleepers(false);
 }
 
 /**
@@ -146,13 +150,7 @@ static void wake_posted(void)
  */
 void vmx_posting_cpu_down(void)
 {
-	struct sleepers *s = this_cpu_ptr(&sleepers);
-	struct vmx_vcpu *v;
-
-	raw_spin_lock(&s->lock);
-	list_for_each_entry(v, &s->vcpus, sleeper)
-		kvm_vcpu_wake_up(v->vcpu);
-	raw_spin_unlock(&s->lock);
+	wake_sleepers(true);
 }
 
 /**

@@ -389,7 +389,7 @@ void vmx_sync_irr(struct kvm_vcpu *vcpu);
 void vmx_load_intr_status(struct vmx_vcpu *v);
 void vmx_open_apic_msrs(struct vmx_vcpu *v);
 
-/* posting.c; all but the last three: vmx_feat.device_posting only */
+/* posting.c; all but the last two: vmx_feat.device_posting only */
 void vmx_posting_load(struct vmx_vcpu *v, int cpu);
 void vmx_posting_put(struct vmx_vcpu *v);
 void vmx_posting_sync(struct vmx_vcpu *v);
