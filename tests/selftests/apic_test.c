@@ -26,11 +26,10 @@ static struct vcpu *start(uint64_t test, uint64_t arg, uint64_t n)
 /* vCPU 1 would wait for INIT and SIPI */
 static struct vcpu *start_second(struct vcpu *first, uint64_t test, uint64_t arg, uint64_t n)
 {
-	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
 	struct vcpu *v = vm_add_vcpu(first->vm, 1);
 
 	vcpu_start(v, test, arg, n);
-	OK(ioctl(v->fd, KVM_SET_MP_STATE, &mp));
+	vcpu_make_runnable(v);
 	return v;
 }
 
@@ -46,14 +45,6 @@ static void lapic_get(struct vcpu *v, struct kvm_lapic_state *s)
 	OK(ioctl(v->fd, KVM_GET_LAPIC, s));
 }
 
-static bool test_vector(const struct kvm_lapic_state *s, unsigned int reg, uint8_t vec)
-{
-	uint32_t w;
-
-	memcpy(&w, s->regs + reg + (vec >> 5) * 0x10, 4);
-	return w >> (vec & 31) & 1;
-}
-
 /* set or clear it in the vCPU's APIC */
 static void change_vector(struct vcpu *v, unsigned int reg, uint8_t vec, bool set)
 {
@@ -66,9 +57,6 @@ static void change_vector(struct vcpu *v, unsigned int reg, uint8_t vec, bool se
 	memcpy(s.regs + reg + (vec >> 5) * 0x10, &w, 4);
 	OK(ioctl(v->fd, KVM_SET_LAPIC, &s));
 }
-
-#define LAPIC_ISR	0x100
-#define LAPIC_IRR	0x200
 
 /* ---- one vCPU -------------------------------------------------------------------- */
 
@@ -199,8 +187,8 @@ static void state(uint64_t arg)
 			CHECK(n < ARRAY_SIZE(order));
 			CHECK_EQ(rep.b, order[n]);
 			CHECK_EQ(rep.c, ++n);
-			CHECK(test_vector(&s, LAPIC_ISR, rep.b));
-			CHECK(!test_vector(&s, LAPIC_IRR, rep.b));
+			CHECK(lapic_has_vector(&s, LAPIC_ISR, rep.b));
+			CHECK(!lapic_has_vector(&s, LAPIC_IRR, rep.b));
 			/* what is put back must still be in service */
 			OK(ioctl(v->fd, KVM_SET_LAPIC, &s));
 			continue;
@@ -208,19 +196,19 @@ static void state(uint64_t arg)
 		CHECK_EQ(rep.a, ++stage);
 		switch (stage) {
 		case 1:
-			CHECK(test_vector(&s, LAPIC_IRR, 0x45));
-			CHECK(!test_vector(&s, LAPIC_IRR, 0x66));
+			CHECK(lapic_has_vector(&s, LAPIC_IRR, 0x45));
+			CHECK(!lapic_has_vector(&s, LAPIC_IRR, 0x66));
 			change_vector(v, LAPIC_IRR, 0x66, true);
 			break;
 		case 2:
-			CHECK(test_vector(&s, LAPIC_IRR, 0x67));
+			CHECK(lapic_has_vector(&s, LAPIC_IRR, 0x67));
 			change_vector(v, LAPIC_IRR, 0x67, false);
 			break;
 		case 3:
-			CHECK(!test_vector(&s, LAPIC_IRR, 0x67));
+			CHECK(!lapic_has_vector(&s, LAPIC_IRR, 0x67));
 			send_msi(v->vm, 0x67);
 			lapic_get(v, &s);
-			CHECK(test_vector(&s, LAPIC_IRR, 0x67));
+			CHECK(lapic_has_vector(&s, LAPIC_IRR, 0x67));
 			break;
 		case 4:
 			change_vector(v, LAPIC_ISR, 0x66, true);
@@ -528,7 +516,7 @@ static void bus_clock_slowest(void)
 		memcpy(&left, s.regs + 0x390, 4);
 		CHECK(left > count / 8);
 		/* none has come */
-		CHECK(!test_vector(&s, 0x200, 0x71));
+		CHECK(!lapic_has_vector(&s, LAPIC_IRR, 0x71));
 	}
 }
 

@@ -193,11 +193,10 @@ static void *answer(void *vcpu)
 static void ipi(void)
 {
 	struct vcpu *v = start(BENCH_IPI, INTERRUPTS, 4 << 20), *other = vm_add_vcpu(v->vm, 1);
-	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
 	pthread_t thread;
 
 	vcpu_start(other, BENCH_IPI, INTERRUPTS, 1);
-	OK(ioctl(other->fd, KVM_SET_MP_STATE, &mp));
+	vcpu_make_runnable(other);
 	vcpu_expect_sync(v, 1);
 	vcpu_expect_sync(other, 1);
 	CHECK(!pthread_create(&thread, NULL, answer, other));

@@ -463,11 +463,9 @@ static void ins_to_a_clean_page(void)
 static bool cmci_came(struct vcpu *v)
 {
 	struct kvm_lapic_state s;
-	uint32_t irr;
 
 	OK(ioctl(v->fd, KVM_GET_LAPIC, &s));
-	memcpy(&irr, s.regs + 0x200 + CMCI_VECTOR / 32 * 0x10, 4);
-	return irr & 1u << CMCI_VECTOR % 32;
+	return lapic_has_vector(&s, LAPIC_IRR, CMCI_VECTOR);
 }
 
 static void set_lapic_reg(struct vcpu *v, uint32_t reg, uint32_t val)

@@ -8,7 +8,6 @@
  */
 #include <linux/falloc.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 
 #include "basic.h"
 #include "st.h"
@@ -631,14 +630,10 @@ static void take_file(struct things *t)
 static void devices(void)
 {
 	struct things t;
-	int fd;
 
 	make_things(&t);
 	each("KVM_CREATE_DEVICE", &t, create_device, close_made);
-	fd = open("/host/vfiofile.ko", O_RDONLY);
-	if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST))
-		return;
-	t.e = OK(open("/dev/kvm-oot-vfio", O_RDWR));
+	t.e = st_host_device("vfiofile", "/dev/kvm-oot-vfio");
 	/* what is not coherent */
 	CHECK_EQ(write(t.e, "n", 1), 1);
 	OK(create_device(&t));

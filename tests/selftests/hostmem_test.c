@@ -33,16 +33,6 @@
 
 /* ---- the host's files ---------------------------------------------------------- */
 
-static bool put_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
 static long get_number(const char *path)
 {
 	char text[64] = "";
@@ -62,7 +52,7 @@ static void put_number(const char *path, long value)
 
 	snprintf(text, sizeof(text), "%ld", value);
 	if (value >= 0)
-		put_file(path, text);
+		st_write(path, text);
 }
 
 static long vmstat(const char *name)
@@ -327,7 +317,7 @@ static void swap_end(void)
 		return;
 	/* with a guest running all of it comes back */
 	OK(swapoff("/dev/zram0"));
-	put_file("/sys/block/zram0/reset", "1");
+	st_write("/sys/block/zram0/reset", "1");
 }
 
 static void swap_begin(void)
@@ -338,8 +328,8 @@ static void swap_begin(void)
 		st_skip("no swap, and it takes root to make some");
 	if (system("modprobe zram >/dev/null 2>&1"))
 		st_skip("no swap and no zram");
-	put_file("/sys/block/zram0/reset", "1");
-	if (!put_file("/sys/block/zram0/disksize", "128M") ||
+	st_write("/sys/block/zram0/reset", "1");
+	if (!st_write("/sys/block/zram0/disksize", "128M") ||
 	    system("mkswap /dev/zram0 >/dev/null 2>&1") || swapon("/dev/zram0", 0))
 		st_skip("no swap on zram: %s", strerror(errno));
 	own_swap = true;
@@ -401,20 +391,20 @@ static void ksm(void)
 	if (get_number(KSM "run") < 0)
 		st_skip("no KSM");
 	pattern_guest(4 * MIB);
-	put_file(KSM "pages_to_scan", "4000");
-	put_file(KSM "sleep_millisecs", "5");
-	if (!put_file(KSM "run", "1"))
+	st_write(KSM "pages_to_scan", "4000");
+	st_write(KSM "sleep_millisecs", "5");
+	if (!st_write(KSM "run", "1"))
 		st_skip("KSM cannot be switched on: %s", strerror(errno));
 	OK(madvise(g.mem, g.size, MADV_MERGEABLE));
 	/* twins are alike until they are written anew, which parts them again */
 	end = st_now() + 3;
 	do {
-		put_file(KSM "run", "1");
+		st_write(KSM "run", "1");
 		some_rounds(1);
 		hold();
 		UNTIL((merged = get_number(KSM "pages_sharing")) > 100, 10);
 		/* else it merges them again before the number is seen */
-		put_file(KSM "run", "0");
+		st_write(KSM "run", "0");
 		release();
 		if (merged > most)
 			most = merged;
@@ -423,9 +413,9 @@ static void ksm(void)
 	} while (st_now() < end);
 	OK(madvise(g.mem, g.size / 2, MADV_UNMERGEABLE));
 	some_rounds(2);
-	put_file(KSM "run", "2");	/* part all of them */
+	st_write(KSM "run", "2");	/* part all of them */
 	CHECK_EQ(get_number(KSM "pages_sharing"), 0);
-	put_file(KSM "run", "0");
+	st_write(KSM "run", "0");
 	end_pattern();
 	st_note("up to %ld pages shared%s", most, broke ? ", and parted by writes" : "");
 	CHECK(most > 100);
@@ -491,7 +481,7 @@ static void compact(void)
 	was.moved = vmstat("pgmigrate_success");
 	end = st_now() + 2;
 	do {
-		put_file("/proc/sys/vm/compact_memory", "1");
+		st_write("/proc/sys/vm/compact_memory", "1");
 		some_rounds(1);
 	} while (st_now() < end);
 	was.moved = vmstat("pgmigrate_success") - was.moved;
@@ -569,11 +559,7 @@ static char nx_before[16];
 
 static void set_nx_huge_pages(const char *value)
 {
-	int fd = open(NX_HUGE_PAGES, O_WRONLY);
-
-	CHECK(fd >= 0);
-	CHECK_EQ(write(fd, value, strlen(value)), strlen(value));
-	close(fd);
+	CHECK(st_write(NX_HUGE_PAGES, value));
 }
 
 static void force_nx_huge_pages(void)
@@ -653,7 +639,7 @@ static void recovered_huge_pages(void)
 		put_number(NUMA_BALANCING, balancing);
 		st_skip("the host gave no huge pages");
 	}
-	put_file(NX_HUGE_PAGES "_recovery_ratio", "0");
+	st_write(NX_HUGE_PAGES "_recovery_ratio", "0");
 	/* a change unmaps everything */
 	set_nx_huge_pages("off");
 	set_nx_huge_pages("force");
@@ -676,10 +662,10 @@ static void recovered_huge_pages(void)
 		CHECK_EQ(vm_stat(vm, "nx_lpage_splits"), 2);
 		CHECK_EQ(vm_stat(vm, "pages_2m"), 1);
 
-		put_file(NX_HUGE_PAGES "_recovery_period_ms", "50");
-		put_file(NX_HUGE_PAGES "_recovery_ratio", "1");
+		st_write(NX_HUGE_PAGES "_recovery_period_ms", "50");
+		st_write(NX_HUGE_PAGES "_recovery_ratio", "1");
 		CHECK(UNTIL(!vm_stat(vm, "nx_lpage_splits"), 30));
-		put_file(NX_HUGE_PAGES "_recovery_ratio", "0");
+		st_write(NX_HUGE_PAGES "_recovery_ratio", "0");
 		guest_does(v, BASIC_READ, TESTED_GPA);
 		guest_does(v, BASIC_READ, TESTED_GPA + 2 * LARGE);
 		CHECK_EQ(vm_stat(vm, "pages_2m"), 3);
@@ -748,10 +734,10 @@ static void hugetlb_2m(void)
 	long was = get_number(HUGETLB "2048kB/nr_hugepages");
 
 	if (was < 8)
-		put_file(HUGETLB "2048kB/nr_hugepages", "8");
+		st_write(HUGETLB "2048kB/nr_hugepages", "8");
 	hugetlb_size(LARGE, 21, "pages_2m", 4);
 	if (was >= 0 && was < 8)
-		put_file(HUGETLB "2048kB/nr_hugepages", "0");
+		st_write(HUGETLB "2048kB/nr_hugepages", "0");
 }
 
 static void hugetlb_1g(void)
@@ -759,14 +745,14 @@ static void hugetlb_1g(void)
 	long was = get_number(HUGETLB "1048576kB/nr_hugepages");
 
 	if (was == 0)
-		put_file(HUGETLB "1048576kB/nr_hugepages", "1");
+		st_write(HUGETLB "1048576kB/nr_hugepages", "1");
 	/* the guest's own tables have pages of 2 MiB, and a shadow of them no bigger ones */
 	if (st_shadow_paging())
 		hugetlb_size(1024 * MIB, 30, "pages_2m", 32);
 	else
 		hugetlb_size(1024 * MIB, 30, "pages_1g", 1);
 	if (was == 0)
-		put_file(HUGETLB "1048576kB/nr_hugepages", "0");
+		st_write(HUGETLB "1048576kB/nr_hugepages", "0");
 }
 
 /* Tables that have nothing to do any more go when the host is short of memory. */
@@ -807,7 +793,7 @@ static void shrink(void)
 		if (st_shadow_paging()) {
 			uint64_t dropped = vm_stat(vm, "mmu_recycled");
 
-			put_file("/proc/sys/vm/drop_caches", "2");
+			st_write("/proc/sys/vm/drop_caches", "2");
 			CHECK(UNTIL(vm_stat(vm, "mmu_recycled") > dropped, 20));
 		} else {
 			/* all but one page, by halves: a whole one would take its table along */
@@ -815,10 +801,10 @@ static void shrink(void)
 				OK(madvise(mem + at + (at ? 0 : PAGE), MIB - (at ? 0 : PAGE),
 					   MADV_DONTNEED));
 			CHECK(full - st_table_memory() < 4 * 4);
-			put_file("/proc/sys/vm/drop_caches", "2");
+			st_write("/proc/sys/vm/drop_caches", "2");
 			CHECK(UNTIL(full - st_table_memory() >= 62 * 4, 20));
 			mapped = vm_stat(vm, "pages_4k");
-			put_file("/proc/sys/vm/drop_caches", "2");
+			st_write("/proc/sys/vm/drop_caches", "2");
 			/* what is mapped stays */
 			CHECK_EQ(vm_stat(vm, "pages_4k"), mapped);
 			vcpu_start(v, BASIC_MEMORY, TESTED_GPA, size);
@@ -966,13 +952,7 @@ static void pfnmap(void)
 	struct vm *vm;
 	int fd, i;
 
-	fd = open("/host/pfnmap.ko", O_RDONLY);
-	CHECK(fd >= 0);
-	if (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST)
-		st_skip("the module with device memory: %s", strerror(errno));
-	close(fd);
-	fd = open("/dev/kvm-oot-pfnmap", O_RDWR);
-	CHECK(fd >= 0);
+	fd = st_host_device("pfnmap", "/dev/kvm-oot-pfnmap");
 	mem = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	CHECK(mem != MAP_FAILED);
 
@@ -1805,7 +1785,7 @@ static void come_and_go(void)
 		PAYLOAD(vm, basic);
 		vcpu_start(a, BASIC_WRITE, GUEST_DATA, i);
 		vcpu_expect_sync(a, 1);
-		OK(ioctl(b->fd, KVM_SET_MP_STATE, &(struct kvm_mp_state){ KVM_MP_STATE_RUNNABLE }));
+		vcpu_make_runnable(b);
 		vcpu_start(b, BASIC_READ, GUEST_DATA, 0);
 		CHECK_EQ(vcpu_run_to_report(b).b, i);
 		vm_free(vm);
@@ -1979,8 +1959,8 @@ static void everything(void)
 	start(HM_PATTERN);
 	some_rounds(1);
 	OK(madvise(g.mem, g.size / 2, MADV_HUGEPAGE));
-	put_file(KSM "pages_to_scan", "500");
-	if (put_file(KSM "run", "1"))
+	st_write(KSM "pages_to_scan", "500");
+	if (st_write(KSM "run", "1"))
 		madvise(g.mem, g.size / 2, MADV_MERGEABLE);
 	if (!open_uffd()) {
 		st_note("no userfaultfd with write protection: %s", strerror(errno));
@@ -1992,8 +1972,8 @@ static void everything(void)
 	WRITE_ONCE(calm, true);
 	for (i = 0; i < n; i++)
 		CHECK(!pthread_join(troubles[i].thread, NULL));
-	put_file(KSM "run", "2");
-	put_file(KSM "run", "0");
+	st_write(KSM "run", "2");
+	st_write(KSM "run", "0");
 	swap_end();
 	end_pattern();
 	for (i = 0; i < n; i++) {

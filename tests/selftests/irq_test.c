@@ -47,7 +47,6 @@ static struct vm *make_vm(unsigned int flags)
 /* Its place among the vCPUs chooses its stack, not its id, which may be large. */
 static struct vcpu *add(struct vm *vm, int id, uint64_t test, uint64_t arg)
 {
-	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
 	int cpu = vm->nr_vcpus;
 	struct vcpu *v = vm_add_vcpu(vm, id);
 	struct kvm_regs r;
@@ -60,7 +59,7 @@ static struct vcpu *add(struct vm *vm, int id, uint64_t test, uint64_t arg)
 	r.rsi = arg | cpu << IRQ_CPU_SHIFT;
 	r.rdx = OK(ioctl(v->fd, KVM_GET_TSC_KHZ, 0));
 	vcpu_set_regs(v, &r);
-	OK(ioctl(v->fd, KVM_SET_MP_STATE, &mp));
+	vcpu_make_runnable(v);
 	return v;
 }
 
@@ -500,7 +499,6 @@ static void ring(void)
 	struct runner *r;
 	struct vcpu *v;
 	struct kvm_regs regs;
-	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
 	pthread_attr_t attr;
 
 	CHECK(n >= kvm_cap(vm->fd, KVM_CAP_NR_VCPUS));
@@ -528,7 +526,7 @@ static void ring(void)
 		regs.rdi = IRQ_RING;
 		regs.rsi = i | n << 16 | max << 32;
 		vcpu_set_regs(&v[i], &regs);
-		OK(ioctl(v[i].fd, KVM_SET_MP_STATE, &mp));
+		vcpu_make_runnable(&v[i]);
 		vcpu_expect_sync(&v[i], 1);
 	}
 	made = st_now();
@@ -1174,16 +1172,6 @@ static void stress_timers_6(void)
 	long_run(IRQ_TIMER_STORM, IRQ_X2, 6);
 }
 
-static bool write_to(const char *path, const char *what)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool done = fd >= 0 && write(fd, what, strlen(what)) == (ssize_t)strlen(what);
-
-	if (fd >= 0)
-		close(fd);
-	return done;
-}
-
 #define WAKE_ALARM	"/sys/class/rtc/rtc0/wakealarm"
 
 /* Suspend to memory: all CPUs but one go, their extension is given back and taken again. */
@@ -1193,8 +1181,8 @@ static void *host_sleeps(void *arg)
 
 	for (i = 0; i < 2; i++) {
 		sleep(1);
-		CHECK(write_to(WAKE_ALARM, "0") && write_to(WAKE_ALARM, "+2"));
-		CHECK(write_to("/sys/power/state", "mem"));
+		CHECK(st_write(WAKE_ALARM, "0") && st_write(WAKE_ALARM, "+2"));
+		CHECK(st_write("/sys/power/state", "mem"));
 	}
 	return NULL;
 }

@@ -79,13 +79,6 @@ static void route_one(uint32_t id, uint32_t data)
 	route(&m, 1);
 }
 
-static bool requested(const struct kvm_lapic_state *s, uint8_t vector)
-{
-	uint8_t byte = s->regs[0x200 + (vector >> 5) * 0x10 + (vector & 31) / 8];
-
-	return byte >> (vector & 7) & 1;
-}
-
 static uint64_t *counter(unsigned int vcpu, uint8_t vector)
 {
 	return (uint64_t *)vm_ptr(vm, POSTING_COUNTS) + vcpu * 256 + vector;
@@ -93,10 +86,8 @@ static uint64_t *counter(unsigned int vcpu, uint8_t vector)
 
 static void start(struct vcpu *v, uint64_t what)
 {
-	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
-
 	vcpu_start(v, 0, what, v->id);
-	OK(ioctl(v->fd, KVM_SET_MP_STATE, &mp));
+	vcpu_make_runnable(v);
 	vcpu_expect_sync(v, 1);
 }
 
@@ -160,35 +151,6 @@ static void each_comes(struct device *d, unsigned int vcpu, uint8_t vector, unsi
 	}
 }
 
-static void one_vcpu(uint64_t what, unsigned int n)
-{
-	struct device d = device_new(GSI);
-	struct vcpu *v = make(what);
-	pthread_t t;
-
-	route_one(0, POSTING_VECTOR);
-	assign(&d, true);
-	CHECK_EQ(ioctl(d.fd, POSTER_VECTOR), can_post() ? POSTING_VECTOR : 0);
-	t = run_in_thread(v);
-	each_comes(&d, 0, POSTING_VECTOR, n, can_post());
-	stop(t, &d);
-}
-
-static void running(void)
-{
-	one_vcpu(0, 300);
-}
-
-static void halted(void)
-{
-	one_vcpu(POSTING_HALTS, 300);
-}
-
-static void leaving(void)
-{
-	one_vcpu(POSTING_LEAVES, 300);
-}
-
 /* It moves from CPU to CPU, and another thread wants the CPU, too. */
 static void *disturb(void *arg)
 {
@@ -209,7 +171,7 @@ static void *disturb(void *arg)
 	return NULL;
 }
 
-static void moving(uint64_t what)
+static void one_vcpu(uint64_t what, bool moves)
 {
 	struct device d = device_new(GSI);
 	struct vcpu *v = make(what);
@@ -217,21 +179,39 @@ static void moving(uint64_t what)
 
 	route_one(0, POSTING_VECTOR);
 	assign(&d, true);
+	CHECK_EQ(ioctl(d.fd, POSTER_VECTOR), can_post() ? POSTING_VECTOR : 0);
 	t = run_in_thread(v);
-	CHECK_EQ(pthread_create(&other, NULL, disturb, &t), 0);
+	if (moves)
+		CHECK_EQ(pthread_create(&other, NULL, disturb, &t), 0);
 	each_comes(&d, 0, POSTING_VECTOR, 300, can_post());
 	stop(t, &d);
-	pthread_join(other, NULL);
+	if (moves)
+		pthread_join(other, NULL);
+}
+
+static void running(void)
+{
+	one_vcpu(0, false);
+}
+
+static void halted(void)
+{
+	one_vcpu(POSTING_HALTS, false);
+}
+
+static void leaving(void)
+{
+	one_vcpu(POSTING_LEAVES, false);
 }
 
 static void moving_running(void)
 {
-	moving(0);
+	one_vcpu(0, true);
 }
 
 static void moving_halted(void)
 {
-	moving(POSTING_HALTS);
+	one_vcpu(POSTING_HALTS, true);
 }
 
 /* Raised while no thread has the vCPU. */
@@ -251,7 +231,7 @@ static void not_running(void)
 		fire(&d, can_post());
 		if (i & 1) {
 			OK(ioctl(v->fd, KVM_GET_LAPIC, &s));
-			CHECK(requested(&s, POSTING_VECTOR));
+			CHECK(lapic_has_vector(&s, LAPIC_IRR, POSTING_VECTOR));
 			OK(ioctl(v->fd, KVM_SET_LAPIC, &s));
 		}
 		vcpu_expect_sync(v, 2);

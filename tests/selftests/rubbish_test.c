@@ -220,7 +220,6 @@ static void undo(struct vcpu *v, struct fresh *f)
 {
 	struct kvm_vcpu_events ev = { .flags = KVM_VCPUEVENT_VALID_NMI_PENDING |
 						KVM_VCPUEVENT_VALID_SHADOW };
-	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
 	/* so that nobody writes into the guest's memory any more */
 	static const uint32_t pv[] = { 0x12, 0x4b564d01, 0x4b564d03, 0x4b564d04 };
 	struct kvm_guest_debug dbg = {};
@@ -250,7 +249,7 @@ static void undo(struct vcpu *v, struct fresh *f)
 	OK(ioctl(v->fd, KVM_SET_XSAVE, &f->xsave));
 	OK(ioctl(v->fd, KVM_SET_DEBUGREGS, &f->debug));
 	OK(ioctl(v->fd, KVM_SET_VCPU_EVENTS, &ev));
-	OK(ioctl(v->fd, KVM_SET_MP_STATE, &mp));
+	vcpu_make_runnable(v);
 	for (r = 0; r < 4; r++)
 		vcpu_set_msr(v, pv[r], 0);
 	if (f->has_lapic) {
@@ -1166,13 +1165,12 @@ static void shared_page(unsigned int flags)
 			continue;
 		/* registers may be anything by now */
 		struct kvm_regs regs = fresh.regs;
-		struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
 
 		OK(ioctl(v->fd, KVM_SET_SREGS, &fresh.sregs));
 		regs.rdi = RUBBISH_EXITS;
 		regs.rsi = rnd();
 		vcpu_set_regs(v, &regs);
-		OK(ioctl(v->fd, KVM_SET_MP_STATE, &mp));
+		vcpu_make_runnable(v);
 	}
 	atomic_store(&stop, true);
 	pthread_join(t, NULL);

@@ -9,7 +9,6 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <linux/vfio.h>
 
@@ -272,15 +271,7 @@ struct file_state {
 
 static int open_vfio(void)
 {
-	int fd = open("/dev/kvm-oot-vfio", O_RDWR | O_CLOEXEC);
-
-	if (fd >= 0)
-		return fd;
-	fd = open("/host/vfiofile.ko", O_RDONLY);
-	if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST))
-		st_skip("the module with files like VFIO's: %s", strerror(errno));
-	close(fd);
-	return OK(open("/dev/kvm-oot-vfio", O_RDWR | O_CLOEXEC));
+	return st_host_device("vfiofile", "/dev/kvm-oot-vfio");
 }
 
 static struct file_state state_of(int file)
@@ -663,14 +654,6 @@ static bool read_text(const char *path, char *text, size_t size)
 	return n > 0;
 }
 
-static void write_text(const char *path, const char *text)
-{
-	int fd = OK(open(path, O_WRONLY));
-
-	CHECK_EQ(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
-}
-
 static void load_module(const char *name)
 {
 	int status, pid = fork();
@@ -717,10 +700,10 @@ static void open_group(void)
 	load_module("vfio-pci");
 	load_module("vfio_iommu_type1");
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", real.name);
-	write_text(path, "vfio-pci");
+	CHECK(st_write(path, "vfio-pci"));
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver", real.name);
 	if (access(path, F_OK))
-		write_text("/sys/bus/pci/drivers_probe", real.name);
+		CHECK(st_write("/sys/bus/pci/drivers_probe", real.name));
 
 	real.container = OK(open("/dev/vfio/vfio", O_RDWR));
 	snprintf(path, sizeof(path), "/dev/vfio/%s", strrchr(link, '/') + 1);

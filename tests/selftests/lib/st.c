@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/utsname.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -184,6 +185,31 @@ bool st_bus_error(uint8_t *p)
 		WRITE_ONCE(*p, 1);
 	CHECK(!sigaction(SIGBUS, &before, NULL));
 	return sig == SIGBUS;
+}
+
+bool st_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+int st_host_device(const char *module, const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	char ko[64];
+
+	if (fd >= 0)
+		return fd;
+	snprintf(ko, sizeof(ko), "/host/%s.ko", module);
+	fd = OK(open(ko, O_RDONLY | O_CLOEXEC));
+	if (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST)
+		st_skip("%s: %s", ko, strerror(errno));
+	close(fd);
+	return OK(open(path, O_RDWR | O_CLOEXEC));
 }
 
 uint64_t st_counter(const char *path)

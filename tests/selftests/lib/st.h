@@ -86,6 +86,9 @@ extern const char known_list[];
 /* a line "name number", or "name: number" of a file in /proc; -1: there is none */
 long st_named(const char *path, const char *name);
 bool st_bus_error(uint8_t *p);	/* does a write there end with SIGBUS */
+bool st_write(const char *path, const char *text);	/* into a file that there is; all of it? */
+/* the device of tests/host/MODULE.c, which is loaded if need be, or the subtest passed over */
+int st_host_device(const char *module, const char *path);
 /* a number in a file of debugfs; without the file the subtest is passed over */
 uint64_t st_counter(const char *path);
 long st_table_memory(void);	/* the host's SecPageTables, in kB */
@@ -149,6 +152,10 @@ void vcpu_set_cpuid(struct vcpu *vcpu);
 struct kvm_cpuid2 *kvm_supported_cpuid(int dev);
 void vcpu_regs(struct vcpu *vcpu, struct kvm_regs *regs);
 void vcpu_set_regs(struct vcpu *vcpu, const struct kvm_regs *regs);
+void vcpu_make_runnable(struct vcpu *vcpu);	/* else it waits for INIT and SIPI */
+#define LAPIC_ISR	0x100
+#define LAPIC_IRR	0x200
+bool lapic_has_vector(const struct kvm_lapic_state *s, unsigned int reg, uint8_t vec);
 uint64_t vcpu_get_msr(struct vcpu *vcpu, uint32_t index);
 int vcpu_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value);
 

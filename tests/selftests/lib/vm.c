@@ -222,6 +222,21 @@ void vcpu_set_regs(struct vcpu *v, const struct kvm_regs *regs)
 	OK(ioctl(v->fd, KVM_SET_REGS, regs));
 }
 
+void vcpu_make_runnable(struct vcpu *vcpu)
+{
+	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
+
+	OK(ioctl(vcpu->fd, KVM_SET_MP_STATE, &mp));
+}
+
+bool lapic_has_vector(const struct kvm_lapic_state *s, unsigned int reg, uint8_t vec)
+{
+	uint32_t w;
+
+	memcpy(&w, s->regs + reg + (vec >> 5) * 0x10, 4);
+	return w >> (vec & 31) & 1;
+}
+
 uint64_t vcpu_get_msr(struct vcpu *v, uint32_t index)
 {
 	struct {
