@@ -503,42 +503,37 @@ static void periods(u64 arg, u64 khz)
 static void bus_clock(u64 khz, u64 ns)
 {
 	const u32 ms10 = 10000000 / ns, all = ~0u;
-	u64 begin, from, to, lost, n = 0;
+	u64 begin, from, to, end, n = 0;
 	u32 left;
 
 	set_handler(TIMER_VECTOR, on_timer);
 	enable(0);
 	reg_write(APIC_LVTT, TIMER_VECTOR);
 	reg_write(APIC_TDCR, 0xb);
-	/* both clocks are to be read at once, which the host may prevent */
-	do {
-		begin = rdtsc();
-		reg_write(APIC_TMICT, all);
-		from = rdtsc();
-		lost = from - begin;
-		while (rdtsc() - from < 20 * khz)
-			cpu_pause();
-		begin = rdtsc();
-		left = reg_read(APIC_TMCCT);
-		to = rdtsc();
-		lost += to - begin;
-	} while (lost > khz);
+	/* the counter starts somewhere in its write, and is read somewhere in its read */
+	begin = rdtsc();
+	reg_write(APIC_TMICT, all);
+	from = rdtsc();
+	while (rdtsc() - from < 20 * khz)
+		cpu_pause();
+	to = rdtsc();
+	left = reg_read(APIC_TMCCT);
+	end = rdtsc();
 	SYNC2(1, all - left, to - from);
+	SYNC2(2, all - left, end - begin);
 
 	from = rdtsc();
 	reg_write(APIC_TMICT, ms10);
 	wait_for(++n, 0);
-	SYNC2(2, READ_ONCE(came_at) - from, 0);
-	/* each count is twice as long as before; so the end is, which was 10 ms away */
-	do {
-		reg_write(APIC_TDCR, 0xb);
-		from = rdtsc();
-		reg_write(APIC_TMICT, ms10);
-		reg_write(APIC_TDCR, 0);
-		lost = rdtsc() - from;
-		wait_for(++n, 0);
-	} while (lost > khz / 2);
 	SYNC2(3, READ_ONCE(came_at) - from, 0);
+	/* each count is twice as long as before; so the end is, which was 10 ms away */
+	reg_write(APIC_TDCR, 0xb);
+	from = rdtsc();
+	reg_write(APIC_TMICT, ms10);
+	reg_write(APIC_TDCR, 0);
+	to = rdtsc();
+	wait_for(++n, 0);
+	SYNC2(4, READ_ONCE(came_at) - from, to - from);
 	/* as long as can be, whatever the clock */
 	reg_write(APIC_TDCR, 0xa);
 	reg_write(APIC_TMICT, all);
