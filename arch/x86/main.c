@@ -298,6 +298,9 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 	switch (ext) {
 	case KVM_CAP_PRE_FAULT_MEMORY:
 		return kvm_be.tdp;
+	case KVM_CAP_SMALLER_MAXPHYADDR:
+		/* what a guest's address is must be looked at: the CPU does that with its own width */
+		return !kvm_be.tdp;
 	case KVM_CAP_IRQCHIP:
 	case KVM_CAP_HLT:
 	case KVM_CAP_MMU_SHADOW_CACHE_CONTROL:
