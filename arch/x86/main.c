@@ -341,6 +341,8 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_ASYNC_PF_INT:
 	case KVM_CAP_SREGS2:
 	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+	case KVM_CAP_ENABLE_CAP:
+	case KVM_CAP_SYS_ATTRIBUTES:
 	case KVM_CAP_VCPU_ATTRIBUTES:
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 	case KVM_CAP_DISABLE_QUIRKS:
