@@ -44,7 +44,7 @@ static const struct cpuid_word words[NCAPINTS] = {
 		B(FPU) | B(VME) | B(DE) | B(PSE) | B(TSC) | B(MSR) | B(PAE) |
 		B(MCE) | B(CX8) | B(APIC) | B(SEP) | B(MTRR) | B(PGE) | B(MCA) |
 		B(CMOV) | B(PAT) | B(PSE36) | B(CLFLUSH) | B(MMX) | B(FXSR) |
-		B(XMM) | B(XMM2) },
+		B(XMM) | B(XMM2) | B(SELFSNOOP) },
 	[CPUID_1_ECX] = { 1, 0, 2, true,
 		B(XMM3) | B(PCLMULQDQ) | B(SSSE3) | B(FMA) | B(CX16) | B(PCID) |
 		B(XMM4_1) | B(XMM4_2) | B(MOVBE) | B(POPCNT) | B(AES) |
@@ -89,8 +89,8 @@ static const struct cpuid_word words[NCAPINTS] = {
 
 static u32 caps[NCAPINTS];
 
+/* not MPX's: its BNDCFGS would have to be switched, and is not */
 #define SUPPORTED_XCR0	(XFEATURE_MASK_FP | XFEATURE_MASK_SSE | XFEATURE_MASK_YMM | \
-			 XFEATURE_MASK_BNDREGS | XFEATURE_MASK_BNDCSR |		\
 			 XFEATURE_MASK_OPMASK | XFEATURE_MASK_ZMM_Hi256 |	\
 			 XFEATURE_MASK_Hi16_ZMM | XFEATURE_MASK_PKRU)
 
@@ -104,6 +104,36 @@ static u32 host_reg(u32 function, u32 index, u8 reg)
 		return 0;
 	cpuid_count(function, index, &r[0], &r[1], &r[2], &r[3]);
 	return r[reg];
+}
+
+/*
+ * One register, SPEC_CTRL, has bits for its parts in a leaf of Intel's and in one of AMD's: a
+ * guest may look for them in either, whatever CPU it is told that it has.
+ */
+static void speculation_caps(void)
+{
+	static const struct {
+		unsigned int host, intel, amd;
+	} same[] = {
+		{ X86_FEATURE_IBRS, X86_FEATURE_SPEC_CTRL, X86_FEATURE_AMD_IBRS },
+		{ X86_FEATURE_STIBP, X86_FEATURE_INTEL_STIBP, X86_FEATURE_AMD_STIBP },
+		{ X86_FEATURE_SPEC_CTRL_SSBD, X86_FEATURE_SPEC_CTRL_SSBD, X86_FEATURE_AMD_SSBD },
+		{ X86_FEATURE_AMD_SSBD, X86_FEATURE_SPEC_CTRL_SSBD, X86_FEATURE_AMD_SSBD },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(same); i++) {
+		if (!boot_cpu_has(same[i].host))
+			continue;
+		/* Intel's bit for IBRS means IBPB, too */
+		if (same[i].intel != X86_FEATURE_SPEC_CTRL || boot_cpu_has(X86_FEATURE_IBPB))
+			kvm_cpuid_set_cap(same[i].intel);
+		kvm_cpuid_set_cap(same[i].amd);
+	}
+	if (boot_cpu_has(X86_FEATURE_IBPB))
+		kvm_cpuid_set_cap(X86_FEATURE_AMD_IBPB);
+	if (!boot_cpu_has_bug(X86_BUG_SPEC_STORE_BYPASS))
+		kvm_cpuid_set_cap(X86_FEATURE_AMD_SSB_NO);
 }
 
 /**
@@ -122,6 +152,7 @@ void kvm_cpuid_module_init(void)
 		caps[i] &= boot_cpu_data.x86_capability[i];
 		caps[i] |= w->emulated;
 	}
+	speculation_caps();
 	if (boot_cpu_has(X86_FEATURE_XSAVE)) {
 		kvm_host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
 		kvm_supported_xcr0 = kvm_host_xcr0 & SUPPORTED_XCR0;
@@ -156,16 +187,6 @@ void kvm_cpuid_set_cap(unsigned int feature)
 	caps[feature / 32] |= BIT(feature & 31);
 }
 EXPORT_SYMBOL_GPL(kvm_cpuid_set_cap);
-
-/**
- * kvm_cpuid_clear_xcr0() - a backend cannot give states of the XSAVE kind
- * @mask: XFEATURE_MASK_*
- */
-void kvm_cpuid_clear_xcr0(u64 mask)
-{
-	kvm_supported_xcr0 &= ~mask;
-}
-EXPORT_SYMBOL_GPL(kvm_cpuid_clear_xcr0);
 
 /**
  * kvm_cpuid_host_cap() - is a feature offered to guests
@@ -297,6 +318,25 @@ static u32 guest_phys_bits(void)
 	return boot_cpu_data.x86_phys_bits;
 }
 
+/* SDM vol. 2, CPUID: those that look at ECX */
+static bool has_subleaves(u32 function)
+{
+	switch (function) {
+	case 7:
+	case 0xb:
+	case 0xf:
+	case 0x10:
+	case 0x12:
+	case 0x14:
+	case 0x17:
+	case 0x18:
+	case 0x1d ... 0x1f:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static int add_leaf(struct cpuid_list *l, u32 function)
 {
 	struct kvm_cpuid_entry2 *e;
@@ -311,7 +351,7 @@ static int add_leaf(struct cpuid_list *l, u32 function)
 		return add_cache_leaves(l, function);
 	}
 
-	e = add_raw(l, function, 0, function == 7 || function == 0xb || function == 0x1f);
+	e = add_raw(l, function, 0, has_subleaves(function));
 	if (!e)
 		return -E2BIG;
 	switch (function) {
@@ -324,9 +364,9 @@ static int add_leaf(struct cpuid_list *l, u32 function)
 		e->edx = caps[CPUID_1_EDX];
 		break;
 	case 2:
-		/* one descriptor's worth: never ask twice */
-		e->flags = KVM_CPUID_FLAG_STATEFUL_FUNC | KVM_CPUID_FLAG_STATE_READ_NEXT;
-		e->eax = (e->eax & ~0xffu) | 1;
+		/* AL: how often to ask; all CPUs that have the leaf say 1 */
+		if (e->eax & 0xff)
+			e->eax = (e->eax & ~0xffu) | 1;
 		break;
 	case 6:
 		clear_regs(e);
@@ -424,7 +464,7 @@ static int add_class(struct cpuid_list *l, u32 first)
 	return 0;
 }
 
-/* What is emulated without being in the other list: MOVBE, and RDPID's register. */
+/* What is emulated whether or not it is in the other list: instructions that are #UD else. */
 static int add_emulated(struct cpuid_list *l)
 {
 	struct kvm_cpuid_entry2 *e;
@@ -442,6 +482,10 @@ static int add_emulated(struct cpuid_list *l)
 			break;
 		case 1:
 			e->ecx = B(MOVBE);
+			break;
+		case 7:
+			if (kvm_cpuid_host_cap(X86_FEATURE_RDTSCP))
+				e->ecx = B(RDPID);
 			break;
 		}
 	}

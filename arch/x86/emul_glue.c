@@ -996,9 +996,14 @@ static bool gpa_is_operand(const struct x86_emul_insn *d)
 /* What a guest may run although its CPU says #UD. */
 static bool emulate_on_ud(struct kvm_vcpu *vcpu, const struct x86_emul_insn *d)
 {
+	/* MOVBE; whether the guest has it is asked when it is carried out */
+	if (d->map == 2)
+		return (d->opcode == 0xf0 || d->opcode == 0xf1) && d->rep != 0xf2;
 	if (d->map != 1)
 		return false;
 	switch (d->opcode) {
+	case 0xc7:		/* RDPID */
+		return d->rep == 0xf3 && d->has_modrm && d->modrm >= 0xf8;
 	case 0x01:		/* VMCALL, VMMCALL */
 		return d->has_modrm && (d->modrm == 0xc1 || d->modrm == 0xd9);
 	case 0x05:		/* SYSCALL, SYSENTER, SYSEXIT of the other vendor */

@@ -565,7 +565,6 @@ long kvm_fpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp)
 
 void kvm_cpuid_module_init(void);		/* capabilities of this host */
 void kvm_cpuid_clear_cap(unsigned int feature);	/* backend: X86_FEATURE_* that it cannot give */
-void kvm_cpuid_clear_xcr0(u64 mask);
 void kvm_cpuid_set_cap(unsigned int feature);	/* ... or emulates without host support */
 bool kvm_cpuid_host_cap(unsigned int feature);	/* offered to guests? */
 int kvm_cpuid_supported(struct kvm_cpuid_entry2 *entries, int max, bool emulated);

@@ -834,6 +834,72 @@ static void arch_capabilities(void)
 	free(c);
 }
 
+/*
+ * KVM_GET_EMULATED_CPUID: what a guest may be given although the CPU has it not. Its
+ * instruction is carried out where its CPUID has it, and is #UD where it has not.
+ */
+static void emulated_insn(uint32_t function, unsigned int bit, uint64_t payload, uint64_t arg)
+{
+	struct vm *vm = vm_new(64 << 20, 0);
+	struct kvm_cpuid2 *c = kvm_supported_cpuid(vm->dev), *e = calloc(1, 8192);
+	bool native = false, emulated = false;
+	unsigned int i, on;
+	struct report rep;
+	struct vcpu *v;
+
+	e->nent = 100;
+	OK(ioctl(vm->dev, KVM_GET_EMULATED_CPUID, e));
+	for (i = 0; i < e->nent; i++)
+		if (e->entries[i].function == function)
+			emulated = e->entries[i].ecx >> bit & 1;
+	free(e);
+	if (!emulated)
+		st_skip("not emulated on this CPU");
+	for (on = 0; on < 2; on++) {
+		for (i = 0; i < c->nent; i++) {
+			struct kvm_cpuid_entry2 *x = &c->entries[i];
+
+			if (x->function != function || x->index)
+				continue;
+			native = native || x->ecx >> bit & 1;
+			x->ecx = (x->ecx & ~(1u << bit)) | on << bit;
+		}
+		vm = vm_new(64 << 20, 0);
+		v = vm_add_vcpu(vm, 0);
+		PAYLOAD(vm, events);
+		OK(ioctl(v->fd, KVM_SET_CPUID2, c));
+		vcpu_start(v, payload, arg, 0);
+		OK(ioctl(v->fd, KVM_SET_CPUID2, c));
+		CHECK_EQ(vcpu_set_msr(v, 0xc0000103, arg), 1);
+		rep = vcpu_run_to_report(v);
+		CHECK_EQ(rep.a, 1);
+		if (on)
+			CHECK_EQ(rep.b, -1);
+		else if (!native)
+			CHECK_EQ(rep.b, 6);
+		vcpu_expect_done(v);
+	}
+	free(c);
+	st_note("the CPU has it%s", native ? "" : " not");
+}
+
+static void rdpid_emulated(void)
+{
+	struct kvm_cpuid2 *c = kvm_supported_cpuid(kvm_open());
+	unsigned int i;
+
+	for (i = 0; i < c->nent; i++)
+		if (c->entries[i].function == 0x80000001 && !(c->entries[i].edx >> 27 & 1))
+			st_skip("the CPU has no RDTSCP, so no TSC_AUX");
+	free(c);
+	emulated_insn(7, 22, EVENTS_RDPID, 0x9abcdef0);
+}
+
+static void movbe_emulated(void)
+{
+	emulated_insn(1, 22, EVENTS_MOVBE, 0);
+}
+
 /* KVM_X86_QUIRK_STUFF_FEATURE_MSRS: user space's to set, or as complete as can be */
 static void feature_msrs_quirk(void)
 {
@@ -980,6 +1046,8 @@ static const struct st_test tests[] = {
 	{ "filter_refused", filter_refused },
 	{ "arch_capabilities", arch_capabilities },
 	{ "feature_msrs_quirk", feature_msrs_quirk },
+	{ "rdpid_emulated", rdpid_emulated },
+	{ "movbe_emulated", movbe_emulated },
 	{ "msr_filter", msr_filter },
 	{ "msr_filter_emulated", msr_filter_emulated },
 	{ "bus_lock_modes", bus_lock_modes },

@@ -199,8 +199,6 @@ static void __init detect_features(void)
 		kvm_cpuid_clear_cap(X86_FEATURE_XSAVES);
 	/* a register of Intel's: there for guests even where the CPU has none */
 	kvm_cpuid_set_cap(X86_FEATURE_ARCH_CAPABILITIES);
-	/* MPX's BNDCFGS would have to be switched, and is not */
-	kvm_cpuid_clear_xcr0(XFEATURE_MASK_BNDREGS | XFEATURE_MASK_BNDCSR);
 }
 
 static int __init configure_mmu(void)

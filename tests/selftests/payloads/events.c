@@ -389,6 +389,35 @@ static void split_lock(void)
 	SYNC(2);
 }
 
+/* by the CPU, or by the module where the CPU has it not; #UD without the feature */
+static void rdpid(u64 aux)
+{
+	u64 seen = ~0ull;
+	s64 r = TRY("rdpid %0", ARGS("+r"(seen)), ARGS());
+
+	SYNC2(1, r, seen);
+	GUEST_EQ(r == -1 ? seen == aux : seen == ~0ull, 1);
+}
+
+static void movbe(void)
+{
+	static u64 mem = 0x1122334455667788;
+	u64 seen = ~0ull;
+	s64 r = TRY("movbe %1, %0", ARGS("+r"(seen)), ARGS("m"(mem)));
+
+	SYNC2(1, r, seen);
+	if (r != -1)
+		return;
+	GUEST_EQ(seen, 0x8877665544332211);
+	seen = 0x0102030405060708;
+	r = TRY("movbe %k1, %0", ARGS("+m"(mem)), ARGS("r"(seen)));
+	GUEST_EQ(r, -1);
+	GUEST_EQ(READ_ONCE(mem), 0x1122334408070605);
+	r = TRY("movbe %1, %w0", ARGS("+r"(seen)), ARGS("m"(mem)));
+	GUEST_EQ(r, -1);
+	GUEST_EQ(seen, 0x0102030405060506);
+}
+
 static void msrs(void)
 {
 	static const u32 plain[] = {
@@ -481,6 +510,12 @@ void guest_main(u64 test, u64 a, u64 b)
 		break;
 	case EVENTS_SPLIT_LOCK:
 		split_lock();
+		break;
+	case EVENTS_MOVBE:
+		movbe();
+		break;
+	case EVENTS_RDPID:
+		rdpid(a);
 		break;
 	}
 }
