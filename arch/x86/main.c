@@ -302,7 +302,7 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_PRE_FAULT_MEMORY:
 		return kvm_be.tdp;
 	case KVM_CAP_SMALLER_MAXPHYADDR:
-		/* what a guest's address is must be looked at: the CPU does that with its own width */
+		/* addresses have to be looked at: the CPU does that by its own width */
 		return !kvm_be.tdp;
 	case KVM_CAP_IRQCHIP:
 	case KVM_CAP_HLT:

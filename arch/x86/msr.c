@@ -55,7 +55,8 @@ static const u32 msrs_all[] = {
 	MSR_IA32_MCG_STATUS, MSR_IA32_MCG_CTL, MSR_PLATFORM_INFO,
 	MSR_IA32_SMBASE, MSR_SMI_COUNT,
 	MSR_MISC_FEATURES_ENABLES, MSR_IA32_POWER_CTL,
-	MSR_IA32_UCODE_REV, MSR_IA32_ARCH_CAPABILITIES, MSR_IA32_FEAT_CTL, MSR_IA32_XSS, MSR_K7_HWCR, MSR_AMD_OSVW_ID_LENGTH,
+	MSR_IA32_UCODE_REV, MSR_IA32_ARCH_CAPABILITIES, MSR_IA32_FEAT_CTL,
+	MSR_IA32_XSS, MSR_K7_HWCR, MSR_AMD_OSVW_ID_LENGTH,
 	MSR_AMD_OSVW_STATUS, MSR_MTRRcap, MSR_MTRRdefType,
 	MSR_MTRRfix64K_00000, MSR_MTRRfix16K_80000, MSR_MTRRfix16K_A0000,
 	MSR_MTRRfix4K_C0000, MSR_MTRRfix4K_C8000, MSR_MTRRfix4K_D0000,
@@ -916,7 +917,7 @@ static long index_list(void __user *argp, const u32 *list, unsigned int n)
 	return copy_to_user(user->indices, list, n * sizeof(u32)) ? -EFAULT : 0;
 }
 
-/* One register by its id; those that are KVM's own (GUEST_SSP) come with features that no guest has. */
+/* One register by its id; KVM's own (GUEST_SSP) come with features that no guest has. */
 static long one_reg(struct kvm_vcpu *vcpu, void __user *argp, bool write)
 {
 	const u64 msrs = KVM_X86_REG_MSR(0);
@@ -983,7 +984,7 @@ long kvm_msr_dev_ioctl(unsigned int ioctl, void __user *argp)
 }
 
 /**
- * kvm_msr_vcpu_ioctl() - KVM_GET_MSRS, KVM_SET_MSRS, KVM_GET_ONE_REG, KVM_SET_ONE_REG, KVM_GET_REG_LIST
+ * kvm_msr_vcpu_ioctl() - KVM_{GET,SET}_MSRS, KVM_{GET,SET}_ONE_REG, KVM_GET_REG_LIST
  * @vcpu: the vCPU, loaded, kvm->srcu held
  * @ioctl: request
  * @argp: its argument
