@@ -298,6 +298,9 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 	switch (ext) {
 	case KVM_CAP_PRE_FAULT_MEMORY:
 		return kvm_be.tdp;
+	case KVM_CAP_SMALLER_MAXPHYADDR:
+		/* what a guest's address is must be looked at: the CPU does that with its own width */
+		return !kvm_be.tdp;
 	case KVM_CAP_IRQCHIP:
 	case KVM_CAP_HLT:
 	case KVM_CAP_MMU_SHADOW_CACHE_CONTROL:
@@ -328,6 +331,7 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_SPLIT_IRQCHIP:
 	case KVM_CAP_IMMEDIATE_EXIT:
 	case KVM_CAP_GET_MSR_FEATURES:
+	case KVM_CAP_ONE_REG:
 	case KVM_CAP_MSR_PLATFORM_INFO:
 	case KVM_CAP_EXCEPTION_PAYLOAD:
 	case KVM_CAP_LAST_CPU:
@@ -337,6 +341,8 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_ASYNC_PF_INT:
 	case KVM_CAP_SREGS2:
 	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+	case KVM_CAP_ENABLE_CAP:
+	case KVM_CAP_SYS_ATTRIBUTES:
 	case KVM_CAP_VCPU_ATTRIBUTES:
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 	case KVM_CAP_DISABLE_QUIRKS:

@@ -853,6 +853,40 @@ static long index_list(void __user *argp, const u32 *list, unsigned int n)
 	return copy_to_user(user->indices, list, n * sizeof(u32)) ? -EFAULT : 0;
 }
 
+/* One register by its id; those that are KVM's own (GUEST_SSP) come with features that no guest has. */
+static long one_reg(struct kvm_vcpu *vcpu, void __user *argp, bool write)
+{
+	const u64 msrs = KVM_X86_REG_MSR(0);
+	struct kvm_one_reg reg;
+	u64 __user *user;
+	u64 data = 0;
+
+	if (copy_from_user(&reg, argp, sizeof(reg)))
+		return -EFAULT;
+	if ((reg.id & ~(u64)U32_MAX) != msrs)
+		return -EINVAL;
+	user = u64_to_user_ptr(reg.addr);
+	if (write) {
+		if (get_user(data, user))
+			return -EFAULT;
+		return kvm_set_msr(vcpu, (u32)reg.id, data, true) ? -EINVAL : 0;
+	}
+	if (kvm_get_msr(vcpu, (u32)reg.id, &data, true))
+		return -EINVAL;
+	return put_user(data, user);
+}
+
+/* MSRs are not in it: KVM_GET_MSR_INDEX_LIST has them. */
+static long reg_list(void __user *argp)
+{
+	struct kvm_reg_list __user *user = argp;
+	u64 room;
+
+	if (get_user(room, &user->n))
+		return -EFAULT;
+	return put_user(0ull, &user->n);
+}
+
 /**
  * kvm_msr_dev_ioctl() - the MSR lists, feature MSRs and MCE capabilities of /dev/kvm
  * @ioctl: request
@@ -886,13 +920,14 @@ long kvm_msr_dev_ioctl(unsigned int ioctl, void __user *argp)
 }
 
 /**
- * kvm_msr_vcpu_ioctl() - KVM_GET_MSRS and KVM_SET_MSRS
+ * kvm_msr_vcpu_ioctl() - KVM_GET_MSRS, KVM_SET_MSRS, KVM_GET_ONE_REG, KVM_SET_ONE_REG, KVM_GET_REG_LIST
  * @vcpu: the vCPU, loaded, kvm->srcu held
  * @ioctl: request
  * @argp: its argument
  *
- * Return: how many registers were read or written; -E2BIG; -EFAULT; -ENOMEM; -ENOTTY
- * for any other request.
+ * Return: how many registers were read or written, of the latter three 0; -E2BIG; -EFAULT;
+ * -ENOMEM; -EINVAL for an id of no register and for a value that is refused; -ENOTTY for any other
+ * request.
  */
 long kvm_msr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp)
 {
@@ -901,6 +936,12 @@ long kvm_msr_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *
 		return msr_io(vcpu, argp, false);
 	case KVM_SET_MSRS:
 		return msr_io(vcpu, argp, true);
+	case KVM_GET_ONE_REG:
+		return one_reg(vcpu, argp, false);
+	case KVM_SET_ONE_REG:
+		return one_reg(vcpu, argp, true);
+	case KVM_GET_REG_LIST:
+		return reg_list(argp);
 	default:
 		return -ENOTTY;
 	}

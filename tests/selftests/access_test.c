@@ -18,6 +18,7 @@
  *                  behind (in a TLB, in a shadow) is not seen by the second
  *  NAME_keys       protection keys: AD and WD of the page's key, the other keys' the
  *                  opposite; with W, U, NX, P, A and D, a reserved bit, CR4.PKE and the rest
+ *  NAME_narrow     the bits again, in a guest whose MAXPHYADDR is less than the CPU's
  *  NAME_emulated   what the tables further above get, for all of them, each access by the
  *                  module's instruction emulator (forced by a prefix); a fetch only where the
  *                  page before can hold that prefix
@@ -163,7 +164,20 @@ static bool cpu_has(struct vm *vm, uint32_t fn, int reg, int bit)
 	return found;
 }
 
-static void start(struct vcpu *v, int mode)
+/* Fewer bits of a physical address than the CPU has */
+static void set_phyaddr_bits(struct vcpu *v, unsigned int bits)
+{
+	struct kvm_cpuid2 *c = kvm_supported_cpuid(v->vm->dev);
+	unsigned int i;
+
+	for (i = 0; i < c->nent; i++)
+		if (c->entries[i].function == 0x80000008)
+			c->entries[i].eax = (c->entries[i].eax & ~0xffu) | bits;
+	OK(ioctl(v->fd, KVM_SET_CPUID2, c));
+	free(c);
+}
+
+static void start(struct vcpu *v, int mode, unsigned int phyaddr_bits)
 {
 	struct kvm_segment flat = {
 		.limit = 0xffffffff, .present = 1, .s = 1, .g = 1, .db = 1,
@@ -173,6 +187,8 @@ static void start(struct vcpu *v, int mode)
 	struct kvm_regs r;
 
 	vcpu_set_cpuid(v);
+	if (phyaddr_bits)
+		set_phyaddr_bits(v, phyaddr_bits);
 	vcpu_long_mode(v);
 	OK(ioctl(v->fd, KVM_GET_SREGS, &s));
 	s.cr3 = AC_TABLES;
@@ -236,7 +252,7 @@ static void say(const struct ac_shared *sh)
 		sh->bad & AC_BAD_DATA ? ", wrong data" : "", where, entries);
 }
 
-static void run(int mode, int leaf, int what, bool emulate)
+static void run_with(int mode, int leaf, int what, bool emulate, unsigned int phyaddr_bits)
 {
 	struct vm *vm = vm_new(MEM, 0);
 	struct vcpu *v = vm_add_vcpu(vm, 0);
@@ -263,7 +279,7 @@ static void run(int mode, int leaf, int what, bool emulate)
 		PAYLOAD(vm, access);
 	else
 		PAYLOAD(vm, access32);
-	start(v, mode);
+	start(v, mode, phyaddr_bits);
 	for (;;) {
 		rep = vcpu_run_to_report(v);
 		if (rep.kind == REPORT_DONE)
@@ -281,6 +297,21 @@ static void run(int mode, int leaf, int what, bool emulate)
 			sh->cases);
 	CHECK(sh->cases > 100 && sh->faults);
 	vm_free(vm);
+}
+
+static void run(int mode, int leaf, int what, bool emulate)
+{
+	run_with(mode, leaf, what, emulate, 0);
+}
+
+/* A narrow guest: bits that the CPU takes for an address are reserved in its tables. */
+static void run_narrow(int mode, int leaf)
+{
+	if (!kvm_cap(kvm_open(), KVM_CAP_SMALLER_MAXPHYADDR)) {
+		CHECK(!kvm_is_oot() || !st_shadow_paging());
+		st_skip("no KVM_CAP_SMALLER_MAXPHYADDR");
+	}
+	run_with(mode, leaf, AC_BITS, false, 36);
 }
 
 #define FORCE	"/sys/module/kvm/parameters/force_emulation_prefix"
@@ -319,6 +350,16 @@ KEYS(four_4k, AC_L4, 1)
 KEYS(four_2m, AC_L4, 2)
 KEYS(five_1g, AC_L5, 3)
 
+static void pae_4k_narrow(void)
+{
+	run_narrow(AC_PAE, 1);
+}
+
+static void four_4k_narrow(void)
+{
+	run_narrow(AC_L4, 1);
+}
+
 #define TIMEOUT	240
 #define LIST(name)								\
 	{ #name, name, TIMEOUT },						\
@@ -344,6 +385,8 @@ static const struct st_test tests[] = {
 	LIST(five_2m),
 	LIST(five_1g),
 	LIST_KEYS(five_1g),
+	{ "pae_4k_narrow", pae_4k_narrow, TIMEOUT },
+	{ "four_4k_narrow", four_4k_narrow, TIMEOUT },
 	{}
 };
 

@@ -219,6 +219,9 @@ static const struct call vcpu_calls[] = {
 	C(KVM_INTERRUPT, kvm_interrupt, IN),
 	C(KVM_GET_MSRS, kvm_msrs, IN),
 	C(KVM_SET_MSRS, kvm_msrs, IN),
+	C(KVM_GET_ONE_REG, kvm_one_reg, IN),
+	C(KVM_SET_ONE_REG, kvm_one_reg, IN),
+	C(KVM_GET_REG_LIST, kvm_reg_list, IN | OUT),
 	C(KVM_SET_CPUID, kvm_cpuid, IN),
 	C(KVM_SET_CPUID2, kvm_cpuid2, IN),
 	C(KVM_GET_CPUID2, kvm_cpuid2, IN),
@@ -1776,6 +1779,58 @@ static void msr_values(void)
 	CHECK(vcpu_get_msr(v, 0xc0000082) != 0x2222);
 }
 
+static int reg_io(struct vcpu *v, unsigned long request, uint64_t id, uint64_t *value)
+{
+	struct kvm_one_reg reg = { .id = id, .addr = (uintptr_t)value };
+
+	return ioctl(v->fd, request, &reg);
+}
+
+/* What an MSR's id may be, api.rst 4.68: 0x2030 0002 and the MSR's number. */
+static void one_reg(void)
+{
+	const uint64_t base = 0x2030000200000000;
+	static const uint64_t others[] = {
+		0, 0x277, 0x2000000200000277, 0x2020000200000277, 0x2040000200000277,
+		0x1030000200000277, 0x2030000000000277, 0x2030000100000277, 0x2030000300000000,
+		0x2030000300000001, 0x2030000400000277, 0x20300002ull << 24 | 0x277,
+		0x2030010200000277, 0x2038000200000277, 0x203f000200000277, -1ull,
+	};
+	struct vcpu *v = make(VM_IRQCHIP);
+	uint64_t value = 0x0007040600070406, kept = value, list[2] = { 1, 2 };
+	unsigned int i;
+
+	if (!kvm_cap(v->vm->dev, KVM_CAP_ONE_REG)) {
+		CHECK(!kvm_is_oot());
+		st_skip("the kernel's own module has no KVM_CAP_ONE_REG");
+	}
+	CHECK_EQ(KVM_X86_REG_MSR(0x277), base | 0x277);
+	for (i = 0; i < ARRAY_SIZE(others); i++) {
+		FAILS(reg_io(v, KVM_GET_ONE_REG, others[i], &value), EINVAL);
+		FAILS(reg_io(v, KVM_SET_ONE_REG, others[i], &value), EINVAL);
+	}
+	FAILS(reg_io(v, KVM_GET_ONE_REG, base | 0xdeadbeef, &value), EINVAL);
+	FAILS(reg_io(v, KVM_SET_ONE_REG, base | 0xdeadbeef, &value), EINVAL);
+	CHECK_EQ(value, kept);
+	FAILS(reg_io(v, KVM_GET_ONE_REG, base | 0x277, NULL), EFAULT);
+	FAILS(reg_io(v, KVM_SET_ONE_REG, base | 0x277, NULL), EFAULT);
+	FAILS(reg_io(v, KVM_SET_ONE_REG, base | 0x277, (void *)0xffff888000000000), EFAULT);
+	/* both ways are one register; what a KVM_SET_MSRS refuses is refused */
+	OK(reg_io(v, KVM_SET_ONE_REG, base | 0x277, &value));
+	CHECK_EQ(vcpu_get_msr(v, 0x277), kept);
+	value = 8;
+	FAILS(reg_io(v, KVM_SET_ONE_REG, base | 0x277, &value), EINVAL);
+	CHECK_EQ(vcpu_set_msr(v, 0xc0000082, 0xffffffff81000000), 1);
+	OK(reg_io(v, KVM_GET_ONE_REG, base | 0xc0000082, &value));
+	CHECK_EQ(value, 0xffffffff81000000);
+	OK(reg_io(v, KVM_GET_ONE_REG, base | 0x277, &value));
+	CHECK_EQ(value, kept);
+	/* MSRs are not listed, and there is nothing else */
+	OK(ioctl(v->fd, KVM_GET_REG_LIST, list));
+	CHECK_EQ(list[0], 0);
+	CHECK_EQ(list[1], 2);
+}
+
 static void msr_filter(void)
 {
 	struct vcpu *v = make(0);
@@ -2324,6 +2379,7 @@ static const struct st_test tests[] = {
 	{ "events", events },
 	{ "other_registers", other_registers },
 	{ "msr_values", msr_values },
+	{ "one_reg", one_reg },
 	{ "msr_filter", msr_filter },
 	{ "mce_and_time", mce_and_time },
 	{ "signal_masks", signal_masks },

@@ -128,6 +128,13 @@ struct kvm_pre_fault_memory {
 #define KVM_DEV_VFIO_FILE_DEL KVM_DEV_VFIO_GROUP_DEL
 #endif
 
+/* ids of KVM_GET_ONE_REG and KVM_SET_ONE_REG */
+#ifndef KVM_X86_REG_TYPE_MSR
+#define KVM_X86_REG_TYPE_MSR 2
+#define KVM_X86_REG_MSR(index) \
+	(KVM_REG_X86 | KVM_REG_SIZE_U64 | (__u64)KVM_X86_REG_TYPE_MSR << 32 | (__u32)(index))
+#endif
+
 #ifndef KVM_EXIT_HYPERCALL_LONG_MODE
 #define KVM_EXIT_HYPERCALL_LONG_MODE (1ULL << 0)
 #endif
