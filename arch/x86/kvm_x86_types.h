@@ -128,6 +128,7 @@ struct kvm_vcpu_arch {
 	u64 virt_spec_ctrl;
 	u64 ia32_misc_enable_msr;
 	u64 microcode_version;
+	u64 arch_capabilities;
 	u64 msr_platform_info;
 	u64 msr_misc_features;
 	u64 msr_power_ctl;

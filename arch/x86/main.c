@@ -212,6 +212,7 @@ void kvm_arch_disable_cpu(void)
 
 /* ---- capabilities ------------------------------------------------------------ */
 
+/* SLOT_ZAP_ALL is nothing to disable: a slot that goes takes only its own pages with it */
 #define VALID_QUIRKS (KVM_X86_QUIRK_LINT0_REENABLED |		\
 		      KVM_X86_QUIRK_CD_NW_CLEARED |		\
 		      KVM_X86_QUIRK_LAPIC_MMIO_HOLE |		\
@@ -219,6 +220,8 @@ void kvm_arch_disable_cpu(void)
 		      KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |	\
 		      KVM_X86_QUIRK_FIX_HYPERCALL_INSN |	\
 		      KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS |	\
+		      KVM_X86_QUIRK_SLOT_ZAP_ALL |		\
+		      KVM_X86_QUIRK_STUFF_FEATURE_MSRS |	\
 		      KVM_X86_QUIRK_IGNORE_GUEST_PAT)
 
 #define VALID_MSR_EXIT_REASONS (KVM_MSR_EXIT_REASON_INVAL |	\

@@ -55,7 +55,7 @@ static const u32 msrs_all[] = {
 	MSR_IA32_MCG_STATUS, MSR_IA32_MCG_CTL, MSR_PLATFORM_INFO,
 	MSR_IA32_SMBASE, MSR_SMI_COUNT,
 	MSR_MISC_FEATURES_ENABLES, MSR_IA32_POWER_CTL,
-	MSR_IA32_UCODE_REV, MSR_IA32_XSS, MSR_K7_HWCR, MSR_AMD_OSVW_ID_LENGTH,
+	MSR_IA32_UCODE_REV, MSR_IA32_ARCH_CAPABILITIES, MSR_IA32_XSS, MSR_K7_HWCR, MSR_AMD_OSVW_ID_LENGTH,
 	MSR_AMD_OSVW_STATUS, MSR_MTRRcap, MSR_MTRRdefType,
 	MSR_MTRRfix64K_00000, MSR_MTRRfix16K_80000, MSR_MTRRfix16K_A0000,
 	MSR_MTRRfix4K_C0000, MSR_MTRRfix4K_C8000, MSR_MTRRfix4K_D0000,
@@ -68,6 +68,7 @@ static const u32 msrs_all[] = {
 /* What the host itself has to tell. */
 static const u32 msrs_feature[] = {
 	MSR_IA32_UCODE_REV, MSR_AMD64_DE_CFG, MSR_IA32_PERF_CAPABILITIES,
+	MSR_IA32_ARCH_CAPABILITIES,
 };
 
 static u32 msr_list[ARRAY_SIZE(msrs_all)];
@@ -108,6 +109,51 @@ static void make_list(void)
 		if (msr_exists(msrs_all[i]))
 			msr_list[n++] = msrs_all[i];
 	nr_msr_list = n;
+}
+
+/* ---- what the CPU does not suffer from ------------------------------------- */
+
+/* of the CPU's own: what does not speak of a register that guests do not have */
+#define ARCH_CAPS_GIVEN	(ARCH_CAP_RDCL_NO | ARCH_CAP_IBRS_ALL | ARCH_CAP_RSBA |	\
+			 ARCH_CAP_SSB_NO | ARCH_CAP_MDS_NO |			\
+			 ARCH_CAP_PSCHANGE_MC_NO | ARCH_CAP_TAA_NO |		\
+			 ARCH_CAP_SBDR_SSDP_NO | ARCH_CAP_FBSDP_NO |		\
+			 ARCH_CAP_PSDP_NO | ARCH_CAP_FB_CLEAR | ARCH_CAP_RRSBA |	\
+			 ARCH_CAP_BHI_NO | ARCH_CAP_PBRSB_NO | ARCH_CAP_GDS_NO |	\
+			 ARCH_CAP_RFDS_NO | ARCH_CAP_RFDS_CLEAR | ARCH_CAP_ITS_NO)
+
+/*
+ * IA32_ARCH_CAPABILITIES (SDM vol. 4, table 2-2) as guests may have it. The kernel knows by
+ * their models of CPUs that are not vulnerable and do not say so.
+ */
+static u64 supported_arch_capabilities(void)
+{
+	static const struct {
+		unsigned int bug;
+		u64 no;
+	} by_model[] = {
+		{ X86_BUG_CPU_MELTDOWN, ARCH_CAP_RDCL_NO },
+		{ X86_BUG_SPEC_STORE_BYPASS, ARCH_CAP_SSB_NO },
+		{ X86_BUG_MDS, ARCH_CAP_MDS_NO },
+		{ X86_BUG_RFDS, ARCH_CAP_RFDS_NO },
+		{ X86_BUG_GDS, ARCH_CAP_GDS_NO },
+		{ X86_BUG_ITS, ARCH_CAP_ITS_NO },
+	};
+	unsigned int i;
+	u64 caps = 0;
+
+	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
+		rdmsrq(MSR_IA32_ARCH_CAPABILITIES, caps);
+	caps &= ARCH_CAPS_GIVEN;
+	for (i = 0; i < ARRAY_SIZE(by_model); i++)
+		if (!boot_cpu_has_bug(by_model[i].bug))
+			caps |= by_model[i].no;
+	/* multihits of the instruction TLB are the host's to prevent: mmu/nx.c */
+	caps |= ARCH_CAP_PSCHANGE_MC_NO;
+	/* it may be there because the host has switched TSX off */
+	if (!boot_cpu_has(X86_FEATURE_RTM))
+		caps &= ~ARCH_CAP_TAA_NO;
+	return caps;
 }
 
 /* ---- PAT and MTRRs -------------------------------------------------------- */
@@ -211,6 +257,11 @@ static int get_common(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 		if (!msr->host_initiated && !vcpu->kvm->arch.guest_can_read_platform_info)
 			return 1;
 		msr->data = vcpu->arch.msr_platform_info;
+		return 0;
+	case MSR_IA32_ARCH_CAPABILITIES:
+		if (!msr->host_initiated && !guest_has(vcpu, X86_FEATURE_ARCH_CAPABILITIES))
+			return 1;
+		msr->data = vcpu->arch.arch_capabilities;
 		return 0;
 	case MSR_MISC_FEATURES_ENABLES:
 		msr->data = vcpu->arch.msr_misc_features;
@@ -366,6 +417,12 @@ static int set_common(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 			      !(data & MSR_PLATFORM_INFO_CPUID_FAULT)))
 			return 1;
 		vcpu->arch.msr_platform_info = data;
+		return 0;
+	case MSR_IA32_ARCH_CAPABILITIES:
+		/* user space's may be another host's, of which less or more is true */
+		if (!host)
+			return 1;
+		vcpu->arch.arch_capabilities = data;
 		return 0;
 	case MSR_IA32_PERF_CAPABILITIES:
 		return host && !data ? 0 : 1;
@@ -793,6 +850,10 @@ static int get_feature(u32 index, u64 *data)
 {
 	if (index == MSR_IA32_UCODE_REV)
 		return rdmsrq_safe(MSR_IA32_UCODE_REV, data) ? 1 : 0;
+	if (index == MSR_IA32_ARCH_CAPABILITIES) {
+		*data = supported_arch_capabilities();
+		return 0;
+	}
 	if (index == MSR_IA32_PERF_CAPABILITIES) {
 		*data = 0;	/* there are no counters */
 		return 0;
@@ -964,9 +1025,17 @@ void kvm_msr_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 		return;
 	a->pat = PAT_DEFAULT;
 	a->ia32_misc_enable_msr = MISC_ENABLE_NO_PMU;
-	/* one that does not exist: as in-tree, where the CPU has it */
-	a->microcode_version = kvm_be.exit_reason_isa == KVM_OOT_ISA_VMX ? BIT_ULL(32) : 0x01000065;
-	a->msr_platform_info = MSR_PLATFORM_INFO_CPUID_FAULT;
+	if (kvm_quirk(vcpu->kvm, KVM_X86_QUIRK_STUFF_FEATURE_MSRS)) {
+		/* one that does not exist: as in-tree, where the CPU has it */
+		a->microcode_version = kvm_be.exit_reason_isa == KVM_OOT_ISA_VMX ? BIT_ULL(32) :
+				       0x01000065;
+		a->msr_platform_info = MSR_PLATFORM_INFO_CPUID_FAULT;
+		a->arch_capabilities = supported_arch_capabilities();
+	} else {
+		a->microcode_version = 0;
+		a->msr_platform_info = 0;
+		a->arch_capabilities = 0;
+	}
 	a->msr_misc_features = 0;
 	a->msr_power_ctl = 0;
 	a->msr_hwcr = 0;

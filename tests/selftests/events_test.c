@@ -781,6 +781,82 @@ static void filter_intercepts(uint64_t forced)
 	vcpu_expect_done(v);
 }
 
+#define MSR_ARCH_CAPABILITIES	0x10a
+#define ARCH_CAP_PSCHANGE_MC_NO	BIT(6)
+
+static uint64_t feature_msr(int dev, uint32_t index)
+{
+	struct {
+		struct kvm_msrs m;
+		struct kvm_msr_entry e;
+	} m = { .m.nmsrs = 1, .e.index = index };
+
+	CHECK_EQ(OK(ioctl(dev, KVM_GET_MSRS, &m)), 1);
+	return m.e.data;
+}
+
+/* IA32_ARCH_CAPABILITIES: what /dev/kvm says, what a vCPU begins with, what its guest reads */
+static void arch_capabilities(void)
+{
+	struct vm *vm = vm_new(64 << 20, 0);
+	uint64_t all = feature_msr(vm->dev, MSR_ARCH_CAPABILITIES);
+	struct kvm_cpuid2 *c = kvm_supported_cpuid(vm->dev);
+	struct kvm_cpuid_entry2 *leaf7 = NULL;
+	struct vcpu *v = vm_add_vcpu(vm, 0);
+	unsigned int i;
+
+	for (i = 0; i < c->nent; i++)
+		if (c->entries[i].function == 7 && !c->entries[i].index)
+			leaf7 = &c->entries[i];
+	CHECK(leaf7);
+	if (kvm_is_oot())
+		CHECK_EQ(leaf7->edx >> 29 & 1, host_is_intel());
+	CHECK(all & ARCH_CAP_PSCHANGE_MC_NO);
+	CHECK_EQ(vcpu_get_msr(v, MSR_ARCH_CAPABILITIES), all);
+	CHECK_EQ(vcpu_set_msr(v, MSR_ARCH_CAPABILITIES, all & ~ARCH_CAP_PSCHANGE_MC_NO), 1);
+	CHECK_EQ(vcpu_get_msr(v, MSR_ARCH_CAPABILITIES), all & ~ARCH_CAP_PSCHANGE_MC_NO);
+
+	/* a guest's by its CPUID, whatever the CPU's */
+	for (i = 0; i < 2; i++) {
+		leaf7->edx = (leaf7->edx & ~BIT(29)) | (i ? BIT(29) : 0);
+		vm = vm_new(64 << 20, 0);
+		v = vm_add_vcpu(vm, 0);
+		OK(ioctl(v->fd, KVM_SET_CPUID2, c));
+		PAYLOAD(vm, events);
+		vcpu_start(v, EVENTS_READ_MSRS, 0, 0);
+		OK(ioctl(v->fd, KVM_SET_CPUID2, c));
+		vcpu_expect_sync(v, 1);
+		ask(v, MSR_ARCH_CAPABILITIES, 0, 0);
+		told(v, i ? -1 : 13, i ? all : 0);
+		ask(v, MSR_ARCH_CAPABILITIES, READ_MSRS_WRITE, all);
+		told(v, 13, all);
+	}
+	free(c);
+}
+
+/* KVM_X86_QUIRK_STUFF_FEATURE_MSRS: user space's to set, or as complete as can be */
+static void feature_msrs_quirk(void)
+{
+	static const uint32_t msrs[] = { MSR_ARCH_CAPABILITIES, 0x8b, 0xce };
+	struct vm *vm = vm_new(0x200000, 0), *without = vm_new(0x200000, 0);
+	struct vcpu *v, *w;
+	unsigned int i;
+
+	if (!(kvm_cap(vm->fd, KVM_CAP_DISABLE_QUIRKS2) & KVM_X86_QUIRK_STUFF_FEATURE_MSRS)) {
+		CHECK(!kvm_is_oot());
+		st_skip("no KVM_X86_QUIRK_STUFF_FEATURE_MSRS");
+	}
+	OK(kvm_enable(without->fd, KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_STUFF_FEATURE_MSRS));
+	v = vm_add_vcpu(vm, 0);
+	w = vm_add_vcpu(without, 0);
+	for (i = 0; i < ARRAY_SIZE(msrs); i++) {
+		CHECK(vcpu_get_msr(v, msrs[i]));
+		CHECK_EQ(vcpu_get_msr(w, msrs[i]), 0);
+		CHECK_EQ(vcpu_set_msr(w, msrs[i], vcpu_get_msr(v, msrs[i])), 1);
+		CHECK_EQ(vcpu_get_msr(w, msrs[i]), vcpu_get_msr(v, msrs[i]));
+	}
+}
+
 static void msr_filter(void)
 {
 	filter_intercepts(0);
@@ -902,6 +978,8 @@ static const struct st_test tests[] = {
 	{ "cstate_reads", cstate_reads },
 	{ "aperfmperf_reads", aperfmperf_reads },
 	{ "filter_refused", filter_refused },
+	{ "arch_capabilities", arch_capabilities },
+	{ "feature_msrs_quirk", feature_msrs_quirk },
 	{ "msr_filter", msr_filter },
 	{ "msr_filter_emulated", msr_filter_emulated },
 	{ "bus_lock_modes", bus_lock_modes },

@@ -197,6 +197,8 @@ static void __init detect_features(void)
 		kvm_cpuid_clear_cap(X86_FEATURE_INVPCID);
 	if (!(vmx_caps.cpu2 & VMX_CPU2_XSAVES))
 		kvm_cpuid_clear_cap(X86_FEATURE_XSAVES);
+	/* a register of Intel's: there for guests even where the CPU has none */
+	kvm_cpuid_set_cap(X86_FEATURE_ARCH_CAPABILITIES);
 	/* MPX's BNDCFGS would have to be switched, and is not */
 	kvm_cpuid_clear_xcr0(XFEATURE_MASK_BNDREGS | XFEATURE_MASK_BNDCSR);
 }

@@ -117,6 +117,14 @@ struct kvm_pre_fault_memory {
 #define KVM_X86_DISABLE_EXITS_APERFMPERF (1 << 4)
 #endif
 
+#ifndef KVM_X86_QUIRK_SLOT_ZAP_ALL
+#define KVM_X86_QUIRK_SLOT_ZAP_ALL (1 << 7)
+#endif
+
+#ifndef KVM_X86_QUIRK_STUFF_FEATURE_MSRS
+#define KVM_X86_QUIRK_STUFF_FEATURE_MSRS (1 << 8)
+#endif
+
 #ifndef KVM_X86_QUIRK_IGNORE_GUEST_PAT
 #define KVM_X86_QUIRK_IGNORE_GUEST_PAT (1 << 9)
 #endif
