@@ -24,7 +24,6 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +40,7 @@
 #define MOVING		256ul	/* pages of each CPU that are written again and again */
 #define STILL		256ul	/* ... and that are written once */
 #define BLOCKS		256ul	/* of the disk, 4 KiB each */
-#define MS		1000000ll	/* ns */
+#define MS		1000000l	/* ns */
 #define PERIOD		(20 * MS)
 #define PATIENCE	(5000 * MS)
 #define ECHO		"10.9.0.1"
@@ -54,10 +53,10 @@ static const char * const names[] = {
 };
 
 static struct {
-	int64_t latest;			/* ns, the clock as somebody has read it */
-	int64_t gap[CPUS], late[CPUS], silence;	/* ns, the longest */
-	uint64_t done[PROCESSES];
-	uint64_t sent, answered;
+	long latest;			/* ns, the clock as somebody has read it */
+	long gap[CPUS], late[CPUS], silence;	/* ns, the longest */
+	unsigned long done[PROCESSES];
+	unsigned long sent, answered;
 	int begun;			/* the longest times count */
 	int is_wrong;
 	char wrong[200];
@@ -65,7 +64,7 @@ static struct {
 
 static int me = PROCESSES;	/* of enum, the process */
 
-static void __attribute__((format(printf, 1, 2))) wrong(const char *format, ...)
+static void wrong(const char *format, ...)
 {
 	char text[160];
 	va_list args;
@@ -79,22 +78,22 @@ static void __attribute__((format(printf, 1, 2))) wrong(const char *format, ...)
 }
 
 /* The clock, which no CPU may see behind what another has read before. */
-static int64_t now(void)
+static long now(void)
 {
-	int64_t before = __atomic_load_n(&all->latest, __ATOMIC_ACQUIRE), t;
+	long before = __atomic_load_n(&all->latest, __ATOMIC_ACQUIRE), t;
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	t = ts.tv_sec * 1000 * MS + ts.tv_nsec;
 	if (t < before)
-		wrong("the clock went back from %lld to %lld ns", (long long)before, (long long)t);
+		wrong("the clock went back from %ld to %ld ns", before, t);
 	while (before < t && !__atomic_compare_exchange_n(&all->latest, &before, t, 0,
 							  __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		;
 	return t;
 }
 
-static void longest(int64_t *kept, int64_t seen)
+static void longest(long *kept, long seen)
 {
 	if (__atomic_load_n(&all->begun, __ATOMIC_RELAXED) && seen > *kept)
 		*kept = seen;
@@ -105,14 +104,14 @@ static void done(void)
 	__atomic_fetch_add(&all->done[me], 1, __ATOMIC_RELAXED);
 }
 
-static void rest(int64_t ns)
+static void rest(long ns)
 {
 	struct timespec ts = { .tv_nsec = ns };
-	int64_t start = now();
+	long start = now();
 
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
 	if (now() < start + ns)
-		wrong("a sleep of %lld ns took less", (long long)ns);
+		wrong("a sleep of %ld ns took less", ns);
 }
 
 static void pin(int cpu)
@@ -127,22 +126,23 @@ static void pin(int cpu)
 
 /* ---- memory ---- */
 
-static uint64_t word(uint64_t page, uint64_t round, uint64_t i)
+static unsigned long word(unsigned long page, unsigned long round, unsigned long i)
 {
-	return (round << 32 | page << 12 | i) * 0x9e3779b97f4a7c15ull;
+	return (round << 32 | page << 12 | i) * 0x9e3779b97f4a7c15ul;
 }
 
-static void fill(uint64_t *p, uint64_t page, uint64_t round)
+static void fill(unsigned long *p, unsigned long page, unsigned long round)
 {
-	uint64_t i;
+	unsigned long i;
 
 	for (i = 0; i < WORDS; i++)
 		__atomic_store_n(&p[i], word(page, round, i), __ATOMIC_RELAXED);
 }
 
-static void check(const char *what, const uint64_t *p, uint64_t page, uint64_t round)
+static void check(const char *what, const unsigned long *p, unsigned long page,
+		  unsigned long round)
 {
-	uint64_t i, seen;
+	unsigned long i, seen;
 
 	for (i = 0; i < WORDS; i++) {
 		seen = __atomic_load_n(&p[i], __ATOMIC_RELAXED);
@@ -161,33 +161,32 @@ static void check(const char *what, const uint64_t *p, uint64_t page, uint64_t r
  * and held while x87 computes x = x * x - 1.9: no bit that is lost there comes back.
  */
 struct registers {
-	uint8_t vector[32][64];
-	uint64_t mask[8];
-	long double constant, start, held[3];	/* x87: -1.9, x, and what is only held */
-	uint32_t mxcsr;
-	uint16_t control;
+	unsigned char vector[32][64];
+	unsigned long mask[8];
+	unsigned int mxcsr;
+	unsigned short control;
+
+	/* x87: -1.9, x, and what is only held */
+	long double constant, start, held[3];
 };
 
-#define EACH_8(X, from)		X(from##0) X(from##1) X(from##2) X(from##3) X(from##4) \
-				X(from##5) X(from##6) X(from##7)
-#define EACH_16(X)		EACH_8(X, ) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
-#define EACH_32(X)		EACH_16(X) X(16) X(17) X(18) X(19) EACH_20_29(X) X(30) X(31)
-#define EACH_20_29(X)		EACH_8(X, 2) X(28) X(29)
-
-#define SSE_IN(n)	"movdqu 64*" #n "(%[in]), %%xmm" #n "\n\t"
-#define SSE_OUT(n)	"movdqu %%xmm" #n ", 64*" #n "(%[out])\n\t"
-#define AVX_IN(n)	"vmovdqu 64*" #n "(%[in]), %%ymm" #n "\n\t"
-#define AVX_OUT(n)	"vmovdqu %%ymm" #n ", 64*" #n "(%[out])\n\t"
-#define AVX512_IN(n)	"vmovdqu64 64*" #n "(%[in]), %%zmm" #n "\n\t"
-#define AVX512_OUT(n)	"vmovdqu64 %%zmm" #n ", 64*" #n "(%[out])\n\t"
-#define MASK_IN(n)	"kmovw 2048+8*" #n "(%[in]), %%k" #n "\n\t"
-#define MASK_OUT(n)	"kmovw %%k" #n ", 2048+8*" #n "(%[out])\n\t"
+#define TO_7	"0,1,2,3,4,5,6,7"
+#define TO_15	TO_7 ",8,9,10,11,12,13,14,15"
+#define TO_31	TO_15 ",16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31"
+#define IN(what...)	IN_OF(what)
+#define OUT(what...)	OUT_OF(what)
+#define IN_OF(instruction, register, numbers, at)					\
+	".irp n," numbers "\n\t" instruction " " at "(%[in]), %%" register "\\n\n\t.endr\n\t"
+#define OUT_OF(instruction, register, numbers, at)					\
+	".irp n," numbers "\n\t" instruction " %%" register "\\n, " at "(%[out])\n\t.endr\n\t"
+#define VECTOR	"64*\\n"
+#define MASK	"2048+8*\\n"
 
 #define HOLD(name, load, store)								\
-static void name(const struct registers *in, struct registers *out, uint64_t turns)	\
+static void name(const struct registers *in, struct registers *out, unsigned long turns)	\
 {											\
-	uint16_t control;								\
-	uint32_t mxcsr;									\
+	unsigned short control;								\
+	unsigned int mxcsr;									\
 											\
 	asm volatile("fnstcw %[control]\n\t"						\
 		     "stmxcsr %[mxcsr]\n\t"						\
@@ -228,12 +227,15 @@ static void name(const struct registers *in, struct registers *out, uint64_t tur
 		       "xmm14", "xmm15");						\
 }
 
-HOLD(hold_sse, EACH_16(SSE_IN), EACH_16(SSE_OUT))
-HOLD(hold_avx, EACH_16(AVX_IN), EACH_16(AVX_OUT) "vzeroupper\n\t")
-HOLD(hold_avx512, EACH_32(AVX512_IN) EACH_8(MASK_IN, ),
-     EACH_32(AVX512_OUT) EACH_8(MASK_OUT, ) "vzeroupper\n\t")
+#define SSE	"movdqu", "xmm", TO_15, VECTOR
+#define AVX	"vmovdqu", "ymm", TO_15, VECTOR
+#define AVX512	"vmovdqu64", "zmm", TO_31, VECTOR
+#define MASKS	"kmovw", "k", TO_7, MASK
+HOLD(hold_sse, IN(SSE), OUT(SSE))
+HOLD(hold_avx, IN(AVX), OUT(AVX) "vzeroupper\n\t")
+HOLD(hold_avx512, IN(AVX512) IN(MASKS), OUT(AVX512) OUT(MASKS) "vzeroupper\n\t")
 
-static void (*hold)(const struct registers *in, struct registers *out, uint64_t turns);
+static void (*hold)(const struct registers *in, struct registers *out, unsigned long turns);
 static const char *hold_name;
 static unsigned int vectors, vector_size;
 
@@ -262,13 +264,13 @@ static void choose_registers(void)
 	vector_size = 64;
 }
 
-static void fill_registers(struct registers *r, int cpu, uint64_t round)
+static void fill_registers(struct registers *r, int cpu, unsigned long round)
 {
 	unsigned int i;
 
 	memset(r, 0, sizeof(*r));
 	for (i = 0; i < 32 * 8; i++)
-		((uint64_t *)r->vector)[i] = word(cpu + 1, round, i);
+		((unsigned long *)r->vector)[i] = word(cpu + 1, round, i);
 	for (i = 0; i < 8; i++)
 		r->mask[i] = word(cpu + 1, round, i + 300) & 0xffff;
 	r->constant = -1.9L;
@@ -303,10 +305,13 @@ static void compare_registers(const struct registers *in, const struct registers
 }
 
 /* The same by the compiler: scalar SSE. */
-static double __attribute__((noinline)) computed(uint64_t turns, double x)
+static double computed(unsigned long turns, double x)
 {
-	while (turns--)
+	while (turns--) {
 		x = x * x - 1.9;
+		/* each time anew */
+		asm volatile("" : "+x" (x));
+	}
 	return x;
 }
 
@@ -314,14 +319,16 @@ static double __attribute__((noinline)) computed(uint64_t turns, double x)
 
 static void compute(int cpu)
 {
-	uint64_t *moving = mmap(NULL, (MOVING + STILL) * WORDS * 8, PROT_READ | PROT_WRITE,
+	unsigned long *moving = mmap(NULL, (MOVING + STILL) * WORDS * 8, PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	static uint64_t rounds[MOVING];
-	uint64_t *still = moving + MOVING * WORDS, turns = 64, n, i, tsc, last_tsc = 0;
+	static unsigned long rounds[MOVING];
+	unsigned long *still = moving + MOVING * WORDS, turns = 64, n, i, tsc, last_tsc = 0;
 	static struct registers in, out;
-	long double result;
+	long t, last;
 	double scalar;
-	int64_t t, last;
+
+	/* what x87 comes to */
+	long double result;
 
 	if (moving == MAP_FAILED) {
 		wrong("no memory");
@@ -369,12 +376,12 @@ static void compute(int cpu)
 }
 
 /* A periodic timer is never early, and no period of it is lost. */
-static void timer(int cpu)
+static void use_timer(int cpu)
 {
 	struct itimerspec its = { .it_interval.tv_nsec = PERIOD };
 	int fd = timerfd_create(CLOCK_MONOTONIC, 0);
-	uint64_t expired, total = 0;
-	int64_t start, t;
+	unsigned long expired, total = 0;
+	long start, t;
 
 	pin(cpu);
 	start = now() + PERIOD;
@@ -390,9 +397,9 @@ static void timer(int cpu)
 			return;
 		}
 		total += expired;
-		t = now() - (start + (int64_t)(total - 1) * PERIOD);
+		t = now() - (start + (long)(total - 1) * PERIOD);
 		if (t < 0)
-			wrong("period %lu ended %lld ns early", total, (long long)-t);
+			wrong("period %lu ended %ld ns early", total, -t);
 		longest(&all->late[cpu], t);
 		done();
 		if (total % 64 == 0)
@@ -400,10 +407,10 @@ static void timer(int cpu)
 	}
 }
 
-static void disk(void)
+static void use_disk(void)
 {
-	static uint64_t rounds[BLOCKS];
-	uint64_t *block = aligned_alloc(4096, 4096), n, i;
+	static unsigned long rounds[BLOCKS];
+	unsigned long *block = aligned_alloc(4096, 4096), n, i;
 	int fd = open("/dev/vda", O_RDWR | O_DIRECT);
 
 	if (fd < 0 || !block) {
@@ -427,7 +434,7 @@ static void disk(void)
 	}
 }
 
-static int network_up(void)
+static int address_and_route(void)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 	struct sockaddr_in address = { .sin_family = AF_INET };
@@ -460,12 +467,12 @@ static int network_up(void)
 }
 
 /* Packets are known by their first word. One may be lost on the way, as in any network. */
-static void network(void)
+static void use_network(void)
 {
-	int fd = network_up(), i;
+	int fd = address_and_route(), i;
 	struct pollfd p = { .fd = fd, .events = POLLIN };
-	uint64_t packet[64];
-	int64_t last, next, t;
+	unsigned long packet[64];
+	long last, next, t;
 	ssize_t size;
 
 	if (fd < 0) {
@@ -488,14 +495,14 @@ static void network(void)
 				if (packet[i] != word(packet[0], 7, i))
 					break;
 			if (i < 64)
-				wrong("packet %lu of %zd bytes is not what was sent", packet[0], size);
+				wrong("packet %lu (%zd bytes) is not as sent", packet[0], size);
 			__atomic_add_fetch(&all->answered, 1, __ATOMIC_RELAXED);
 			t = now();
 			longest(&all->silence, t - last);
 			last = t;
 		}
 		if (now() - last > PATIENCE)
-			wrong("no answer for %lld ms", (now() - last) / MS);
+			wrong("no answer for %ld ms", (now() - last) / MS);
 	}
 }
 
@@ -507,19 +514,19 @@ static void start(int process)
 	if (process < TIMER)
 		compute(process - COMPUTE);
 	else if (process < DISK)
-		timer(process - TIMER);
+		use_timer(process - TIMER);
 	else if (process == DISK)
-		disk();
+		use_disk();
 	else
-		network();
+		use_network();
 	for (;;)
 		pause();
 }
 
 static int guest(void)
 {
-	uint64_t seen[PROCESSES] = { 0 }, n;
-	int64_t moved[PROCESSES], t;
+	unsigned long seen[PROCESSES] = { 0 }, n;
+	long moved[PROCESSES], t;
 	int i;
 
 	mkdir("/dev", 0755);
@@ -547,10 +554,11 @@ static int guest(void)
 			continue;
 		if (all->is_wrong)
 			printf("WRONG: %s\n", all->wrong);
-		printf("report %lu: %s; gap %lld %lld, late %lld %lld, silence %lld us; blocks %lu, sent %lu, answered %lu\n",
-		       n, hold_name, all->gap[0] / 1000ll, all->gap[1] / 1000ll,
-		       all->late[0] / 1000ll, all->late[1] / 1000ll, all->silence / 1000ll,
-		       seen[DISK], all->sent, all->answered);
+		printf("report %lu: %s; gap %ld %ld, late %ld %ld, silence %ld us; ", n, hold_name,
+		       all->gap[0] / 1000, all->gap[1] / 1000, all->late[0] / 1000,
+		       all->late[1] / 1000, all->silence / 1000);
+		printf("blocks %lu, sent %lu, answered %lu\n", seen[DISK], all->sent,
+		       all->answered);
 		fflush(stdout);
 		all->begun = 1;
 	}
@@ -561,7 +569,7 @@ static int echo(int port)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
 	socklen_t length = sizeof(address);
-	int64_t last = 0, most = 0, t;
+	long last = 0, most = 0, t;
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 	struct timespec ts;
 	char packet[2048];
@@ -573,7 +581,8 @@ static int echo(int port)
 	}
 	for (;;) {
 		length = sizeof(address);
-		size = recvfrom(fd, packet, sizeof(packet), 0, (struct sockaddr *)&address, &length);
+		size = recvfrom(fd, packet, sizeof(packet), 0, (struct sockaddr *)&address,
+				&length);
 		if (size < 0)
 			continue;
 		sendto(fd, packet, size, 0, (struct sockaddr *)&address, length);
@@ -581,7 +590,7 @@ static int echo(int port)
 		t = ts.tv_sec * 1000 * MS + ts.tv_nsec;
 		if (last && t - last > most) {
 			most = t - last;
-			printf("silence %lld us\n", most / 1000ll);
+			printf("silence %ld us\n", most / 1000l);
 			fflush(stdout);
 		}
 		last = t;
