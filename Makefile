@@ -61,7 +61,7 @@ check-upstream: setup
 MIGRATION = --cpu $(or $(CPU),amd) --module $(or $(MODULE),oot) --times $(or $(TIMES),20)
 check-migration: setup
 	@tests/system/twohosts $(MIGRATION)
-	@tests/system/twohosts $(MIGRATION) --saves
+	@tests/system/twohosts --saves $(MIGRATION)
 
 sparse: setup
 	@tests/check --only build-6.1

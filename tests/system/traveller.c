@@ -7,7 +7,7 @@
  * registers of the floating-point units hold and compute, what the disk holds, when a timer
  * is due, what the network answers. A process of its own looks after each, those of CPUs on
  * each CPU; what is not as it must be is said once a report from then on, beginning with
- * WRONG. Reports come twice a second, so that who reads them knows that all go on.
+ * WRONG. Reports come four times a second, so that who reads them knows that all go on.
  *
  * Times are the guest's. Two are kept for each CPU since the first report: the longest time
  * that a process saw nothing of on a CPU it never gives away (gap), and the longest that a
@@ -340,13 +340,13 @@ static void compute(int cpu)
 		fill(still + i * WORDS, MOVING + i, cpu);
 	pin(cpu);
 
-	/* as many turns as take about a millisecond, and what they come to */
+	/* as many turns as take about a quarter of a millisecond, and what they come to */
 	fill_registers(&in, cpu, 0);
 	do {
 		turns *= 2;
 		t = now();
 		hold(&in, &out, turns);
-	} while (now() - t < MS);
+	} while (now() - t < MS / 8);
 	result = out.start;
 	scalar = computed(turns, 0.25);
 
@@ -364,7 +364,7 @@ static void compute(int cpu)
 		last_tsc = tsc;
 		done();
 		/* the host's one CPU has more to do than these two */
-		rest(MS);
+		rest(3 * MS);
 		if (n % 8)
 			continue;
 		if (computed(turns, 0.25) != scalar)
@@ -542,12 +542,12 @@ static int guest(void)
 		moved[i] = now();
 	}
 	for (n = 0; ; n++) {
-		rest(500 * MS);
+		rest(250 * MS);
 		for (i = 0, t = now(); i < PROCESSES; i++) {
 			if (all->done[i] != seen[i])
 				moved[i] = t;
 			else if (t - moved[i] > PATIENCE)
-				wrong("%s stands still", names[i]);
+				wrong("%s stands still after %lu turns", names[i], seen[i]);
 			seen[i] = all->done[i];
 		}
 		for (i = 0; i < PROCESSES && seen[i]; i++)
