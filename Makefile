@@ -7,6 +7,7 @@
 # make bench      instructions of a round trip, ours beside the kernel's own modules, on both vendors
 # make check-upstream   the kernel's own selftests: docs/selftests-6.1.md; CPU=amd or intel: one of the two; KSELFTESTS=6.12 or
 #                 7.2: those about memory, interrupts and exits of that kernel, docs/selftests-6.12.md, -7.2.md; PAGING=shadow: without nested paging
+# make check-migration  a working guest between two emulated hosts, TIMES (20) in each direction, then savevm and loadvm; CPU=, MODULE=in-tree
 # make sparse checkpatch kernel-doc   the checkers alone
 # make clean
 
@@ -57,6 +58,11 @@ bench: setup
 check-upstream: setup
 	@tests/kselftests/run $(if $(KSELFTESTS),--selftests $(KSELFTESTS)) $(if $(CPU),--cpu $(CPU)) $(if $(PAGING),--paging $(PAGING))
 
+MIGRATION = --cpu $(or $(CPU),amd) --module $(or $(MODULE),oot) --times $(or $(TIMES),20)
+check-migration: setup
+	@tests/system/twohosts $(MIGRATION)
+	@tests/system/twohosts --saves $(MIGRATION)
+
 sparse: setup
 	@tests/check --only build-6.1
 
@@ -69,4 +75,4 @@ clean:
 		-o -name '*.o.d' -o -name '*.symvers' -o -name modules.order \) -type f -exec rm -f {} +
 	@if [ -d tests/selftests ]; then $(MAKE) -s -C tests/selftests clean; fi
 
-.PHONY: all modules kdir install setup demo check bench check-upstream sparse checkpatch kernel-doc clean
+.PHONY: all modules kdir install setup demo check bench check-upstream check-migration sparse checkpatch kernel-doc clean

@@ -93,8 +93,8 @@ def refusal(o):
         return f"--cpu-model {o.cpu_model}: with --cpu {o.cpu} there are " + ", ".join(MODELS[o.cpu])
     if o.smp > MAX_CPUS:
         return f"--smp {o.smp}: Bochs' host has {MAX_CPUS} CPUs at most"
-    if o.kernel == "debug" and (o.disk or o.net):
-        return "--disk and --net: the debug kernel has no drivers for Bochs' devices"
+    if o.kernel == "debug" and (o.disk or o.net or o.link):
+        return "--disk, --net and --link: the debug kernel has no drivers for Bochs' devices"
     if len(o.disk) > MAX_DISKS:
         return f"--disk: Bochs' host has {MAX_DISKS} at most"
     return None
@@ -217,6 +217,9 @@ def command(o, kernel, initramfs, cmdline, files, folder):
     if o.net:
         lines += ["pci: enabled=1, chipset=i440fx, slot1=e1000",
                   "e1000: card=0, enabled=1, mac=52:54:00:12:34:56, ethmod=slirp"]
+    if o.link:
+        lines += ["pci: enabled=1, chipset=i440fx, slot1=e1000",
+                  f"e1000: card=0, enabled=1, mac={o.link[2]}, ethmod=socket, ethdev={o.link[0]}"]
     with open(f"{folder}/bochsrc", "w", encoding="utf-8") as f:
         f.write("\n".join(lines) + "\n")
     # What Bochs itself prints is not the command's output.
