@@ -6,8 +6,9 @@
 # make check      all tests, in emulated hosts
 # make bench      instructions of a round trip, ours beside the kernel's own modules, on both vendors
 # make check-upstream   the kernel's own selftests: docs/selftests-6.1.md; CPU=amd or intel: one of the two; KSELFTESTS=6.12 or
-#                 7.2: those about memory, interrupts and exits of that kernel, docs/selftests-6.12.md, -7.2.md; PAGING=shadow: without nested paging
+#                 7.2: that kernel's, docs/selftests-6.12.md, -7.2.md; PAGING=shadow: without nested paging
 # make check-migration  a working guest between two emulated hosts, TIMES (20) in each direction, then savevm and loadvm; CPU=, MODULE=in-tree
+# make check-libvirt    Debian's libvirt drives a domain: tests/system/libvirt; CPU=amd (default) or intel; MODULE=in-tree, to compare
 # make sparse checkpatch kernel-doc   the checkers alone
 # make clean
 
@@ -63,6 +64,9 @@ check-migration: setup
 	@tests/system/twohosts $(MIGRATION)
 	@tests/system/twohosts --saves $(MIGRATION)
 
+check-libvirt: setup
+	@tests/system/libvirt $(if $(CPU),--cpu $(CPU)) $(if $(MODULE),--module $(MODULE))
+
 sparse: setup
 	@tests/check --only build-6.1
 
@@ -75,4 +79,4 @@ clean:
 		-o -name '*.o.d' -o -name '*.symvers' -o -name modules.order \) -type f -exec rm -f {} +
 	@if [ -d tests/selftests ]; then $(MAKE) -s -C tests/selftests clean; fi
 
-.PHONY: all modules kdir install setup demo check bench check-upstream check-migration sparse checkpatch kernel-doc clean
+.PHONY: all modules kdir install setup demo check bench check-upstream check-migration check-libvirt sparse checkpatch kernel-doc clean
