@@ -618,11 +618,32 @@ bool kvm_pv_has(struct kvm_vcpu *vcpu, unsigned int feature)
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_pv_has);
 
-static bool is_intel_like(struct kvm_vcpu *vcpu)
+static bool names_amd(const struct kvm_cpuid_entry2 *leaf0)
 {
-	struct kvm_cpuid_entry2 *e = kvm_find_cpuid(vcpu, 0, 0);
+	/* "Auth"enticAMD, "Hygo"nGenuine */
+	return leaf0->ebx == 0x68747541 || leaf0->ebx == 0x6f677948;
+}
 
-	return e && memcmp(&e->ebx, "Auth", 4) && memcmp(&e->ebx, "Hygo", 4);
+/**
+ * kvm_guest_is_amd() - does a guest's CPUID name AMD or Hygon
+ * @vcpu: the vCPU
+ */
+bool kvm_guest_is_amd(struct kvm_vcpu *vcpu)
+{
+	struct kvm_cpuid_entry2 *leaf = kvm_find_cpuid(vcpu, 0, 0);
+
+	return leaf && names_amd(leaf);
+}
+
+/**
+ * kvm_guest_is_intel() - does a guest's CPUID name Intel, or who makes CPUs like Intel's
+ * @vcpu: the vCPU
+ */
+bool kvm_guest_is_intel(struct kvm_vcpu *vcpu)
+{
+	struct kvm_cpuid_entry2 *leaf = kvm_find_cpuid(vcpu, 0, 0);
+
+	return leaf && !names_amd(leaf);
 }
 
 /* Intel answers for a leaf beyond the last with the last basic one. */
@@ -632,7 +653,7 @@ static struct kvm_cpuid_entry2 *out_of_range(struct kvm_vcpu *vcpu, u32 function
 	struct kvm_cpuid_entry2 *basic = kvm_find_cpuid(vcpu, 0, 0);
 	struct kvm_cpuid_entry2 *class;
 
-	if (!basic || !is_intel_like(vcpu))
+	if (!basic || !kvm_guest_is_intel(vcpu))
 		return NULL;
 	if (function >= 0x40000000 && function < 0x50000000)
 		class = kvm_find_cpuid(vcpu, function & 0xffffff00, 0);

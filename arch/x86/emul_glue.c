@@ -683,13 +683,9 @@ static const u16 feature_of[] = {
 static bool op_has_feature(struct x86_emul *e, enum x86_emul_feature feature)
 {
 	struct kvm_vcpu *vcpu = vcpu_of(e);
-	struct kvm_cpuid_entry2 *leaf;
 
-	if (feature == X86_EMUL_FEAT_AMD) {
-		leaf = kvm_find_cpuid(vcpu, 0, 0);
-		/* "Auth"enticAMD, "Hygo"nGenuine */
-		return leaf && (leaf->ebx == 0x68747541 || leaf->ebx == 0x6f677948);
-	}
+	if (feature == X86_EMUL_FEAT_AMD)
+		return kvm_guest_is_amd(vcpu);
 	return guest_has(vcpu, feature_of[feature]);
 }
 

@@ -572,6 +572,8 @@ int kvm_get_supported_cpuid(struct kvm_cpuid2 *cpuid,
 			    struct kvm_cpuid_entry2 __user *entries, bool emulated);
 struct kvm_cpuid_entry2 *kvm_find_cpuid(struct kvm_vcpu *vcpu, u32 function,
 					u32 index);
+bool kvm_guest_is_amd(struct kvm_vcpu *vcpu);
+bool kvm_guest_is_intel(struct kvm_vcpu *vcpu);
 bool guest_has(struct kvm_vcpu *vcpu, unsigned int feature);	/* X86_FEATURE_*, from its CPUID */
 bool kvm_cpuid(struct kvm_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx,
 	       bool exact);

@@ -587,7 +587,9 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 data, bool host)
 		msr.data = sign_extend64(data, upper ? 56 : 47);
 		break;
 	case MSR_TSC_AUX:
-		/* AMD cuts off, Intel faults; user space's is the guest's */
+		/* the upper half: AMD cuts it off, Intel faults */
+		if (data >> 32 && kvm_guest_is_intel(vcpu))
+			return 1;
 		msr.data = (u32)data;
 		break;
 	}

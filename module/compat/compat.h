@@ -29,16 +29,27 @@
 #endif
 
 /*
- * Waiting before all others, and alone: 6.17 refuses a second one with -EBUSY. An older
- * kernel lets them be, and so does its own KVM when two VMs are given one eventfd.
+ * Waiting before all others, and alone: a second one is refused with -EBUSY. An older
+ * kernel's own KVM lets them be when two VMs are given one eventfd.
  */
 static inline int kvm_wait_first(struct wait_queue_head *head, struct wait_queue_entry *entry)
 {
 #if KERNEL_VERSION(6, 17, 0) <= LINUX_VERSION_CODE
 	return add_wait_queue_priority_exclusive(head, entry);
 #else
-	add_wait_queue_priority(head, entry);
-	return 0;
+	struct wait_queue_entry *first;
+	unsigned long flags;
+	int r = -EBUSY;
+
+	spin_lock_irqsave(&head->lock, flags);
+	first = list_first_entry_or_null(&head->head, struct wait_queue_entry, entry);
+	if (!first || !(first->flags & WQ_FLAG_PRIORITY)) {
+		entry->flags |= WQ_FLAG_EXCLUSIVE | WQ_FLAG_PRIORITY;
+		__add_wait_queue(head, entry);
+		r = 0;
+	}
+	spin_unlock_irqrestore(&head->lock, flags);
+	return r;
 #endif
 }
 

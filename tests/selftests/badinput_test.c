@@ -1423,6 +1423,24 @@ static void irqfds(void)
 	FAILS(ioctl(vm, KVM_IRQFD, &a), EBUSY);
 	a.gsi = 5;
 	FAILS(ioctl(vm, KVM_IRQFD, &a), EBUSY);
+	/* another VM's, too, which may have it when it is free */
+	if (kvm_is_oot()) {
+		int vm2 = vm_new(0x200000, VM_IRQCHIP)->fd;
+
+		FAILS(ioctl(vm2, KVM_IRQFD, &a), EBUSY);
+		a.flags = KVM_IRQFD_FLAG_DEASSIGN;
+		OK(ioctl(vm2, KVM_IRQFD, &a));
+		a.gsi = 4;
+		OK(ioctl(vm, KVM_IRQFD, &a));
+		a.flags = 0;
+		OK(ioctl(vm2, KVM_IRQFD, &a));
+		FAILS(ioctl(vm, KVM_IRQFD, &a), EBUSY);
+		a.flags = KVM_IRQFD_FLAG_DEASSIGN;
+		OK(ioctl(vm2, KVM_IRQFD, &a));
+		a.flags = 0;
+		OK(ioctl(vm, KVM_IRQFD, &a));
+		a.gsi = 5;
+	}
 	/* with a resampler, and busy: the resampler must not stay */
 	a.flags = KVM_IRQFD_FLAG_RESAMPLE;
 	a.resamplefd = e2;

@@ -900,6 +900,43 @@ static void movbe_emulated(void)
 	emulated_insn(1, 22, EVENTS_MOVBE, 0);
 }
 
+/* TSC_AUX has 32 bits: Intel's CPUs refuse more, AMD's cut off (which one, CPUID tells) */
+static void tsc_aux_upper_half(void)
+{
+	static const char * const names[] = { "GenuntelineI", "AuthcAMDenti" };
+	const uint64_t value = 0x1200000034;
+	struct kvm_cpuid2 *c = kvm_supported_cpuid(kvm_open());
+	bool rdtscp = false;
+	unsigned int i, amd;
+	struct vm *vm;
+	struct vcpu *v;
+
+	for (i = 0; i < c->nent; i++)
+		if (c->entries[i].function == 0x80000001)
+			rdtscp = c->entries[i].edx >> 27 & 1;
+	if (!rdtscp)
+		st_skip("the CPU has no RDTSCP, so no TSC_AUX");
+	for (amd = 0; amd < 2; amd++) {
+		for (i = 0; i < c->nent; i++)
+			if (!c->entries[i].function)
+				memcpy(&c->entries[i].ebx, names[amd], 12);
+		vm = vm_new(64 << 20, 0);
+		v = vm_add_vcpu(vm, 0);
+		PAYLOAD(vm, events);
+		vcpu_start(v, EVENTS_READ_MSRS, 0, 0);
+		OK(ioctl(v->fd, KVM_SET_CPUID2, c));
+		vcpu_expect_sync(v, 1);
+		ask(v, 0xc0000103, READ_MSRS_WRITE, 0x12345678);
+		told(v, -1, 0x12345678);
+		ask(v, 0xc0000103, READ_MSRS_WRITE, value);
+		told(v, amd ? -1 : 13, value);
+		ask(v, 0xc0000103, 0, 0);
+		told(v, -1, amd ? 0x34 : 0x12345678);
+		CHECK_EQ(vcpu_set_msr(v, 0xc0000103, value), amd);
+	}
+	free(c);
+}
+
 /* KVM_X86_QUIRK_STUFF_FEATURE_MSRS: user space's to set, or as complete as can be */
 static void feature_msrs_quirk(void)
 {
@@ -1046,6 +1083,7 @@ static const struct st_test tests[] = {
 	{ "filter_refused", filter_refused },
 	{ "arch_capabilities", arch_capabilities },
 	{ "feature_msrs_quirk", feature_msrs_quirk },
+	{ "tsc_aux_upper_half", tsc_aux_upper_half },
 	{ "rdpid_emulated", rdpid_emulated },
 	{ "movbe_emulated", movbe_emulated },
 	{ "msr_filter", msr_filter },
