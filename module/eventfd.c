@@ -318,7 +318,7 @@ static void free_unused(struct irqfd *irqfd)
 
 static int irqfd_assign(struct kvm *kvm, struct kvm_irqfd *args)
 {
-	struct irqfd *irqfd, *other;
+	struct irqfd *irqfd;
 	struct file *file;
 	__poll_t events;
 	bool mine;
@@ -363,26 +363,15 @@ static int irqfd_assign(struct kvm *kvm, struct kvm_irqfd *args)
 
 	idx = srcu_read_lock(&kvm->irq_srcu);
 	spin_lock_irq(&kvm->irqfds.lock);
-	r = 0;
-	list_for_each_entry(other, &kvm->irqfds.items, link) {
-		if (other->ctx == irqfd->ctx)
-			r = -EBUSY;
-	}
-	if (!r) {
-		update_route(kvm, irqfd);
-		list_add_tail(&irqfd->link, &kvm->irqfds.items);
-	}
+	update_route(kvm, irqfd);
+	list_add_tail(&irqfd->link, &kvm->irqfds.items);
 	spin_unlock_irq(&kvm->irqfds.lock);
-	if (r) {
-		srcu_read_unlock(&kvm->irq_srcu, idx);
-		goto out;
-	}
 
 	/* from here on it is the wake-up's and the shutdown's */
 	events = vfs_poll(file, &irqfd->pt);
 	r = irqfd->queued;
 	if (r) {
-		/* another VM's; somebody may have taken this one off the list meanwhile */
+		/* another's; somebody may have taken this one off the list meanwhile */
 		spin_lock_irq(&kvm->irqfds.lock);
 		mine = !list_empty(&irqfd->link);
 		list_del_init(&irqfd->link);
