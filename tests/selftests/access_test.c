@@ -147,32 +147,13 @@ static void make_tables(struct vm *vm, int mode, int leaf, struct ac_shared *sh)
 
 /* ---- the guest ------------------------------------------------------------------------- */
 
-static bool cpu_has(struct vm *vm, uint32_t fn, int reg, int bit)
-{
-	struct kvm_cpuid2 *c = kvm_supported_cpuid(vm->dev);
-	bool found = false;
-	unsigned int i;
-
-	for (i = 0; i < c->nent; i++) {
-		struct kvm_cpuid_entry2 *e = &c->entries[i];
-		uint32_t r[] = { e->eax, e->ebx, e->ecx, e->edx };
-
-		if (e->function == fn && !e->index)
-			found = r[reg] >> bit & 1;
-	}
-	free(c);
-	return found;
-}
-
 /* Fewer bits of a physical address than the CPU has */
 static void set_phyaddr_bits(struct vcpu *v, unsigned int bits)
 {
 	struct kvm_cpuid2 *c = kvm_supported_cpuid(v->vm->dev);
-	unsigned int i;
+	struct kvm_cpuid_entry2 *e = cpuid_entry(c, 0x80000008);
 
-	for (i = 0; i < c->nent; i++)
-		if (c->entries[i].function == 0x80000008)
-			c->entries[i].eax = (c->entries[i].eax & ~0xffu) | bits;
+	e->eax = (e->eax & ~0xffu) | bits;
 	OK(ioctl(v->fd, KVM_SET_CPUID2, c));
 	free(c);
 }
@@ -261,11 +242,11 @@ static void run_with(int mode, int leaf, int what, bool emulate, unsigned int ph
 	char tcg[60] = "";
 	struct report rep;
 
-	if (mode == AC_L5 && !cpu_has(vm, 7, 2, 16))
+	if (mode == AC_L5 && !kvm_cpu_has(vm->dev, 7, 2, 16))
 		st_skip("the CPU has no LA57");
-	if (leaf == 3 && !cpu_has(vm, 0x80000001, 3, 26))
+	if (leaf == 3 && !kvm_cpu_has(vm->dev, 0x80000001, 3, 26))
 		st_skip("the CPU has no pages of 1 GiB");
-	if (what == AC_KEYS && !cpu_has(vm, 7, 2, 3))
+	if (what == AC_KEYS && !kvm_cpu_has(vm->dev, 7, 2, 3))
 		st_skip("the CPU has no protection keys");
 	sh->mode = mode;
 	sh->top = modes[mode].top;

@@ -1379,6 +1379,13 @@ static void routing(void)
 
 /* ---- eventfds and zones ------------------------------------------------------ */
 
+static int irqfd(int vm, int fd, unsigned int gsi, unsigned int flags)
+{
+	struct kvm_irqfd a = { .fd = fd, .gsi = gsi, .flags = flags };
+
+	return ioctl(vm, KVM_IRQFD, &a);
+}
+
 static void irqfds(void)
 {
 	struct vcpu *v = make(VM_IRQCHIP);
@@ -1427,19 +1434,13 @@ static void irqfds(void)
 	if (kvm_is_oot()) {
 		int vm2 = vm_new(0x200000, VM_IRQCHIP)->fd;
 
-		FAILS(ioctl(vm2, KVM_IRQFD, &a), EBUSY);
-		a.flags = KVM_IRQFD_FLAG_DEASSIGN;
-		OK(ioctl(vm2, KVM_IRQFD, &a));
-		a.gsi = 4;
-		OK(ioctl(vm, KVM_IRQFD, &a));
-		a.flags = 0;
-		OK(ioctl(vm2, KVM_IRQFD, &a));
-		FAILS(ioctl(vm, KVM_IRQFD, &a), EBUSY);
-		a.flags = KVM_IRQFD_FLAG_DEASSIGN;
-		OK(ioctl(vm2, KVM_IRQFD, &a));
-		a.flags = 0;
-		OK(ioctl(vm, KVM_IRQFD, &a));
-		a.gsi = 5;
+		FAILS(irqfd(vm2, e, 5, 0), EBUSY);
+		OK(irqfd(vm2, e, 5, KVM_IRQFD_FLAG_DEASSIGN));
+		OK(irqfd(vm, e, 4, KVM_IRQFD_FLAG_DEASSIGN));
+		OK(irqfd(vm2, e, 4, 0));
+		FAILS(irqfd(vm, e, 4, 0), EBUSY);
+		OK(irqfd(vm2, e, 4, KVM_IRQFD_FLAG_DEASSIGN));
+		OK(irqfd(vm, e, 4, 0));
 	}
 	/* with a resampler, and busy: the resampler must not stay */
 	a.flags = KVM_IRQFD_FLAG_RESAMPLE;
@@ -1969,15 +1970,14 @@ static void cpuid_after_run(void)
 {
 	struct vcpu *v = make(VM_IRQCHIP);
 	static struct cpuids c, d;
-	unsigned int i;
+	struct kvm_cpuid_entry2 *e;
 
 	c.c.nent = NR_CPUID;
 	OK(ioctl(v->fd, KVM_GET_CPUID2, &c));
 	/* an address width that no CPU has */
 	d = c;
-	for (i = 0; i < d.c.nent; i++)
-		if (d.e[i].function == 0x80000008)
-			d.e[i].eax = (d.e[i].eax & ~0xff00) | 40 << 8;
+	e = cpuid_entry(&d.c, 0x80000008);
+	e->eax = (e->eax & ~0xff00) | 40 << 8;
 	FAILS(ioctl(v->fd, KVM_SET_CPUID2, &d), EINVAL);
 	vcpu_start(v, BASIC_WRITE, GUEST_SHARED, 1);
 	vcpu_expect_sync(v, 1);
@@ -1985,9 +1985,7 @@ static void cpuid_after_run(void)
 	OK(ioctl(v->fd, KVM_SET_CPUID2, &before.cpuid));
 	/* without the paravirtual features: refused, and they are there still */
 	d = before.cpuid;
-	for (i = 0; i < d.c.nent; i++)
-		if (d.e[i].function == 0x40000001)
-			d.e[i].eax = 0;
+	cpuid_entry(&d.c, 0x40000001)->eax = 0;
 	FAILS(ioctl(v->fd, KVM_SET_CPUID2, &d), EINVAL);
 	d = before.cpuid;
 	d.c.nent--;
@@ -2006,7 +2004,6 @@ static void refused_cpuid_keeps_features(void)
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID, .args = { 1 } };
 	static struct cpuids c;
 	struct kvm_regs r;
-	unsigned int i;
 	/* mov $0x4b564d01, %ecx; xor %eax, %eax; xor %edx, %edx; wrmsr; out %al, $0x5e; hlt */
 	static const uint8_t code[] = { 0xb9, 0x01, 0x4d, 0x56, 0x4b, 0x31, 0xc0, 0x31, 0xd2,
 					0x0f, 0x30, 0xe6, 0x5e, 0xf4 };
@@ -2016,9 +2013,7 @@ static void refused_cpuid_keeps_features(void)
 	vcpu_expect_sync(v, 1);
 	c.c.nent = NR_CPUID;
 	OK(ioctl(v->fd, KVM_GET_CPUID2, &c));
-	for (i = 0; i < c.c.nent; i++)
-		if (c.e[i].function == 0x40000001)
-			c.e[i].eax = 0;
+	cpuid_entry(&c.c, 0x40000001)->eax = 0;
 	FAILS(ioctl(v->fd, KVM_SET_CPUID2, &c), EINVAL);
 	memcpy(vm_ptr(v->vm, GUEST_CODE16), code, sizeof(code));
 	v->run->immediate_exit = 1;

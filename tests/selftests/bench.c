@@ -103,13 +103,7 @@ static void wrmsr(void)
 
 static bool is_intel(void)
 {
-	struct kvm_cpuid2 *c = kvm_supported_cpuid(kvm_open());
-	unsigned int i;
-
-	for (i = 0; i < c->nent; i++)
-		if (c->entries[i].function == 0)
-			return c->entries[i].ecx == 0x6c65746e;	/* "ntel" */
-	return false;
+	return cpuid_entry(kvm_supported_cpuid(kvm_open()), 0)->ecx == 0x6c65746e;	/* "ntel" */
 }
 
 static void hypercall(void)

@@ -795,20 +795,28 @@ static uint64_t feature_msr(int dev, uint32_t index)
 	return m.e.data;
 }
 
+/* A guest of its own whose CPUID is @c. */
+static struct vcpu *start_told(struct kvm_cpuid2 *c, uint64_t test, uint64_t arg)
+{
+	struct vm *vm = vm_new(64 << 20, 0);
+	struct vcpu *v = vm_add_vcpu(vm, 0);
+
+	PAYLOAD(vm, events);
+	vcpu_start(v, test, arg, 0);
+	OK(ioctl(v->fd, KVM_SET_CPUID2, c));
+	return v;
+}
+
 /* IA32_ARCH_CAPABILITIES: what /dev/kvm says, what a vCPU begins with, what its guest reads */
 static void arch_capabilities(void)
 {
 	struct vm *vm = vm_new(64 << 20, 0);
 	uint64_t all = feature_msr(vm->dev, MSR_ARCH_CAPABILITIES);
 	struct kvm_cpuid2 *c = kvm_supported_cpuid(vm->dev);
-	struct kvm_cpuid_entry2 *leaf7 = NULL;
+	struct kvm_cpuid_entry2 *leaf7 = cpuid_entry(c, 7);
 	struct vcpu *v = vm_add_vcpu(vm, 0);
 	unsigned int i;
 
-	for (i = 0; i < c->nent; i++)
-		if (c->entries[i].function == 7 && !c->entries[i].index)
-			leaf7 = &c->entries[i];
-	CHECK(leaf7);
 	if (kvm_is_oot())
 		CHECK_EQ(leaf7->edx >> 29 & 1, host_is_intel());
 	CHECK(all & ARCH_CAP_PSCHANGE_MC_NO);
@@ -819,12 +827,7 @@ static void arch_capabilities(void)
 	/* a guest's by its CPUID, whatever the CPU's */
 	for (i = 0; i < 2; i++) {
 		leaf7->edx = (leaf7->edx & ~BIT(29)) | (i ? BIT(29) : 0);
-		vm = vm_new(64 << 20, 0);
-		v = vm_add_vcpu(vm, 0);
-		OK(ioctl(v->fd, KVM_SET_CPUID2, c));
-		PAYLOAD(vm, events);
-		vcpu_start(v, EVENTS_READ_MSRS, 0, 0);
-		OK(ioctl(v->fd, KVM_SET_CPUID2, c));
+		v = start_told(c, EVENTS_READ_MSRS, 0);
 		vcpu_expect_sync(v, 1);
 		ask(v, MSR_ARCH_CAPABILITIES, 0, 0);
 		told(v, i ? -1 : 13, i ? all : 0);
@@ -840,36 +843,23 @@ static void arch_capabilities(void)
  */
 static void emulated_insn(uint32_t function, unsigned int bit, uint64_t payload, uint64_t arg)
 {
-	struct vm *vm = vm_new(64 << 20, 0);
-	struct kvm_cpuid2 *c = kvm_supported_cpuid(vm->dev), *e = calloc(1, 8192);
-	bool native = false, emulated = false;
-	unsigned int i, on;
+	int dev = kvm_open();
+	bool native = kvm_cpu_has(dev, function, 2, bit), emulated;
+	struct kvm_cpuid2 *c = kvm_supported_cpuid(dev), *e = calloc(1, 8192);
+	struct kvm_cpuid_entry2 *leaf = cpuid_entry(c, function);
 	struct report rep;
+	unsigned int on;
 	struct vcpu *v;
 
 	e->nent = 100;
-	OK(ioctl(vm->dev, KVM_GET_EMULATED_CPUID, e));
-	for (i = 0; i < e->nent; i++)
-		if (e->entries[i].function == function)
-			emulated = e->entries[i].ecx >> bit & 1;
+	OK(ioctl(dev, KVM_GET_EMULATED_CPUID, e));
+	emulated = cpuid_entry(e, function)->ecx >> bit & 1;
 	free(e);
 	if (!emulated)
 		st_skip("not emulated on this CPU");
 	for (on = 0; on < 2; on++) {
-		for (i = 0; i < c->nent; i++) {
-			struct kvm_cpuid_entry2 *x = &c->entries[i];
-
-			if (x->function != function || x->index)
-				continue;
-			native = native || x->ecx >> bit & 1;
-			x->ecx = (x->ecx & ~(1u << bit)) | on << bit;
-		}
-		vm = vm_new(64 << 20, 0);
-		v = vm_add_vcpu(vm, 0);
-		PAYLOAD(vm, events);
-		OK(ioctl(v->fd, KVM_SET_CPUID2, c));
-		vcpu_start(v, payload, arg, 0);
-		OK(ioctl(v->fd, KVM_SET_CPUID2, c));
+		leaf->ecx = (leaf->ecx & ~(1u << bit)) | on << bit;
+		v = start_told(c, payload, arg);
 		CHECK_EQ(vcpu_set_msr(v, 0xc0000103, arg), 1);
 		rep = vcpu_run_to_report(v);
 		CHECK_EQ(rep.a, 1);
@@ -883,15 +873,15 @@ static void emulated_insn(uint32_t function, unsigned int bit, uint64_t payload,
 	st_note("the CPU has it%s", native ? "" : " not");
 }
 
+static void need_tsc_aux(void)
+{
+	if (!kvm_cpu_has(kvm_open(), 0x80000001, 3, 27))
+		st_skip("the CPU has no RDTSCP, so no TSC_AUX");
+}
+
 static void rdpid_emulated(void)
 {
-	struct kvm_cpuid2 *c = kvm_supported_cpuid(kvm_open());
-	unsigned int i;
-
-	for (i = 0; i < c->nent; i++)
-		if (c->entries[i].function == 0x80000001 && !(c->entries[i].edx >> 27 & 1))
-			st_skip("the CPU has no RDTSCP, so no TSC_AUX");
-	free(c);
+	need_tsc_aux();
 	emulated_insn(7, 22, EVENTS_RDPID, 0x9abcdef0);
 }
 
@@ -906,25 +896,13 @@ static void tsc_aux_upper_half(void)
 	static const char * const names[] = { "GenuntelineI", "AuthcAMDenti" };
 	const uint64_t value = 0x1200000034;
 	struct kvm_cpuid2 *c = kvm_supported_cpuid(kvm_open());
-	bool rdtscp = false;
-	unsigned int i, amd;
-	struct vm *vm;
+	unsigned int amd;
 	struct vcpu *v;
 
-	for (i = 0; i < c->nent; i++)
-		if (c->entries[i].function == 0x80000001)
-			rdtscp = c->entries[i].edx >> 27 & 1;
-	if (!rdtscp)
-		st_skip("the CPU has no RDTSCP, so no TSC_AUX");
+	need_tsc_aux();
 	for (amd = 0; amd < 2; amd++) {
-		for (i = 0; i < c->nent; i++)
-			if (!c->entries[i].function)
-				memcpy(&c->entries[i].ebx, names[amd], 12);
-		vm = vm_new(64 << 20, 0);
-		v = vm_add_vcpu(vm, 0);
-		PAYLOAD(vm, events);
-		vcpu_start(v, EVENTS_READ_MSRS, 0, 0);
-		OK(ioctl(v->fd, KVM_SET_CPUID2, c));
+		memcpy(&cpuid_entry(c, 0)->ebx, names[amd], 12);
+		v = start_told(c, EVENTS_READ_MSRS, 0);
 		vcpu_expect_sync(v, 1);
 		ask(v, 0xc0000103, READ_MSRS_WRITE, 0x12345678);
 		told(v, -1, 0x12345678);

@@ -632,11 +632,8 @@ static void state_no_long_mode(void)
 {
 	struct vcpu *v = vm_add_vcpu(smm_vm(0), 0);
 	struct kvm_cpuid2 *c = kvm_supported_cpuid(v->vm->dev);
-	unsigned int i;
 
-	for (i = 0; i < c->nent; i++)
-		if (c->entries[i].function == 0x80000001)
-			c->entries[i].edx &= ~(1u << 29);
+	cpuid_entry(c, 0x80000001)->edx &= ~(1u << 29);
 	OK(ioctl(v->fd, KVM_SET_CPUID2, c));
 	vcpu_long_mode(v);
 	protected_mode(v, false);

@@ -150,6 +150,10 @@ void *vm_ptr(struct vm *vm, uint64_t gpa);
 /* give the vCPU the host's CPUID */
 void vcpu_set_cpuid(struct vcpu *vcpu);
 struct kvm_cpuid2 *kvm_supported_cpuid(int dev);
+/* its entry for a leaf (subleaf 0), which must be there */
+struct kvm_cpuid_entry2 *cpuid_entry(struct kvm_cpuid2 *c, uint32_t function);
+/* does KVM_GET_SUPPORTED_CPUID have bit @bit of EAX, EBX, ECX or EDX (0 to 3) of a leaf */
+bool kvm_cpu_has(int dev, uint32_t function, unsigned int reg, unsigned int bit);
 void vcpu_regs(struct vcpu *vcpu, struct kvm_regs *regs);
 void vcpu_set_regs(struct vcpu *vcpu, const struct kvm_regs *regs);
 void vcpu_make_runnable(struct vcpu *vcpu);	/* else it waits for INIT and SIPI */

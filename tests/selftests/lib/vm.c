@@ -194,6 +194,39 @@ struct kvm_cpuid2 *kvm_supported_cpuid(int dev)
 	return c;
 }
 
+static struct kvm_cpuid_entry2 *find_entry(struct kvm_cpuid2 *c, uint32_t function)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->nent; i++)
+		if (c->entries[i].function == function && !c->entries[i].index)
+			return &c->entries[i];
+	return NULL;
+}
+
+struct kvm_cpuid_entry2 *cpuid_entry(struct kvm_cpuid2 *c, uint32_t function)
+{
+	struct kvm_cpuid_entry2 *e = find_entry(c, function);
+
+	CHECK(e);
+	return e;
+}
+
+bool kvm_cpu_has(int dev, uint32_t function, unsigned int reg, unsigned int bit)
+{
+	struct kvm_cpuid2 *c = kvm_supported_cpuid(dev);
+	struct kvm_cpuid_entry2 *e = find_entry(c, function);
+	bool has = false;
+
+	if (e) {
+		const uint32_t r[] = { e->eax, e->ebx, e->ecx, e->edx };
+
+		has = r[reg] >> bit & 1;
+	}
+	free(c);
+	return has;
+}
+
 void vcpu_set_cpuid(struct vcpu *v)
 {
 	struct kvm_cpuid2 *c = kvm_supported_cpuid(v->vm->dev);
