@@ -214,12 +214,9 @@ def command(o, kernel, initramfs, cmdline, files, folder):
              "debug: action=ignore", f"error: action={'report' if verbose else 'ignore'}"]
     for where, d in zip(("ata0-master", "ata0-slave", "ata1-master", "ata1-slave"), disks):
         lines.append(f"{where}: type=disk, mode=flat, path={d}")
-    if o.net:
-        lines += ["pci: enabled=1, chipset=i440fx, slot1=e1000",
-                  "e1000: card=0, enabled=1, mac=52:54:00:12:34:56, ethmod=slirp"]
-    if o.link:
-        lines += ["pci: enabled=1, chipset=i440fx, slot1=e1000",
-                  f"e1000: card=0, enabled=1, mac={o.link[2]}, ethmod=socket, ethdev={o.link[0]}"]
+    if o.net or o.link:
+        card = f"mac={o.link[2]}, ethmod=socket, ethdev={o.link[0]}" if o.link else "mac=52:54:00:12:34:56, ethmod=slirp"
+        lines += ["pci: enabled=1, chipset=i440fx, slot1=e1000", f"e1000: card=0, enabled=1, {card}"]
     with open(f"{folder}/bochsrc", "w", encoding="utf-8") as f:
         f.write("\n".join(lines) + "\n")
     # What Bochs itself prints is not the command's output.

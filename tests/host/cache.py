@@ -73,6 +73,15 @@ def lock(p, waiting=None):
         os.close(fd)
 
 
+# Of emulated hosts.
+HOST_LOCK = os.environ.get("KVM_OOT_HOST_LOCK", "/tmp/kvm-oot-host.lock")
+
+
+def host_locks(in_bochs):
+    """One QEMU host at a time, as its guest's clock is the machine's; Bochs' clock is its own, so a host for each CPU."""
+    return [f"{HOST_LOCK}.bochs{i}" for i in range(os.cpu_count() or 1)] if in_bochs else [HOST_LOCK]
+
+
 @contextlib.contextmanager
 def one_of(paths, waiting):
     """Hold an exclusive lock on one of the files, whichever is free first."""
