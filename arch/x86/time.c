@@ -281,6 +281,7 @@ static void set_clock(struct kvm *kvm, u64 clock)
 	raw_spin_lock_irqsave(&kvm->arch.tsc_write_lock, flags);
 	write_seqcount_begin(&kvm->arch.pvclock_sc);
 	take_base(kvm, clock);
+	WRITE_ONCE(kvm->arch.pvclock_base, kvm->arch.pvclock_base + 1);
 	write_seqcount_end(&kvm->arch.pvclock_sc);
 	raw_spin_unlock_irqrestore(&kvm->arch.tsc_write_lock, flags);
 
@@ -290,13 +291,14 @@ static void set_clock(struct kvm *kvm, u64 clock)
 	}
 }
 
-/* Write the guest's copy, so that a reader on another CPU sees old or new. */
+/* Write the guest's copy, so that a reader on another CPU sees old or new. pvclock_lock held. */
 static void write_pvclock(struct kvm_vcpu *vcpu)
 {
 	struct kvm_pvclock *pv = &vcpu->arch.pv_time;
 	struct pvclock_vcpu_time_info *hv = &pv->hv;
 	struct kvm *kvm = vcpu->kvm;
 	struct clock_base b;
+	bool stopped;
 	u32 version;
 	u64 tsc, ns;
 	u8 flags;
@@ -323,18 +325,46 @@ static void write_pvclock(struct kvm_vcpu *vcpu)
 	hv->tsc_shift = vcpu->arch.virtual_tsc_shift;
 	/* that it was stopped stays until the guest has seen it */
 	hv->flags = (b.stable ? PVCLOCK_TSC_STABLE_BIT : 0) | (flags & PVCLOCK_GUEST_STOPPED);
-	if (pv->set_guest_stopped)
-		hv->flags |= PVCLOCK_GUEST_STOPPED;
-
 	if (kvm_write_guest(kvm, pv->gpa, &version, sizeof(version)))
 		return;
+	stopped = xchg(&pv->set_guest_stopped, false);
+	if (stopped)
+		hv->flags |= PVCLOCK_GUEST_STOPPED;
 	smp_wmb();	/* odd, content, even: the guest's reader relies on it */
-	if (!kvm_write_guest(kvm, pv->gpa + sizeof(version), (void *)hv + sizeof(version),
-			     sizeof(*hv) - sizeof(version)))
-		pv->set_guest_stopped = false;
+	if (kvm_write_guest(kvm, pv->gpa + sizeof(version), (void *)hv + sizeof(version),
+			    sizeof(*hv) - sizeof(version)) && stopped)
+		WRITE_ONCE(pv->set_guest_stopped, true);
 	smp_wmb();	/* odd, content, even */
 	version++;
 	kvm_write_guest(kvm, pv->gpa, &version, sizeof(version));
+}
+
+/*
+ * The clock's requests. Linux' vDSO reads the first CPU's copy on every CPU, so no vCPU may
+ * enter on a new base before all copies are of that base: whoever comes first writes all.
+ */
+static void update_pvclocks(struct kvm_vcpu *vcpu)
+{
+	struct kvm *kvm = vcpu->kvm;
+	struct kvm_vcpu *other;
+	unsigned long i;
+	u32 base;
+
+	/* its holder may wait for user space, which may want this thread to leave */
+	if (mutex_lock_interruptible(&kvm->arch.pvclock_lock)) {
+		kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
+		return;
+	}
+	base = READ_ONCE(kvm->arch.pvclock_base);
+	if (kvm->arch.pvclock_written != base) {
+		kvm_for_each_vcpu(i, other, kvm)
+			if (other != vcpu && other->arch.pv_time.enabled)
+				write_pvclock(other);
+		kvm->arch.pvclock_written = base;
+	}
+	if (vcpu->arch.pv_time.enabled)
+		write_pvclock(vcpu);
+	mutex_unlock(&kvm->arch.pvclock_lock);
 }
 
 static void write_wall_clock(struct kvm *kvm, gpa_t gpa)
@@ -517,8 +547,8 @@ int kvm_time_handle_requests(struct kvm_vcpu *vcpu)
 		get_base(vcpu->kvm, &b);
 		set_clock(vcpu->kvm, ktime_get_boottime_ns() + b.offset);
 	}
-	if (kvm_check_request(KVM_REQ_CLOCK_UPDATE, vcpu) && vcpu->arch.pv_time.enabled)
-		write_pvclock(vcpu);
+	if (kvm_check_request(KVM_REQ_CLOCK_UPDATE, vcpu))
+		update_pvclocks(vcpu);
 	if (kvm_check_request(KVM_REQ_STEAL_UPDATE, vcpu))
 		record_steal(vcpu);
 	return 1;
@@ -591,9 +621,12 @@ int kvm_time_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	case MSR_KVM_STEAL_TIME:
 		return set_steal_msr(vcpu, msr->data);
 	default:
+		/* afterwards nobody writes to where it was */
+		mutex_lock(&vcpu->kvm->arch.pvclock_lock);
 		pv->msr = msr->data;
 		pv->gpa = msr->data & ~(gpa_t)1;
 		pv->enabled = msr->data & 1;
+		mutex_unlock(&vcpu->kvm->arch.pvclock_lock);
 		kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
 		return 0;
 	}
@@ -799,6 +832,7 @@ void kvm_time_vm_init(struct kvm *kvm)
 {
 	raw_spin_lock_init(&kvm->arch.tsc_write_lock);
 	seqcount_raw_spinlock_init(&kvm->arch.pvclock_sc, &kvm->arch.tsc_write_lock);
+	mutex_init(&kvm->arch.pvclock_lock);
 	kvm->arch.default_tsc_khz = tsc_khz;
 	set_clock(kvm, 0);
 }

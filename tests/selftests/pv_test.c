@@ -610,6 +610,45 @@ static void clock_stopped(void)
 	CHECK_EQ(*flags & 2, 0);
 }
 
+/*
+ * The vDSO of one CPU reads the first CPU's clock: no CPU may run on a new clock before all
+ * have it, whichever runs first. The kernel's own module writes each CPU's when that one runs.
+ */
+static void clock_of_all(void)
+{
+	struct vcpu *v = start(VM_IRQCHIP, PV_LOOP, 0, 0), *still = vm_add_vcpu(v->vm, 1);
+	struct pvclock_vcpu_time_info {
+		uint32_t version, pad0;
+		uint64_t tsc_timestamp, system_time;
+		uint32_t mul;
+		int8_t shift;
+		uint8_t flags, pad[2];
+	} *mine = vm_ptr(v->vm, PV_DATA), *its = vm_ptr(v->vm, PV_DATA + 0x40);
+	struct kvm_clock_data clock = { .clock = 5000000000 };
+
+	if (!kvm_is_oot())
+		st_skip("this module writes each CPU's clock when that one runs");
+	CHECK_EQ(vcpu_set_msr(v, MSR_KVM_SYSTEM_TIME_NEW, PV_DATA | 1), 1);
+	CHECK_EQ(vcpu_set_msr(still, MSR_KVM_SYSTEM_TIME_NEW, (PV_DATA + 0x40) | 1), 1);
+	vcpu_expect_sync(v, 1);
+	OK(ioctl(v->vm->fd, KVM_SET_CLOCK, &clock));
+	vcpu_expect_sync(v, 1);
+	CHECK(mine->system_time >= clock.clock && mine->system_time < 2 * clock.clock);
+	CHECK(its->version && !(its->version & 1));
+	if (its->flags & 1) {
+		CHECK_EQ(its->system_time, mine->system_time);
+		CHECK_EQ(its->tsc_timestamp, mine->tsc_timestamp);
+	} else {
+		CHECK(its->system_time >= clock.clock && its->system_time < 2 * clock.clock);
+	}
+	/* not where there is none any more */
+	CHECK_EQ(vcpu_set_msr(still, MSR_KVM_SYSTEM_TIME_NEW, 0), 1);
+	memset(its, 0, sizeof(*its));
+	OK(ioctl(v->vm->fd, KVM_SET_CLOCK, &clock));
+	vcpu_expect_sync(v, 1);
+	CHECK(!its->version && !its->system_time);
+}
+
 /* ---- steal time ----------------------------------------------------------------------- */
 
 static bool compete;
@@ -883,6 +922,7 @@ static const struct st_test tests[] = {
 	{ "migration_control", migration_control },
 	{ "pages_move", pages_move },
 	{ "clock_stopped", clock_stopped },
+	{ "clock_of_all", clock_of_all },
 	{ "steal_time", steal_time },
 	{ "steal_time_of_threads", steal_time_of_threads },
 	{ "poll_control", poll_control },
