@@ -318,9 +318,8 @@ struct kvm_arch {
 	u64 master_kernel_ns;
 	u64 master_cycle_now;
 	s64 kvmclock_offset;
-	u32 pvclock_base;			/* counts the pairs */
 	struct mutex pvclock_lock;		/* whoever writes a vCPU's copy, or moves it */
-	u32 pvclock_written;			/* (pvclock_lock) all copies are of this pair */
+	unsigned int pvclock_written;		/* (pvclock_lock) pvclock_sc of all copies */
 	u64 wall_clock_msr;
 
 	/* policy given by user space (l), READ_ONCE elsewhere */

@@ -281,7 +281,6 @@ static void set_clock(struct kvm *kvm, u64 clock)
 	raw_spin_lock_irqsave(&kvm->arch.tsc_write_lock, flags);
 	write_seqcount_begin(&kvm->arch.pvclock_sc);
 	take_base(kvm, clock);
-	WRITE_ONCE(kvm->arch.pvclock_base, kvm->arch.pvclock_base + 1);
 	write_seqcount_end(&kvm->arch.pvclock_sc);
 	raw_spin_unlock_irqrestore(&kvm->arch.tsc_write_lock, flags);
 
@@ -347,15 +346,15 @@ static void update_pvclocks(struct kvm_vcpu *vcpu)
 {
 	struct kvm *kvm = vcpu->kvm;
 	struct kvm_vcpu *other;
+	unsigned int base;
 	unsigned long i;
-	u32 base;
 
 	/* its holder may wait for user space, which may want this thread to leave */
 	if (mutex_lock_interruptible(&kvm->arch.pvclock_lock)) {
 		kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
 		return;
 	}
-	base = READ_ONCE(kvm->arch.pvclock_base);
+	base = read_seqcount_begin(&kvm->arch.pvclock_sc);
 	if (kvm->arch.pvclock_written != base) {
 		kvm_for_each_vcpu(i, other, kvm)
 			if (other != vcpu && other->arch.pv_time.enabled)
