@@ -623,6 +623,7 @@ void kvm_time_vm_init(struct kvm *kvm);
 void kvm_time_vm_destroy(struct kvm *kvm);
 void kvm_time_vcpu_create(struct kvm_vcpu *vcpu);
 void kvm_time_vcpu_postcreate(struct kvm_vcpu *vcpu);
+void kvm_time_vcpu_reset(struct kvm_vcpu *vcpu);
 void kvm_time_vcpu_load(struct kvm_vcpu *vcpu, int cpu);
 void kvm_time_vcpu_put(struct kvm_vcpu *vcpu);
 u64 kvm_read_guest_tsc(struct kvm_vcpu *vcpu, u64 host_tsc);

@@ -1019,10 +1019,7 @@ void kvm_msr_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 {
 	struct kvm_vcpu_arch *a = &vcpu->arch;
 
-	/* the guest's memory is another one's soon */
-	a->pv_time.msr = 0;
-	a->pv_time.enabled = false;
-	a->st.msr_val = 0;
+	kvm_time_vcpu_reset(vcpu);
 	if (init)
 		return;
 	a->pat = PAT_DEFAULT;

@@ -531,6 +531,18 @@ static int set_steal_msr(struct kvm_vcpu *vcpu, u64 data)
 
 /* ---- MSRs and requests ---------------------------------------------------- */
 
+/* Afterwards nobody writes to where the copy was. */
+static void set_pvclock_msr(struct kvm_vcpu *vcpu, u64 data)
+{
+	struct kvm_pvclock *pv = &vcpu->arch.pv_time;
+
+	mutex_lock(&vcpu->kvm->arch.pvclock_lock);
+	pv->msr = data;
+	pv->gpa = data & ~(gpa_t)1;
+	pv->enabled = data & 1;
+	mutex_unlock(&vcpu->kvm->arch.pvclock_lock);
+}
+
 /**
  * kvm_time_handle_requests() - bring the guest's copies up to date
  * @vcpu: the vCPU, in its thread, kvm->srcu held
@@ -606,7 +618,6 @@ int kvm_time_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 int kvm_time_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 {
 	struct kvm_msr_data allowed = *msr;
-	struct kvm_pvclock *pv = &vcpu->arch.pv_time;
 	int r = kvm_time_get_msr(vcpu, &allowed);
 
 	if (r)
@@ -620,15 +631,20 @@ int kvm_time_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	case MSR_KVM_STEAL_TIME:
 		return set_steal_msr(vcpu, msr->data);
 	default:
-		/* afterwards nobody writes to where it was */
-		mutex_lock(&vcpu->kvm->arch.pvclock_lock);
-		pv->msr = msr->data;
-		pv->gpa = msr->data & ~(gpa_t)1;
-		pv->enabled = msr->data & 1;
-		mutex_unlock(&vcpu->kvm->arch.pvclock_lock);
+		set_pvclock_msr(vcpu, msr->data);
 		kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
 		return 0;
 	}
+}
+
+/**
+ * kvm_time_vcpu_reset() - RESET or INIT: where the guest's copies were is another one's soon
+ * @vcpu: the vCPU
+ */
+void kvm_time_vcpu_reset(struct kvm_vcpu *vcpu)
+{
+	set_pvclock_msr(vcpu, 0);
+	vcpu->arch.st.msr_val = 0;
 }
 
 /* ---- ioctls --------------------------------------------------------------- */
