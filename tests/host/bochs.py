@@ -32,7 +32,10 @@ MODELS = {
               "corei7_sandy_bridge_2600k", "corei7_ivy_bridge_3770k", "corei7_haswell_4770", "broadwell_ult", "corei3_cnl"),
     "amd": ("ryzen",)}
 MAX_CPUS = 8
-MAX_DISKS = 3
+# Where its disks are, for Bochs and for Linux (SCSI addresses); the host is loaded from the first.
+PLACES = ("ata0-master", "ata0-slave", "ata1-master", "ata1-slave")
+DISKS = ("0:0:0:0", "0:0:1:0", "1:0:0:0", "1:0:1:0")
+MAX_DISKS = len(DISKS) - 1
 IO_HOLE = 3072     # MiB: RAM beyond is above 4 GiB
 PARAMETERS = 0x10000
 FIRMWARE = 0x20000     # at the end of the RAM below the hole: ACPI tables
@@ -212,7 +215,7 @@ def command(o, kernel, initramfs, cmdline, files, folder):
              f"com3: enabled=1, mode=file, dev={files['status']}",
              f"log: {verbose or files['reset']}", "panic: action=fatal", "info: action=ignore",
              "debug: action=ignore", f"error: action={'report' if verbose else 'ignore'}"]
-    for where, d in zip(("ata0-master", "ata0-slave", "ata1-master", "ata1-slave"), disks):
+    for where, d in zip(PLACES, disks):
         lines.append(f"{where}: type=disk, mode=flat, path={d}")
     if o.net or o.link:
         card = f"mac={o.link[2]}, ethmod=socket, ethdev={o.link[0]}" if o.link else "mac=52:54:00:12:34:56, ethmod=slirp"
