@@ -70,6 +70,23 @@ static void registers_x2apic(void)
 	vcpu_expect_done(start(APIC_REGISTERS, APIC_X2, 0));
 }
 
+/* There is nothing to execute: registers are no memory. */
+static void executed(void)
+{
+	struct vcpu *v = start(APIC_REGISTERS, 0, 0);
+	struct kvm_regs r;
+
+	vcpu_regs(v, &r);
+	r.rip = 0xfee00000 + 0x320;
+	vcpu_set_regs(v, &r);
+	vcpu_expect_exit(v, KVM_EXIT_INTERNAL_ERROR);
+	CHECK_EQ(v->run->internal.suberror, KVM_INTERNAL_ERROR_EMULATION);
+	vcpu_regs(v, &r);
+	/* the kernel's own module has a page of zeroes there for Intel's CPUs, and runs them */
+	if (kvm_is_oot())
+		CHECK_EQ(r.rip, 0xfee00000 + 0x320);
+}
+
 static void set_line(struct vm *vm, int level)
 {
 	struct kvm_irq_level l = { .irq = APIC_LEVEL_PIN, .level = level };
@@ -660,6 +677,7 @@ static void tpr_reports(void)
 static const struct st_test tests[] = {
 	{ "registers_xapic", registers_xapic },
 	{ "registers_x2apic", registers_x2apic },
+	{ "executed", executed },
 	{ "level_xapic", level_xapic },
 	{ "level_x2apic", level_x2apic },
 	{ "halted_xapic", halted_xapic },
