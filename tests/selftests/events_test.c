@@ -337,21 +337,22 @@ static void msrs(void)
 #define MSR_MISC_ENABLE		0x1a0
 #define MSR_POWER_CTL		0x1fc
 #define PLATFORM_CPUID_FAULT	BIT(31)
+#define CR4_UMIP		BIT(11)
+#define IN_RING_DATA		(3ull << 20)
 
-/* A vCPU that executes CPUID, then OUT, in ring 3 or 0; there is no IDT. */
-static int cpuid_in_ring(unsigned int ring, uint64_t features)
+/* A vCPU that is to execute something in ring 3 or 0; there is no IDT. */
+static struct vcpu *vcpu_in_ring(unsigned int ring, uint64_t cr4, const void *code, size_t len)
 {
-	static const uint8_t code[] = { 0x0f, 0xa2, 0xe6, 0x10 };
-	struct kvm_regs regs = { .rip = GUEST_CODE, .rflags = 0x3002 };
+	struct kvm_regs regs = { .rip = GUEST_CODE, .rdi = IN_RING_DATA, .rflags = 0x3002 };
 	struct vm *vm = vm_new(64 << 20, 0);
 	struct vcpu *v = vm_add_vcpu(vm, 0);
 	struct kvm_sregs s;
-	int reason;
 
 	vcpu_set_cpuid(v);
 	vcpu_long_mode(v);
-	memcpy(vm_ptr(vm, GUEST_CODE), code, sizeof(code));
+	memcpy(vm_ptr(vm, GUEST_CODE), code, len);
 	OK(ioctl(v->fd, KVM_GET_SREGS, &s));
+	s.cr4 |= cr4;
 	s.cs.dpl = ring;
 	s.ss.dpl = ring;
 	s.cs.selector |= ring;
@@ -359,9 +360,19 @@ static int cpuid_in_ring(unsigned int ring, uint64_t features)
 	s.idt.limit = 0;
 	OK(ioctl(v->fd, KVM_SET_SREGS, &s));
 	OK(ioctl(v->fd, KVM_SET_REGS, &regs));
+	return v;
+}
+
+/* CPUID, then OUT */
+static int cpuid_in_ring(unsigned int ring, uint64_t features)
+{
+	static const uint8_t code[] = { 0x0f, 0xa2, 0xe6, 0x10 };
+	struct vcpu *v = vcpu_in_ring(ring, 0, code, sizeof(code));
+	int reason;
+
 	CHECK_EQ(vcpu_set_msr(v, MSR_MISC_FEATURES, features), 1);
 	reason = vcpu_run(v);
-	vm_free(vm);
+	vm_free(v->vm);
 	return reason;
 }
 
@@ -383,6 +394,75 @@ static void cpuid_faulting(void)
 	CHECK_EQ(vcpu_set_msr(v, MSR_MISC_FEATURES, 0), 1);
 	CHECK_EQ(vcpu_set_msr(v, MSR_PLATFORM_INFO, info & ~PLATFORM_CPUID_FAULT), 1);
 	CHECK_EQ(vcpu_set_msr(v, MSR_MISC_FEATURES, 1), 0);
+}
+
+enum store { SGDT, SIDT, SLDT, STR, SLDT_MEM, STR_MEM, SMSW, NR_STORES };
+
+static void store_in_ring(enum store what, unsigned int ring, bool umip, bool refused)
+{
+	/* to memory or to EAX, then OUT */
+	static const uint8_t code[NR_STORES][5] = {
+		[SGDT] = { 0x0f, 0x01, 0x07, 0xe6, 0x10 },
+		[SIDT] = { 0x0f, 0x01, 0x0f, 0xe6, 0x10 },
+		[SLDT] = { 0x0f, 0x00, 0xc0, 0xe6, 0x10 },
+		[STR] = { 0x0f, 0x00, 0xc8, 0xe6, 0x10 },
+		[SLDT_MEM] = { 0x0f, 0x00, 0x07, 0xe6, 0x10 },
+		[STR_MEM] = { 0x0f, 0x00, 0x0f, 0xe6, 0x10 },
+		[SMSW] = { 0x0f, 0x01, 0xe0, 0xe6, 0x10 },
+	};
+	struct vcpu *v = vcpu_in_ring(ring, umip ? CR4_UMIP : 0, code[what], 5);
+	uint8_t *data = vm_ptr(v->vm, IN_RING_DATA), want[16];
+	struct kvm_sregs s;
+	struct kvm_regs r;
+	uint64_t rax = 0;
+
+	memset(data, 0x5a, 16);
+	memset(want, 0x5a, 16);
+	OK(ioctl(v->fd, KVM_GET_SREGS, &s));
+	CHECK_EQ(s.cr4 & CR4_UMIP, umip ? CR4_UMIP : 0);
+	CHECK_EQ(vcpu_run(v), refused ? KVM_EXIT_SHUTDOWN : KVM_EXIT_IO);
+	switch (refused ? NR_STORES : what) {
+	case SGDT:
+	case SIDT:
+		memcpy(want, what == SGDT ? &s.gdt.limit : &s.idt.limit, 2);
+		memcpy(want + 2, what == SGDT ? &s.gdt.base : &s.idt.base, 8);
+		break;
+	case SLDT_MEM:
+	case STR_MEM:
+		memcpy(want, what == STR_MEM ? &s.tr.selector : &s.ldt.selector, 2);
+		break;
+	case SLDT:
+	case STR:
+		rax = what == STR ? s.tr.selector : s.ldt.selector;
+		break;
+	case SMSW:
+		rax = s.cr0;
+		break;
+	default:
+		break;
+	}
+	CHECK(!memcmp(data, want, 16));
+	vcpu_regs(v, &r);
+	CHECK_EQ(r.rax & 0xffff, rax & 0xffff);
+	vm_free(v->vm);
+}
+
+/* SDM vol. 3, 2.5, CR4.UMIP: ring 3 does not learn where the CPU's tables are. */
+static void umip(void)
+{
+	unsigned int a, b, c, d;
+	enum store i;
+
+	if (!kvm_cpu_has(kvm_open(), 7, 2, 2))
+		st_skip("no UMIP");
+	CHECK(__get_cpuid_count(7, 0, &a, &b, &c, &d));
+	for (i = 0; i < NR_STORES; i++) {
+		store_in_ring(i, 0, false, false);
+		store_in_ring(i, 3, false, false);
+		store_in_ring(i, 0, true, false);
+		/* a CPU without UMIP has no exit for SMSW */
+		store_in_ring(i, 3, true, i != SMSW || (c & BIT(2)));
+	}
 }
 
 /* KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT: whether CPUID follows IA32_MISC_ENABLE */
@@ -1053,6 +1133,7 @@ static const struct st_test tests[] = {
 	{ "msrs", msrs },
 	{ "canonical_addresses", canonical_addresses },
 	{ "cpuid_faulting", cpuid_faulting },
+	{ "umip", umip },
 	{ "mwait_in_cpuid", mwait_in_cpuid },
 	{ "ins_to_a_clean_page", ins_to_a_clean_page },
 	{ "exits_to_disable", exits_to_disable },

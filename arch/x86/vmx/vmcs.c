@@ -57,6 +57,8 @@ static u32 cpu2_controls(struct vmx_vcpu *v)
 	struct kvm_vcpu *vcpu = v->vcpu;
 	u32 ctl = (vmx_caps.cpu2 & ~VMX_APIC_CPU2) | vmx_apic_cpu2(v);
 
+	/* vmx_set_cr4() */
+	ctl &= ~SECONDARY_EXEC_DESC;
 	if (!vmx_feat.unrestricted)
 		ctl &= ~SECONDARY_EXEC_UNRESTRICTED_GUEST;
 	if (!v->vpid)
@@ -442,6 +444,16 @@ void vmx_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 	vmcs_write(CR0_READ_SHADOW, cr0);
 }
 
+static void set_descriptor_exits(struct vmx_vcpu *v, bool on)
+{
+	u32 ctl = (v->cpu2_ctl & ~SECONDARY_EXEC_DESC) | (on ? SECONDARY_EXEC_DESC : 0);
+
+	if (ctl == v->cpu2_ctl)
+		return;
+	v->cpu2_ctl = ctl;
+	vmcs_write(SECONDARY_VM_EXEC_CONTROL, ctl);
+}
+
 /**
  * vmx_set_cr4() - set CR4
  * @vcpu: the vCPU, loaded
@@ -453,6 +465,10 @@ void vmx_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 
 	if (!vmx_feat.unrestricted)
 		hw = vmx_rmode_hw_cr4(to_vmx(vcpu), cr4);
+	if (vmx_feat.umip_by_exits) {
+		set_descriptor_exits(to_vmx(vcpu), cr4 & X86_CR4_UMIP);
+		hw &= ~X86_CR4_UMIP;
+	}
 	/* a machine check must reach the host, not shut the CPU down */
 	vmcs_write(GUEST_CR4, hw | vmx_caps.cr4_fixed0 | (__read_cr4() & X86_CR4_MCE));
 	vmcs_write(CR4_READ_SHADOW, cr4);

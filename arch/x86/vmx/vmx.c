@@ -197,6 +197,14 @@ static void __init detect_features(void)
 		kvm_cpuid_clear_cap(X86_FEATURE_INVPCID);
 	if (!(vmx_caps.cpu2 & VMX_CPU2_XSAVES))
 		kvm_cpuid_clear_cap(X86_FEATURE_XSAVES);
+	/*
+	 * Exits for SGDT, SIDT, SLDT and STR do for UMIP, but for SMSW, which tells what is in
+	 * a CR0 that is the same for all.
+	 */
+	vmx_feat.umip_by_exits = !boot_cpu_has(X86_FEATURE_UMIP) &&
+				 (vmx_caps.cpu2 & SECONDARY_EXEC_DESC);
+	if (vmx_feat.umip_by_exits)
+		kvm_cpuid_set_cap(X86_FEATURE_UMIP);
 	/* a register of Intel's: there for guests even where the CPU has none */
 	kvm_cpuid_set_cap(X86_FEATURE_ARCH_CAPABILITIES);
 }

@@ -207,6 +207,7 @@ struct vmx_features {
 	bool tsc_scaling;
 	bool ple;
 	bool pat_switch;
+	bool umip_by_exits;		/* the CPU has none */
 	u64 host_efer, host_pat;
 	u64 host_syscall_msr[VMX_NR_SYSCALL_MSRS];
 };
