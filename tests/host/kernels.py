@@ -66,6 +66,9 @@ def unpacked(kernel):
             data = lzma.LZMADecompressor().decompress(packed)
         elif packed[:2] == b"\x1f\x8b":
             data = zlib.decompressobj(31).decompress(packed)
+        elif packed[:4] == b"\x28\xb5\x2f\xfd":
+            # the last word is the kernel's own: the size
+            data = subprocess.run(["zstd", "-dcq"], input=packed[:-4], stdout=subprocess.PIPE, check=True).stdout
         else:
             raise BuildError(f"{kernel.image} is compressed in a way that is not known here")
         if data[:4] != b"\x7fELF":
