@@ -152,6 +152,8 @@ void kvm_cpuid_module_init(void)
 		caps[i] &= boot_cpu_data.x86_capability[i];
 		caps[i] |= w->emulated;
 	}
+	/* a guest's tables may have five levels where those of the host have four */
+	caps[CPUID_7_ECX] |= host_reg(7, 0, 2) & B(LA57);
 	speculation_caps();
 	if (boot_cpu_has(X86_FEATURE_XSAVE)) {
 		kvm_host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
