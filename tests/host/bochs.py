@@ -90,8 +90,6 @@ def boot_sector():
 
 def refusal(o):
     """What these options ask for that this emulator does not have; None when it has all."""
-    if o.cpu_flags:
-        return "--cpu-flags is for QEMU: choose a --cpu-model"
     if o.cpu_model and o.cpu_model not in MODELS[o.cpu]:
         return f"--cpu-model {o.cpu_model}: with --cpu {o.cpu} there are " + ", ".join(MODELS[o.cpu])
     if o.smp > MAX_CPUS:
@@ -189,6 +187,13 @@ def ips(o):
     return 1000000000 if o.count else 100000000
 
 
+def features(flags):
+    """What --cpu-flags says, as an option of Bochs' "cpu"."""
+    names = [x for x in flags.split(",") if x]
+    added, left_out = [x for x in names if x[0] != "-"], [x[1:] for x in names if x[0] == "-"]
+    return "".join(f', {option}="{" ".join(x)}"' for option, x in (("add_features", added), ("exclude_features", left_out)) if x)
+
+
 def command(o, kernel, initramfs, cmdline, files, folder):
     """Prepare a host in `folder`; returns the command that runs it: the guest's second serial line goes to its output."""
     at = installed()
@@ -208,7 +213,8 @@ def command(o, kernel, initramfs, cmdline, files, folder):
     model, verbose = o.cpu_model or MODELS[o.cpu][0], os.environ.get("KVM_OOT_BOCHS_LOG")
     lines = ["display_library: nogui", f"romimage: file={at}/bios.rom, options=fastboot", f"vgaromimage: file={at}/video.rom",
              "vga: extension=none",
-             f"cpu: model={model}, count={o.smp}, ips={ips(o)}, reset_on_triple_fault=0, ignore_bad_msrs=1",
+             f"cpu: model={model}, count={o.smp}, ips={ips(o)}, reset_on_triple_fault=0, ignore_bad_msrs=1"
+             + features(o.cpu_flags),
              f"memory: guest={guest}, host={min(guest, 2048)}", "clock: sync=none, time0=1700000000", "boot: disk",
              "ata0: enabled=1", f"ata1: enabled={int(len(disks) > 2)}" + ", ioaddr1=0x170, ioaddr2=0x370, irq=15",
              f"com1: enabled=1, mode=file, dev={files['log']}", "com2: enabled=1, mode=file, dev=/dev/fd/3",
