@@ -398,7 +398,31 @@ static void cpuid_faulting(void)
 
 enum store { SGDT, SIDT, SLDT, STR, SLDT_MEM, STR_MEM, SMSW, NR_STORES };
 
-static void store_in_ring(enum store what, unsigned int ring, bool umip, bool refused)
+/* what a store leaves in the 16 bytes at IN_RING_DATA, or in AX */
+static uint16_t stored(enum store what, const struct kvm_sregs *s, uint8_t *data)
+{
+	switch (what) {
+	case SGDT:
+	case SIDT:
+		memcpy(data, what == SGDT ? &s->gdt.limit : &s->idt.limit, 2);
+		memcpy(data + 2, what == SGDT ? &s->gdt.base : &s->idt.base, 8);
+		return 0;
+	case SLDT_MEM:
+	case STR_MEM:
+		memcpy(data, what == STR_MEM ? &s->tr.selector : &s->ldt.selector, 2);
+		return 0;
+	case SLDT:
+	case STR:
+		return what == STR ? s->tr.selector : s->ldt.selector;
+	case SMSW:
+		return s->cr0;
+	default:
+		return 0;
+	}
+}
+
+/* @refused: the set of those that are #GP */
+static void stores_in_ring(unsigned int ring, bool umip, unsigned int refused)
 {
 	/* to memory or to EAX, then OUT */
 	static const uint8_t code[NR_STORES][5] = {
@@ -410,59 +434,50 @@ static void store_in_ring(enum store what, unsigned int ring, bool umip, bool re
 		[STR_MEM] = { 0x0f, 0x00, 0x0f, 0xe6, 0x10 },
 		[SMSW] = { 0x0f, 0x01, 0xe0, 0xe6, 0x10 },
 	};
-	struct vcpu *v = vcpu_in_ring(ring, umip ? CR4_UMIP : 0, code[what], 5);
+	struct vcpu *v = vcpu_in_ring(ring, umip ? CR4_UMIP : 0, code, sizeof(code));
 	uint8_t *data = vm_ptr(v->vm, IN_RING_DATA), want[16];
+	struct kvm_regs start, r;
 	struct kvm_sregs s;
-	struct kvm_regs r;
-	uint64_t rax = 0;
+	unsigned int i, ax;
 
-	memset(data, 0x5a, 16);
-	memset(want, 0x5a, 16);
 	OK(ioctl(v->fd, KVM_GET_SREGS, &s));
 	CHECK_EQ(s.cr4 & CR4_UMIP, umip ? CR4_UMIP : 0);
-	CHECK_EQ(vcpu_run(v), refused ? KVM_EXIT_SHUTDOWN : KVM_EXIT_IO);
-	switch (refused ? NR_STORES : what) {
-	case SGDT:
-	case SIDT:
-		memcpy(want, what == SGDT ? &s.gdt.limit : &s.idt.limit, 2);
-		memcpy(want + 2, what == SGDT ? &s.gdt.base : &s.idt.base, 8);
-		break;
-	case SLDT_MEM:
-	case STR_MEM:
-		memcpy(want, what == STR_MEM ? &s.tr.selector : &s.ldt.selector, 2);
-		break;
-	case SLDT:
-	case STR:
-		rax = what == STR ? s.tr.selector : s.ldt.selector;
-		break;
-	case SMSW:
-		rax = s.cr0;
-		break;
-	default:
-		break;
+	vcpu_regs(v, &start);
+	for (i = 0; i < NR_STORES; i++) {
+		/* a shutdown before this one has left nothing of it */
+		OK(ioctl(v->fd, KVM_SET_SREGS, &s));
+		start.rip = GUEST_CODE + i * sizeof(code[0]);
+		vcpu_set_regs(v, &start);
+		memset(data, 0x5a, 16);
+		memset(want, 0x5a, 16);
+		CHECK_EQ(vcpu_run(v), refused & 1 << i ? KVM_EXIT_SHUTDOWN : KVM_EXIT_IO);
+		ax = refused & 1 << i ? 0 : stored(i, &s, want);
+		CHECK(!memcmp(data, want, 16));
+		vcpu_regs(v, &r);
+		if (refused & 1 << i)
+			continue;
+		CHECK_EQ(r.rax & 0xffff, ax);
+		/* the OUT is done with */
+		v->run->immediate_exit = 1;
+		CHECK_EQ(-vcpu_run_raw(v), EINTR);
+		v->run->immediate_exit = 0;
 	}
-	CHECK(!memcmp(data, want, 16));
-	vcpu_regs(v, &r);
-	CHECK_EQ(r.rax & 0xffff, rax & 0xffff);
 	vm_free(v->vm);
 }
 
 /* SDM vol. 3, 2.5, CR4.UMIP: ring 3 does not learn where the CPU's tables are. */
 static void umip(void)
 {
-	unsigned int a, b, c, d;
-	enum store i;
+	unsigned int a, b, c, d, all = (1 << NR_STORES) - 1;
 
 	if (!kvm_cpu_has(kvm_open(), 7, 2, 2))
 		st_skip("no UMIP");
 	CHECK(__get_cpuid_count(7, 0, &a, &b, &c, &d));
-	for (i = 0; i < NR_STORES; i++) {
-		store_in_ring(i, 0, false, false);
-		store_in_ring(i, 3, false, false);
-		store_in_ring(i, 0, true, false);
-		/* a CPU without UMIP has no exit for SMSW */
-		store_in_ring(i, 3, true, i != SMSW || (c & BIT(2)));
-	}
+	stores_in_ring(0, false, 0);
+	stores_in_ring(3, false, 0);
+	stores_in_ring(0, true, 0);
+	/* a CPU without UMIP has no exit for SMSW */
+	stores_in_ring(3, true, c & BIT(2) ? all : all & ~(1 << SMSW));
 }
 
 /* KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT: whether CPUID follows IA32_MISC_ENABLE */
