@@ -35,10 +35,7 @@ void vmx_pml_reset(struct vmx_vcpu *v)
 void vmx_pml_switch(struct vmx_vcpu *v, bool on)
 {
 	v->pml_on = on;
-	v->cpu2_ctl &= ~SECONDARY_EXEC_ENABLE_PML;
-	if (on)
-		v->cpu2_ctl |= SECONDARY_EXEC_ENABLE_PML;
-	vmcs_write(SECONDARY_VM_EXEC_CONTROL, v->cpu2_ctl);
+	vmx_set_cpu2_ctl(v, SECONDARY_EXEC_ENABLE_PML, on);
 }
 
 /**

@@ -444,16 +444,6 @@ void vmx_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 	vmcs_write(CR0_READ_SHADOW, cr0);
 }
 
-static void set_descriptor_exits(struct vmx_vcpu *v, bool on)
-{
-	u32 ctl = (v->cpu2_ctl & ~SECONDARY_EXEC_DESC) | (on ? SECONDARY_EXEC_DESC : 0);
-
-	if (ctl == v->cpu2_ctl)
-		return;
-	v->cpu2_ctl = ctl;
-	vmcs_write(SECONDARY_VM_EXEC_CONTROL, ctl);
-}
-
 /**
  * vmx_set_cr4() - set CR4
  * @vcpu: the vCPU, loaded
@@ -466,7 +456,7 @@ void vmx_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 	if (!vmx_feat.unrestricted)
 		hw = vmx_rmode_hw_cr4(to_vmx(vcpu), cr4);
 	if (vmx_feat.umip_by_exits) {
-		set_descriptor_exits(to_vmx(vcpu), cr4 & X86_CR4_UMIP);
+		vmx_set_cpu2_ctl(to_vmx(vcpu), SECONDARY_EXEC_DESC, cr4 & X86_CR4_UMIP);
 		hw &= ~X86_CR4_UMIP;
 	}
 	/* a machine check must reach the host, not shut the CPU down */

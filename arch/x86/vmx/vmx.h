@@ -278,6 +278,16 @@ static inline void vmx_set_cpu_ctl(struct vmx_vcpu *v, u32 bits, bool on)
 	}
 }
 
+static inline void vmx_set_cpu2_ctl(struct vmx_vcpu *v, u32 bits, bool on)
+{
+	u32 new = on ? v->cpu2_ctl | bits : v->cpu2_ctl & ~bits;
+
+	if (new != v->cpu2_ctl) {
+		v->cpu2_ctl = new;
+		vmcs_write(SECONDARY_VM_EXEC_CONTROL, new);
+	}
+}
+
 /* bits of CR0 and CR4 that are the guest's alone: none in real mode that is not one */
 static inline bool vmx_is_fake_real_mode(struct vmx_vcpu *v)
 {
