@@ -271,6 +271,8 @@ static int __init vmx_init(void)
 	vmx_ops.real_mode_pages = !vmx_feat.unrestricted;
 	vmx_ops.has_tsc_aux = (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&
 			      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
+	/* the lists of MSRs are EFER's where no control switches it */
+	vmx_ops.switches_pmu = vmx_feat.efer_switch;
 	vmx_ops.apic_page = vmx_feat.apic_page;
 	vmx_ops.posts_intr = vmx_feat.apicv;
 	vmx_ops.devices_post = vmx_feat.device_posting;
