@@ -658,15 +658,28 @@ static struct kvm_pmc *find_pmc(struct kvm_vcpu *vcpu, enum kvm_pmu_reg reg, u32
 	return &pmu->gp[array_index_nospec(n, KVM_PMU_MAX_GP)];
 }
 
-/* User space may read as 0, and write 0 to, what was listed and this vCPU has not. */
-static int missing(const struct kvm_msr_data *msr, enum kvm_pmu_reg reg, unsigned int n)
+/*
+ * A register that this vCPU has not. Those of the first CPUs with counters read as 0 and drop
+ * what is written, as with the in-tree module, since old guests do not ask for them. Of the
+ * others user space may read as 0, and write 0 to, what was listed.
+ */
+static int missing(const struct kvm_msr_data *msr, bool write)
 {
-	unsigned int limit = reg == KVM_PMU_FIXED ? host.nr_fixed :
-			     reg == KVM_PMU_COUNTER_FULL ? 0 : host.nr_gp;
+	enum kvm_pmu_reg reg;
+	unsigned int n;
 
-	if (!msr->host_initiated || n >= limit ||
-	    (reg >= KVM_PMU_FIXED && host.version < 2) ||
-	    (host.amd && msr->index >= MSR_F15H_PERF_CTL && host.nr_gp < AMD_GP_CORE))
+	switch (msr->index) {
+	case MSR_P6_PERFCTR0 ... MSR_P6_PERFCTR1:
+	case MSR_P6_EVNTSEL0 ... MSR_P6_EVNTSEL1:
+	case MSR_K7_EVNTSEL0 ... MSR_K7_PERFCTR3:
+		return 0;
+	}
+	if (!msr->host_initiated || !host.version || (write && msr->data))
+		return KVM_MSR_RET_INVALID;
+	reg = kvm_pmu_decode_msr(host.amd, msr->index, &n);
+	if (reg == KVM_PMU_NONE || reg == KVM_PMU_COUNTER_FULL ||
+	    n >= (reg == KVM_PMU_FIXED ? host.nr_fixed : host.nr_gp) ||
+	    (reg >= KVM_PMU_FIXED && host.version < 2))
 		return KVM_MSR_RET_INVALID;
 	return 0;
 }
@@ -696,11 +709,10 @@ int kvm_pmu_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 	if (msr->index == MSR_IA32_PERF_CAPABILITIES)
 		return get_perf_capabilities(vcpu, msr);
 	reg = host.version ? kvm_pmu_decode_msr(host.amd, msr->index, &n) : KVM_PMU_NONE;
-	if (reg == KVM_PMU_NONE)
-		return KVM_MSR_RET_INVALID;
 	msr->data = 0;
-	if (!pmu || !pmu->version || (reg >= KVM_PMU_FIXED && pmu->version < 2))
-		return missing(msr, reg, n);
+	if (!pmu || !pmu->version || reg == KVM_PMU_NONE ||
+	    (reg >= KVM_PMU_FIXED && pmu->version < 2))
+		return missing(msr, false);
 
 	switch (reg) {
 	case KVM_PMU_FIXED_CTRL:
@@ -720,7 +732,7 @@ int kvm_pmu_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 	}
 	pmc = find_pmc(vcpu, reg, msr->index, n);
 	if (!pmc)
-		return missing(msr, reg, n);
+		return missing(msr, false);
 	msr->data = reg == KVM_PMU_SELECT ? pmc->select : read_value(pmu, pmc);
 	return 0;
 }
@@ -814,6 +826,8 @@ static int set_perf_capabilities(struct kvm_vcpu *vcpu, const struct kvm_msr_dat
 {
 	if (!msr->host_initiated || msr->data & ~host.perf_capabilities)
 		return 1;
+	if (KVM_FEATURE_MSRS_FIXED && vcpu->stat.exits && msr->data != vcpu->arch.perf_capabilities)
+		return 1;
 	vcpu->arch.perf_capabilities = msr->data;
 	return 0;
 }
@@ -831,17 +845,13 @@ int kvm_pmu_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	enum kvm_pmu_reg reg;
 	struct kvm_pmc *pmc;
 	unsigned int n;
-	int r;
 
 	if (msr->index == MSR_IA32_PERF_CAPABILITIES)
 		return set_perf_capabilities(vcpu, msr);
 	reg = host.version ? kvm_pmu_decode_msr(host.amd, msr->index, &n) : KVM_PMU_NONE;
-	if (reg == KVM_PMU_NONE)
-		return KVM_MSR_RET_INVALID;
-	if (!pmu || !pmu->version || (reg >= KVM_PMU_FIXED && pmu->version < 2)) {
-		r = missing(msr, reg, n);
-		return r || !msr->data ? r : KVM_MSR_RET_INVALID;
-	}
+	if (!pmu || !pmu->version || reg == KVM_PMU_NONE ||
+	    (reg >= KVM_PMU_FIXED && pmu->version < 2))
+		return missing(msr, true);
 	/* what has overflowed did so by the controls as they are now */
 	take_overflows(pmu);
 	if (reg == KVM_PMU_FIXED_CTRL)
@@ -849,10 +859,8 @@ int kvm_pmu_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	if (reg > KVM_PMU_FIXED_CTRL)
 		return set_global(vcpu, reg, msr);
 	pmc = find_pmc(vcpu, reg, msr->index, n);
-	if (!pmc) {
-		r = missing(msr, reg, n);
-		return r || !msr->data ? r : KVM_MSR_RET_INVALID;
-	}
+	if (!pmc)
+		return missing(msr, true);
 	return set_pmc(pmu, pmc, reg, msr);
 }
 

@@ -107,7 +107,9 @@ static void refused(void)
 	CHECK(!kvm_cpu_has(vm->dev, 1, 2, 15));
 	for (i = 0; i < ARRAY_SIZE(msrs); i++) {
 		CHECK(!listed(msrs[i]));
-		CHECK_EQ(vcpu_set_msr(v, msrs[i], 0), 0);
+		/* those that the first CPUs had take anything */
+		CHECK_EQ(vcpu_set_msr(v, msrs[i], 1), msrs[i] == MSR_PMC0 || msrs[i] == MSR_EVNTSEL0 ||
+						      msrs[i] == MSR_K7_SEL0);
 	}
 	CHECK_EQ(vcpu_set_msr(v, MSR_PERF_CAPABILITIES, 1 << 13), 0);
 	CHECK(st_param_is("kvm", "enable_pmu", 'N'));
@@ -151,9 +153,9 @@ static void disabled(void)
 	FAILS(kvm_enable(vm->fd, KVM_CAP_PMU_CAPABILITY, 0), EINVAL);
 	if (kvm_is_oot()) {
 		/* what is listed reads as 0 and takes 0, for a program that restores all */
-		CHECK_EQ(vcpu_get_msr(v, amd() ? MSR_K7_SEL0 : MSR_EVNTSEL0), 0);
-		CHECK_EQ(vcpu_set_msr(v, amd() ? MSR_K7_SEL0 : MSR_EVNTSEL0, 0), 1);
-		CHECK_EQ(vcpu_set_msr(v, amd() ? MSR_K7_SEL0 : MSR_EVNTSEL0, 1), 0);
+		CHECK_EQ(vcpu_get_msr(v, amd() ? MSR_CORE_SEL0 : MSR_EVNTSEL0 + 2), 0);
+		CHECK_EQ(vcpu_set_msr(v, amd() ? MSR_CORE_SEL0 : MSR_EVNTSEL0 + 2, 0), 1);
+		CHECK_EQ(vcpu_set_msr(v, amd() ? MSR_CORE_SEL0 : MSR_EVNTSEL0 + 2, 1), 0);
 		vcpu_expect_done(v);
 	}
 }

@@ -66,16 +66,19 @@ static void disable(void)
 static void nothing(void)
 {
 	static const u32 msrs[] = {
-		MSR_PMC0, MSR_EVNTSEL0, MSR_FIXED0, MSR_FIXED_CTRL, MSR_GLOBAL_STATUS,
-		MSR_GLOBAL_CTRL, MSR_OVF_CTRL, MSR_PMC0_FULL, MSR_K7_SEL0, MSR_K7_CTR0,
-		MSR_CORE_SEL0, MSR_CORE_CTR0,
-	};
+		MSR_PMC0 + 2, MSR_EVNTSEL0 + 2, MSR_FIXED0, MSR_FIXED_CTRL, MSR_GLOBAL_STATUS,
+		MSR_GLOBAL_CTRL, MSR_OVF_CTRL, MSR_PMC0_FULL, MSR_CORE_SEL0, MSR_CORE_CTR0,
+	}, old[] = { MSR_PMC0 + 1, MSR_EVNTSEL0 + 1, MSR_K7_SEL0 + 3, MSR_K7_CTR0 + 3 };
 	unsigned int i;
 	u64 v;
 
 	for (i = 0; i < ARRAY_SIZE(msrs); i++) {
 		GUEST_EQ(rdmsr_safe(msrs[i], &v), GP);
 		GUEST_EQ(wrmsr_safe(msrs[i], 0), GP);
+	}
+	for (i = 0; i < ARRAY_SIZE(old); i++) {
+		wrmsr(old[i], ~0ul);
+		GUEST_EQ(rdmsr(old[i]), 0);
 	}
 	GUEST_EQ(rdpmc_safe(0, &v), GP);
 	GUEST_EQ(rdpmc_safe(1u << 30, &v), GP);
@@ -153,7 +156,7 @@ static void amd_registers(u64 nr)
 	} else {
 		GUEST_EQ(rdmsr_safe(MSR_CORE_SEL0, &v), GP);
 	}
-	GUEST_EQ(rdmsr_safe(MSR_PMC0, &v), GP);
+	GUEST_EQ(rdmsr_safe(MSR_PMC0 + 2, &v), GP);
 	GUEST_EQ(rdmsr_safe(MSR_GLOBAL_CTRL, &v), GP);
 }
 
@@ -196,7 +199,7 @@ static void intel_registers(u64 nr)
 	wrmsr(MSR_OVF_CTRL, all | 3ul << 62);
 	wrmsr(MSR_GLOBAL_CTRL, all);
 	GUEST_EQ(rdmsr(MSR_GLOBAL_CTRL), all);
-	GUEST_EQ(rdmsr_safe(MSR_K7_SEL0, &v), GP);
+	GUEST_EQ(rdmsr_safe(MSR_CORE_SEL0, &v), GP);
 }
 
 static void on_pmi(struct frame *f)

@@ -4,7 +4,7 @@
 #define SELFTEST_PMU_H
 
 enum {
-	PMU_NOTHING,		/* every register and RDPMC are #GP */
+	PMU_NOTHING,		/* registers, but for the oldest, and RDPMC are #GP */
 	PMU_COUNT, PMU_REGISTERS, PMU_OVERFLOW, PMU_INSNS, PMU_FILTER,
 };
 
