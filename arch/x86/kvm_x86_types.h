@@ -226,7 +226,6 @@ struct kvm_vcpu_arch {
 
 	/* performance counters (pmu.c) */
 	struct kvm_pmu *pmu;		/* (c) NULL: the VM has none */
-	unsigned int pmu_running;	/* (v) events of perf's that count */
 	bool pmu_counts_insns;		/* (v) some count what we carry out, too */
 	u64 perf_capabilities;
 

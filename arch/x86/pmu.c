@@ -424,7 +424,6 @@ static void stop(struct kvm_pmu *pmu, struct kvm_pmc *pmc)
 	if (pmc->running) {
 		counted = perf_event_pause(pmc->event, true);
 		pmc->running = false;
-		pmc->vcpu->arch.pmu_running--;
 	}
 	counted += pmc->emulated;
 	pmc->emulated = 0;
@@ -519,7 +518,6 @@ static void make_event(struct kvm_pmu *pmu, struct kvm_pmc *pmc, const struct kv
 	pmc->user = want->user;
 	pmc->kernel = want->kernel;
 	pmc->running = true;
-	pmc->vcpu->arch.pmu_running++;
 }
 
 static bool resume_event(struct kvm_pmu *pmu, struct kvm_pmc *pmc, const struct kvm_pmc *want)
@@ -530,7 +528,6 @@ static bool resume_event(struct kvm_pmu *pmu, struct kvm_pmc *pmc, const struct 
 		return false;
 	perf_event_enable(pmc->event);
 	pmc->running = true;
-	pmc->vcpu->arch.pmu_running++;
 	return true;
 }
 

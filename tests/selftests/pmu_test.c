@@ -384,6 +384,36 @@ static void smaller(void)
 	CHECK_EQ(vcpu_set_msr(v, MSR_FIXED0, 1), 0);
 }
 
+/* What perf wants in a guest is there, and gone in the host: fakepmu.c. Without counters for the guest, too. */
+static void switched(void)
+{
+	unsigned int disabled, i;
+
+	need_pmu();
+	if (amd())
+		st_skip("AMD's CPUs tell host and guest apart themselves");
+	if (!kvm_cpu_has(kvm_open(), 0x80000001, 3, 27))
+		st_skip("no RDTSCP");
+	for (disabled = 0; disabled < 2; disabled++) {
+		struct vm *vm = vm_new(64 << 20, VM_IRQCHIP);
+		struct vcpu *v;
+
+		if (disabled)
+			OK(kvm_enable(vm->fd, KVM_CAP_PMU_CAPABILITY, KVM_PMU_CAP_DISABLE));
+		v = start_in(vm, PMU_SWITCHED, 0, 0);
+		CHECK_EQ(vcpu_set_msr(v, MSR_TSC_AUX, 0x77), 1);
+		for (i = 1; i <= 2; i++) {
+			struct report r = vcpu_run_to_report(v);
+
+			CHECK_EQ(r.kind, REPORT_SYNC);
+			CHECK_EQ(r.a, i);
+			CHECK_EQ(r.b, FAKEPMU_AUX);
+			CHECK_EQ(vcpu_get_msr(v, MSR_TSC_AUX), 0x77);
+		}
+		vcpu_expect_done(v);
+	}
+}
+
 static const struct st_test tests[] = {
 	{ "refused", refused },
 	{ "told", told },
@@ -400,6 +430,7 @@ static const struct st_test tests[] = {
 	{ "filter_fixed", filter_fixed },
 	{ "save_restore", save_restore },
 	{ "smaller", smaller },
+	{ "switched", switched },
 	{}
 };
 

@@ -4,7 +4,8 @@
  * whose events, whatever they are called, count ticks of the TSC while they are on the
  * CPU; a timer plays the interrupt when a period is over. perf's function that tells
  * hypervisors what there is says: version 2, four general and three fixed counters of 48
- * bits; on AMD's CPUs six.
+ * bits; on AMD's CPUs six. On Intel's, perf wants an MSR switched at entry and exit, too:
+ * TSC_AUX, as if it were a PMU's. Whether the host has its own again is looked at here.
  *
  * To be loaded before kvm.ko. Guest and host are not told apart.
  */
@@ -160,6 +161,32 @@ static struct kretprobe probe = {
 	.data_size	= sizeof(void *),
 };
 
+/* ---- what is switched ------------------------------------------------------------- */
+
+#define IN_GUEST	0x5a5a
+
+static struct perf_guest_switch_msr switched;
+
+static int wants_returns(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	u64 aux;
+
+	rdmsrl(MSR_TSC_AUX, aux);
+	WARN_ONCE(aux == IN_GUEST, "fakepmu: the host has the guest's value");
+	switched = (struct perf_guest_switch_msr) {
+		.msr = MSR_TSC_AUX, .host = aux, .guest = IN_GUEST };
+	**(int **)ri->data = 1;
+	regs->ax = (unsigned long)&switched;
+	return 0;
+}
+
+static struct kretprobe wants = {
+	.kp.symbol_name	= "perf_guest_get_msrs",
+	.entry_handler	= called,
+	.handler	= wants_returns,
+	.data_size	= sizeof(void *),
+};
+
 static int __init fakepmu_init(void)
 {
 	int r = perf_pmu_register(&pmu, "cpu", PERF_TYPE_RAW);
@@ -167,9 +194,12 @@ static int __init fakepmu_init(void)
 	if (r)
 		return r;
 	r = register_kretprobe(&probe);
-	if (r) {
-		perf_pmu_unregister(&pmu);
-		return r;
+	if (r)
+		goto out_pmu;
+	if (boot_cpu_data.x86_vendor != X86_VENDOR_AMD) {
+		r = register_kretprobe(&wants);
+		if (r)
+			goto out_probe;
 	}
 	if (boot_cpu_data.x86_vendor == X86_VENDOR_AMD)
 		set_cpu_cap(&boot_cpu_data, X86_FEATURE_PERFCTR_CORE);
@@ -178,6 +208,12 @@ static int __init fakepmu_init(void)
 	if (pdcm)
 		set_cpu_cap(&boot_cpu_data, X86_FEATURE_PDCM);
 	return 0;
+
+out_probe:
+	unregister_kretprobe(&probe);
+out_pmu:
+	perf_pmu_unregister(&pmu);
+	return r;
 }
 module_init(fakepmu_init);
 

@@ -241,12 +241,12 @@ int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 		/* the two entries are aligned to their size, which is a power of two */
 		v->efer_lists = kcalloc(2, sizeof(*v->efer_lists), GFP_KERNEL_ACCOUNT);
 	}
-	if (vcpu->arch.pmu)
+	if (vmx_feat.perf_switches)
 		v->pmu_lists = kcalloc(2 * VMX_PMU_MSRS, sizeof(*v->pmu_lists), GFP_KERNEL_ACCOUNT);
 	if (vmx_feat.pml)
 		v->pml_log = (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!v->vmcs || !v->msr_bitmap || (!v->efer_lists && !vmx_feat.efer_switch) ||
-	    (!v->pml_log && vmx_feat.pml) || (!v->pmu_lists && vcpu->arch.pmu)) {
+	    (!v->pml_log && vmx_feat.pml) || (!v->pmu_lists && vmx_feat.perf_switches)) {
 		free_page((unsigned long)v->pml_log);
 		kfree(v->pmu_lists);
 		kfree(v->efer_lists);

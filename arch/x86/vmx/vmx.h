@@ -140,7 +140,7 @@ struct vmx_vcpu {
 	/* without a control that switches EFER: one MSR for entry, one for exit; or NULL */
 	struct vmx_msr_entry *efer_lists;
 	bool efer_listed;
-	/* else: what perf switches while it counts for the guest; pmu.c; or NULL */
+	/* else: what perf switches; pmu.c; or NULL */
 	struct vmx_msr_entry *pmu_lists;
 	unsigned int nr_pmu_msrs;
 
@@ -211,6 +211,7 @@ struct vmx_features {
 	bool ple;
 	bool pat_switch;
 	bool umip_by_exits;		/* the CPU has none */
+	bool perf_switches;		/* MSRs, for events of its own: pmu.c */
 	u64 host_efer, host_pat;
 	u64 host_syscall_msr[VMX_NR_SYSCALL_MSRS];
 };
@@ -435,6 +436,7 @@ void vmx_pml_flush(struct vmx_vcpu *v);
 
 /* pmu.c */
 #define VMX_PMU_MSRS	8
+bool vmx_pmu_switched(void);
 void vmx_pmu_reset(struct vmx_vcpu *v);
 void vmx_pmu_load(struct vmx_vcpu *v);
 

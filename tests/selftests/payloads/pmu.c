@@ -317,6 +317,14 @@ static void filter(void)
 	}
 }
 
+static u64 tsc_aux(void)
+{
+	u32 aux;
+
+	asm volatile("rdtscp" : "=c"(aux) : : "eax", "edx");
+	return aux;
+}
+
 void guest_main(u64 test, u64 arg0, u64 arg1)
 {
 	idt_init();
@@ -343,6 +351,10 @@ void guest_main(u64 test, u64 arg0, u64 arg1)
 		break;
 	case PMU_FILTER:
 		filter();
+		break;
+	case PMU_SWITCHED:
+		SYNC2(1, tsc_aux(), 0);
+		SYNC2(2, tsc_aux(), 0);
 		break;
 	}
 	report(REPORT_DONE, 0, 0, 0);

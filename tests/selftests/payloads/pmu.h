@@ -6,6 +6,7 @@
 enum {
 	PMU_NOTHING,		/* registers, but for the oldest, and RDPMC are #GP */
 	PMU_COUNT, PMU_REGISTERS, PMU_OVERFLOW, PMU_INSNS, PMU_FILTER,
+	PMU_SWITCHED,		/* what RDTSCP tells of TSC_AUX, twice */
 };
 
 /* first argument: bits */
@@ -35,6 +36,8 @@ enum {
 #define SEL_INSNS	0xc0ul	/* instructions retired, with either vendor */
 
 #define PMU_WIDTH	48
+#define MSR_TSC_AUX	0xc0000103
+#define FAKEPMU_AUX	0x5a5a	/* what fakepmu.c has for guests in there */
 #define PMU_VECTOR	0x45
 
 #endif
