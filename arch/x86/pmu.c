@@ -229,8 +229,8 @@ void kvm_pmu_backend_init(void)
 	kvm_cpuid_clear_cap(X86_FEATURE_PDCM);
 	if (enable_pmu && kvm_be.switches_pmu)
 		kvm_compat_pmu_capability(&cap);
-	/* those of the oldest CPUs, or of a hypervisor that gives fewer, are none */
-	if (!cap.version || cap.num_counters_gp < (host.amd ? AMD_GP : 1)) {
+	/* on Intel's architectural ones; AMD's have no version before PerfMonV2 */
+	if ((!host.amd && !cap.version) || cap.num_counters_gp < (host.amd ? AMD_GP : 1)) {
 		enable_pmu = false;
 		return;
 	}

@@ -143,7 +143,7 @@ static int returns(struct kretprobe_instance *ri, struct pt_regs *regs)
 	struct x86_pmu_capability *cap = *(void **)ri->data;
 	bool amd = boot_cpu_data.x86_vendor == X86_VENDOR_AMD;
 
-	cap->version = amd ? 1 : 2;
+	cap->version = amd ? 0 : 2;
 	cap->num_counters_gp = amd ? 6 : 4;
 	cap->num_counters_fixed = amd ? 0 : 3;
 	cap->bit_width_gp = 48;
