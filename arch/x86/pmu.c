@@ -347,7 +347,7 @@ static struct kvm_pmc *pmc_of_bit(struct kvm_pmu *pmu, unsigned int bit)
 }
 
 /* Counters that a guest has: a local variable walks over their bits. */
-#define for_each_pmc(pmu, pmc, set, bits)						\
+#define pmu_for_each_pmc(pmu, pmc, set, bits)						\
 	for ((set) = (bits) & (pmu)->all;						\
 	     (set) && ((pmc) = pmc_of_bit((pmu), __ffs64(set)));			\
 	     (set) &= (set) - 1)
@@ -408,7 +408,7 @@ static void take_overflows(struct kvm_pmu *pmu)
 	bits = atomic64_xchg(&pmu->overflows, 0);
 	if (pmu->version > 1)
 		pmu->global_status |= bits & pmu->all;
-	for_each_pmc(pmu, pmc, set, bits)
+	pmu_for_each_pmc(pmu, pmc, set, bits)
 		if (wants_pmi(pmu, pmc))
 			pmu->pmi = true;
 }
@@ -578,7 +578,7 @@ void kvm_pmu_handle_request(struct kvm_vcpu *vcpu)
 	if (!pmu)
 		return;
 	take_overflows(pmu);
-	for_each_pmc(pmu, pmc, set, atomic64_xchg(&pmu->stale, 0))
+	pmu_for_each_pmc(pmu, pmc, set, atomic64_xchg(&pmu->stale, 0))
 		program(pmu, pmc);
 	vcpu->arch.pmu_counts_insns = pmu->count_insns | pmu->count_branches;
 	take_overflows(pmu);
@@ -601,7 +601,7 @@ void kvm_pmu_set_thread(struct kvm_vcpu *vcpu)
 
 	if (pmu->owner == current)
 		return;
-	for_each_pmc(pmu, pmc, set, pmu->all) {
+	pmu_for_each_pmc(pmu, pmc, set, pmu->all) {
 		if (!pmc->event)
 			continue;
 		drop_event(pmu, pmc);
@@ -622,7 +622,7 @@ void kvm_pmu_count_insn(struct kvm_vcpu *vcpu, bool branch)
 	bool kernel = kvm_be_call(get_cpl)(vcpu) == 0;
 	struct kvm_pmc *pmc;
 
-	for_each_pmc(pmu, pmc, set, bits) {
+	pmu_for_each_pmc(pmu, pmc, set, bits) {
 		u8 control = is_fixed(pmc) ? fixed_control(pmu, pmc) :
 			(pmc->select & ARCH_PERFMON_EVENTSEL_USR ? FIXED_USER : 0) |
 			(pmc->select & ARCH_PERFMON_EVENTSEL_OS ? FIXED_KERNEL : 0);
@@ -925,7 +925,7 @@ static void clear_state(struct kvm_vcpu *vcpu)
 	struct kvm_pmc *pmc;
 	u64 set;
 
-	for_each_pmc(pmu, pmc, set, pmu->all) {
+	pmu_for_each_pmc(pmu, pmc, set, pmu->all) {
 		drop_event(pmu, pmc);
 		pmc->value = 0;
 		pmc->select = 0;
@@ -998,7 +998,8 @@ static void set_shape(struct kvm_vcpu *vcpu)
 	pmu->nr_fixed = min_t(u8, leaf->edx & 0x1f, host.nr_fixed);
 	pmu->fixed_mask = GENMASK_ULL(min_t(unsigned int, width, host.fixed_width) - 1, 0);
 	for (i = 0; i < pmu->nr_fixed; i++)
-		pmu->fixed_ctrl_reserved &= ~((FIXED_KERNEL | FIXED_USER | FIXED_PMI) << (4ull * i));
+		pmu->fixed_ctrl_reserved &=
+			~((u64)(FIXED_KERNEL | FIXED_USER | FIXED_PMI) << (4 * i));
 }
 
 /**

@@ -112,7 +112,8 @@ static int event_init(struct perf_event *event)
 		return -ENOENT;
 	/* the tests want some that no CPU has: this one, and any with a counter mask */
 	if (event->attr.type == PERF_TYPE_RAW &&
-	    ((event->attr.config & 0xff) == 0xff || event->attr.config & ARCH_PERFMON_EVENTSEL_CMASK))
+	    ((event->attr.config & 0xff) == 0xff ||
+	     event->attr.config & ARCH_PERFMON_EVENTSEL_CMASK))
 		return -EINVAL;
 	hrtimer_init(&event->hw.hrtimer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
 	event->hw.hrtimer.function = expired;
