@@ -229,8 +229,8 @@ void kvm_pmu_backend_init(void)
 	kvm_cpuid_clear_cap(X86_FEATURE_PDCM);
 	if (enable_pmu && kvm_be.switches_pmu)
 		kvm_compat_pmu_capability(&cap);
-	/* those of the oldest CPUs, or of a hypervisor that gives fewer, are none */
-	if (!cap.version || cap.num_counters_gp < (host.amd ? AMD_GP : 1)) {
+	/* on Intel's architectural ones; AMD's have no version before PerfMonV2 */
+	if ((!host.amd && !cap.version) || cap.num_counters_gp < (host.amd ? AMD_GP : 1)) {
 		enable_pmu = false;
 		return;
 	}
@@ -347,7 +347,7 @@ static struct kvm_pmc *pmc_of_bit(struct kvm_pmu *pmu, unsigned int bit)
 }
 
 /* Counters that a guest has: a local variable walks over their bits. */
-#define for_each_pmc(pmu, pmc, set, bits)						\
+#define pmu_for_each_pmc(pmu, pmc, set, bits)						\
 	for ((set) = (bits) & (pmu)->all;						\
 	     (set) && ((pmc) = pmc_of_bit((pmu), __ffs64(set)));			\
 	     (set) &= (set) - 1)
@@ -408,7 +408,7 @@ static void take_overflows(struct kvm_pmu *pmu)
 	bits = atomic64_xchg(&pmu->overflows, 0);
 	if (pmu->version > 1)
 		pmu->global_status |= bits & pmu->all;
-	for_each_pmc(pmu, pmc, set, bits)
+	pmu_for_each_pmc(pmu, pmc, set, bits)
 		if (wants_pmi(pmu, pmc))
 			pmu->pmi = true;
 }
@@ -575,7 +575,7 @@ void kvm_pmu_handle_request(struct kvm_vcpu *vcpu)
 	if (!pmu)
 		return;
 	take_overflows(pmu);
-	for_each_pmc(pmu, pmc, set, atomic64_xchg(&pmu->stale, 0))
+	pmu_for_each_pmc(pmu, pmc, set, atomic64_xchg(&pmu->stale, 0))
 		program(pmu, pmc);
 	vcpu->arch.pmu_counts_insns = pmu->count_insns | pmu->count_branches;
 	take_overflows(pmu);
@@ -598,7 +598,7 @@ void kvm_pmu_set_thread(struct kvm_vcpu *vcpu)
 
 	if (pmu->owner == current)
 		return;
-	for_each_pmc(pmu, pmc, set, pmu->all) {
+	pmu_for_each_pmc(pmu, pmc, set, pmu->all) {
 		if (!pmc->event)
 			continue;
 		drop_event(pmu, pmc);
@@ -619,7 +619,7 @@ void kvm_pmu_count_insn(struct kvm_vcpu *vcpu, bool branch)
 	bool kernel = kvm_be_call(get_cpl)(vcpu) == 0;
 	struct kvm_pmc *pmc;
 
-	for_each_pmc(pmu, pmc, set, bits) {
+	pmu_for_each_pmc(pmu, pmc, set, bits) {
 		u8 control = is_fixed(pmc) ? fixed_control(pmu, pmc) :
 			(pmc->select & ARCH_PERFMON_EVENTSEL_USR ? FIXED_USER : 0) |
 			(pmc->select & ARCH_PERFMON_EVENTSEL_OS ? FIXED_KERNEL : 0);
@@ -922,7 +922,7 @@ static void clear_state(struct kvm_vcpu *vcpu)
 	struct kvm_pmc *pmc;
 	u64 set;
 
-	for_each_pmc(pmu, pmc, set, pmu->all) {
+	pmu_for_each_pmc(pmu, pmc, set, pmu->all) {
 		drop_event(pmu, pmc);
 		pmc->value = 0;
 		pmc->select = 0;
@@ -995,7 +995,8 @@ static void set_shape(struct kvm_vcpu *vcpu)
 	pmu->nr_fixed = min_t(u8, leaf->edx & 0x1f, host.nr_fixed);
 	pmu->fixed_mask = GENMASK_ULL(min_t(unsigned int, width, host.fixed_width) - 1, 0);
 	for (i = 0; i < pmu->nr_fixed; i++)
-		pmu->fixed_ctrl_reserved &= ~((FIXED_KERNEL | FIXED_USER | FIXED_PMI) << (4ull * i));
+		pmu->fixed_ctrl_reserved &=
+			~((u64)(FIXED_KERNEL | FIXED_USER | FIXED_PMI) << (4 * i));
 }
 
 /**

@@ -89,6 +89,7 @@ static void refused(void)
 		MSR_K7_SEL0, MSR_CORE_SEL0,
 	};
 	unsigned int i;
+	bool old;
 
 	if (!kvm_is_oot())
 		st_skip("the kernel's own module has interfaces without counters");
@@ -100,7 +101,8 @@ static void refused(void)
 	CHECK_EQ(kvm_cap(vm->dev, KVM_CAP_PMU_EVENT_MASKED_EVENTS), 0);
 	FAILS(ioctl(vm->fd, KVM_SET_PMU_EVENT_FILTER, f), ENOTTY);
 	FAILS(kvm_enable(vm->fd, KVM_CAP_PMU_CAPABILITY, 0), EINVAL);
-	FAILS(kvm_enable(vm_new(1 << 20, 0)->fd, KVM_CAP_PMU_CAPABILITY, KVM_PMU_CAP_DISABLE), EINVAL);
+	FAILS(kvm_enable(vm_new(1 << 20, 0)->fd, KVM_CAP_PMU_CAPABILITY, KVM_PMU_CAP_DISABLE),
+	      EINVAL);
 	leaf = cpuid_entry(kvm_supported_cpuid(vm->dev), 0xa);
 	CHECK(!leaf->eax && !leaf->ebx && !leaf->ecx && !leaf->edx);
 	CHECK(!kvm_cpu_has(vm->dev, 0x80000001, 2, 23));
@@ -108,8 +110,8 @@ static void refused(void)
 	for (i = 0; i < ARRAY_SIZE(msrs); i++) {
 		CHECK(!listed(msrs[i]));
 		/* those that the first CPUs had take anything */
-		CHECK_EQ(vcpu_set_msr(v, msrs[i], 1), msrs[i] == MSR_PMC0 || msrs[i] == MSR_EVNTSEL0 ||
-						      msrs[i] == MSR_K7_SEL0);
+		old = msrs[i] == MSR_PMC0 || msrs[i] == MSR_EVNTSEL0 || msrs[i] == MSR_K7_SEL0;
+		CHECK_EQ(vcpu_set_msr(v, msrs[i], 1), old);
 	}
 	CHECK_EQ(vcpu_set_msr(v, MSR_PERF_CAPABILITIES, 1 << 13), 0);
 	CHECK(st_param_is("kvm", "enable_pmu", 'N'));
@@ -262,7 +264,9 @@ static bool counts_with(struct vcpu *v, uint32_t action, uint32_t flags, uint32_
 #define ALLOW	KVM_PMU_EVENT_ALLOW
 #define DENY	KVM_PMU_EVENT_DENY
 #define MASKED	KVM_PMU_EVENT_FLAG_MASKED_EVENTS
-#define E(...)	ARRAY_SIZE(((uint64_t[]){ __VA_ARGS__ })), ((uint64_t[]){ __VA_ARGS__ })
+#define COUNTS_WITH(v, action, flags, ...) ({				\
+	const uint64_t __e[] = { __VA_ARGS__ };				\
+	counts_with(v, action, flags, 0, ARRAY_SIZE(__e), __e); })
 #define M	KVM_PMU_ENCODE_MASKED_ENTRY
 
 /* The guest counts event 0xc0, unit mask 0x41. */
@@ -276,20 +280,20 @@ static void filter(void)
 	vcpu_expect_sync(v, stage);
 	CHECK(counts_with(v, DENY, 0, ~0, 0, NULL));
 	CHECK(!counts_with(v, ALLOW, 0, ~0, 0, NULL));
-	CHECK(counts_with(v, ALLOW, 0, 0, E(0x3c, 0x41c0)));
-	CHECK(!counts_with(v, ALLOW, 0, 0, E(0x3c, 0xc0)));
-	CHECK(!counts_with(v, DENY, 0, 0, E(0x41c0)));
-	CHECK(counts_with(v, DENY, 0, 0, E(0x40c0, 0x41c1)));
-	CHECK(counts_with(v, DENY, 0, 0, E(0x41c0 | 1ul << 40)));
+	CHECK(COUNTS_WITH(v, ALLOW, 0, 0x3c, 0x41c0));
+	CHECK(!COUNTS_WITH(v, ALLOW, 0, 0x3c, 0xc0));
+	CHECK(!COUNTS_WITH(v, DENY, 0, 0x41c0));
+	CHECK(COUNTS_WITH(v, DENY, 0, 0x40c0, 0x41c1));
+	CHECK(COUNTS_WITH(v, DENY, 0, 0x41c0 | 1ul << 40));
 	if (!kvm_cap(v->vm->dev, KVM_CAP_PMU_EVENT_MASKED_EVENTS))
 		return;
-	CHECK(counts_with(v, ALLOW, MASKED, 0, E(M(0xc0, 0xff, 0x41, 0))));
-	CHECK(counts_with(v, ALLOW, MASKED, 0, E(M(0xc0, 0xf0, 0x40, 0))));
-	CHECK(!counts_with(v, ALLOW, MASKED, 0, E(M(0xc0, 0xf0, 0x40, 0), M(0xc0, 0x0f, 1, 1))));
-	CHECK(counts_with(v, ALLOW, MASKED, 0, E(M(0xc0, 0xf0, 0x40, 0), M(0xc0, 0x0f, 2, 1))));
-	CHECK(!counts_with(v, ALLOW, MASKED, 0, E(M(0xc1, 0, 0, 0))));
-	CHECK(!counts_with(v, DENY, MASKED, 0, E(M(0xc0, 0, 0, 0))));
-	CHECK(counts_with(v, DENY, MASKED, 0, E(M(0xc0, 0, 0, 0), M(0xc0, 0xff, 0x41, 1))));
+	CHECK(COUNTS_WITH(v, ALLOW, MASKED, M(0xc0, 0xff, 0x41, 0)));
+	CHECK(COUNTS_WITH(v, ALLOW, MASKED, M(0xc0, 0xf0, 0x40, 0)));
+	CHECK(!COUNTS_WITH(v, ALLOW, MASKED, M(0xc0, 0xf0, 0x40, 0), M(0xc0, 0x0f, 1, 1)));
+	CHECK(COUNTS_WITH(v, ALLOW, MASKED, M(0xc0, 0xf0, 0x40, 0), M(0xc0, 0x0f, 2, 1)));
+	CHECK(!COUNTS_WITH(v, ALLOW, MASKED, M(0xc1, 0, 0, 0)));
+	CHECK(!COUNTS_WITH(v, DENY, MASKED, M(0xc0, 0, 0, 0)));
+	CHECK(COUNTS_WITH(v, DENY, MASKED, M(0xc0, 0, 0, 0), M(0xc0, 0xff, 0x41, 1)));
 }
 
 static void filter_fixed(void)

@@ -113,7 +113,8 @@ static int event_init(struct perf_event *event)
 		return -ENOENT;
 	/* the tests want some that no CPU has: this one, and any with a counter mask */
 	if (event->attr.type == PERF_TYPE_RAW &&
-	    ((event->attr.config & 0xff) == 0xff || event->attr.config & ARCH_PERFMON_EVENTSEL_CMASK))
+	    ((event->attr.config & 0xff) == 0xff ||
+	     event->attr.config & ARCH_PERFMON_EVENTSEL_CMASK))
 		return -EINVAL;
 	hrtimer_init(&event->hw.hrtimer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
 	event->hw.hrtimer.function = expired;
@@ -144,7 +145,7 @@ static int returns(struct kretprobe_instance *ri, struct pt_regs *regs)
 	struct x86_pmu_capability *cap = *(void **)ri->data;
 	bool amd = boot_cpu_data.x86_vendor == X86_VENDOR_AMD;
 
-	cap->version = amd ? 1 : 2;
+	cap->version = amd ? 0 : 2;
 	cap->num_counters_gp = amd ? 6 : 4;
 	cap->num_counters_fixed = amd ? 0 : 3;
 	cap->bit_width_gp = 48;

@@ -5,7 +5,8 @@
  *
  * Intel SDM vol. 3, chapter 11 (APIC), AMD APM vol. 2, chapter 16. The timer is
  * in lapic_timer.c, destinations in lapic_map.c. Not modelled: the thermal LVT
- * holds what is written but nothing raises it. The LVT for corrected machine checks is there when the vCPU's MCG_CAP says so (mce.c).
+ * holds what is written but nothing raises it. The LVT for corrected machine checks
+ * is there when the vCPU's MCG_CAP says so (mce.c).
  *
  * An interrupt is accepted by setting its bit in IRR, from any thread. The vCPU
  * thread moves it to ISR when it is injected, and out of there at EOI.

@@ -140,7 +140,7 @@ struct kvm_pre_fault_memory {
 /* an event of a filter with masks, and its parts */
 #ifndef KVM_PMU_ENCODE_MASKED_ENTRY
 #define KVM_PMU_ENCODE_MASKED_ENTRY(event_select, mask, match, exclude)		\
-	(((event_select) & 0xffULL) | (((event_select) & 0xf00ULL) << 24) |	\
+	((((event_select) * 0x1000001ULL) & 0xf000000ffULL) |			\
 	 (((mask) & 0xffULL) << 56) | (((match) & 0xffULL) << 8) |		\
 	 ((exclude) ? 1ULL << 55 : 0ULL))
 #define KVM_PMU_MASKED_ENTRY_UMASK_MASK (0xffULL << 56)

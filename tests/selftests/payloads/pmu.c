@@ -49,7 +49,8 @@ static void enable(u64 flags)
 		wrmsr(MSR_FIXED_CTRL, 3 | (flags & SEL_INT ? 8 : 0));
 		wrmsr(MSR_GLOBAL_CTRL, 1ul << FIXED_BIT);
 	} else {
-		wrmsr(amd ? MSR_K7_SEL0 : MSR_EVNTSEL0, SEL_INSNS | SEL_OS | SEL_USR | SEL_EN | flags);
+		wrmsr(amd ? MSR_K7_SEL0 : MSR_EVNTSEL0,
+		      SEL_INSNS | SEL_OS | SEL_USR | SEL_EN | flags);
 		if (!amd)
 			wrmsr(MSR_GLOBAL_CTRL, 1);
 	}

@@ -28,11 +28,11 @@ enum {
 #define MSR_CORE_SEL0		0xc0010200
 #define MSR_CORE_CTR0		0xc0010201
 
-#define SEL_USR		(1ul << 16)
-#define SEL_OS		(1ul << 17)
-#define SEL_INT		(1ul << 20)
-#define SEL_ANY		(1ul << 21)
-#define SEL_EN		(1ul << 22)
+#define SEL_USR		BIT(16)
+#define SEL_OS		BIT(17)
+#define SEL_INT		BIT(20)
+#define SEL_ANY		BIT(21)
+#define SEL_EN		BIT(22)
 #define SEL_INSNS	0xc0ul	/* instructions retired, with either vendor */
 
 #define PMU_WIDTH	48
