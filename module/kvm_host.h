@@ -329,6 +329,7 @@ enum kvm_request {
 	KVM_REQ_TLB_FLUSH_GUEST,	/* guest-visible (non-global included) flush */
 	KVM_REQ_APF_READY,		/* a page has come, see arch/x86/async_pf.c */
 	KVM_REQ_MSR_FILTER_CHANGED,
+	KVM_REQ_PMU,			/* counters are stale, or have overflowed: arch/x86/pmu.c */
 	KVM_REQ_DIRTY_RING,		/* it is full, or there is something to put into it */
 	KVM_REQ_COUNT
 };

@@ -5,8 +5,8 @@
  *
  * Capabilities are kept as the kernel's X86_FEATURE_* words: what the CPU reports
  * and the kernel has not switched off, and what this module knows how to give
- * (the lists below). Never offered: SVM and VMX, performance counters, MONITOR,
- * and whatever needs state that we do not switch.
+ * (the lists below). Never offered: SVM and VMX, MONITOR, and whatever needs state
+ * that we do not switch.
  */
 #include <linux/sched/stat.h>
 #include <linux/slab.h>
@@ -19,6 +19,7 @@
 #include <asm/processor.h>
 
 #include "arch/x86/kvm_x86.h"
+#include "arch/x86/pmu.h"
 #include "arch/x86/run.h"
 #include "arch/x86/switch.h"
 
@@ -386,6 +387,9 @@ static int add_leaf(struct cpuid_list *l, u32 function)
 			clear_regs(e);
 			e->eax = caps[CPUID_7_1_EAX];
 		}
+		break;
+	case 0xa:
+		kvm_pmu_cpuid_leaf(e);
 		break;
 	case 0xb:
 	case 0x1f:
@@ -917,6 +921,8 @@ static int install(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, int 
 	update_cache(vcpu);
 	kvm_lapic_cpuid_changed(vcpu);
 	kvm_switch_cpuid_changed(vcpu);
+	if (!vcpu->stat.exits)
+		kvm_pmu_cpuid_changed(vcpu);
 	kvm_be_call(update_config)(vcpu);
 	kvm_mmu_reset_context(vcpu);
 	return 0;

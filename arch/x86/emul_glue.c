@@ -22,6 +22,7 @@
 
 #include "arch/x86/dma.h"
 #include "arch/x86/kvm_x86.h"
+#include "arch/x86/pmu.h"
 #include "arch/x86/run.h"
 #include "arch/x86/emulate/emulate.h"
 
@@ -378,7 +379,8 @@ static int op_set_msr(struct x86_emul *e, u32 index, u64 val, bool implicit)
 
 static int op_read_pmc(struct x86_emul *e, u32 counter, u64 *val)
 {
-	return X86_EMUL_PROPAGATE_FAULT;	/* the guest has no PMU */
+	return kvm_pmu_rdpmc(vcpu_of(e), counter, val) ? X86_EMUL_PROPAGATE_FAULT :
+							 X86_EMUL_CONTINUE;
 }
 
 static int op_cpuid(struct x86_emul *e, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
@@ -910,12 +912,41 @@ static int soft_event(struct kvm_emul *k)
 	return 1;
 }
 
+/* RET, JMP, CALL, Jcc, LOOP, JCXZ, IRET: near and far */
+static bool is_branch(const struct x86_emul_insn *d)
+{
+	u8 op = d->opcode, reg = (d->modrm >> 3) & 7;
+
+	if (d->map == 1)
+		return op >= 0x80 && op <= 0x8f;
+	if (d->map != 0)
+		return false;
+	switch (op) {
+	case 0x70 ... 0x7f:
+	case 0x9a:
+	case 0xc2:
+	case 0xc3:
+	case 0xca:
+	case 0xcb:
+	case 0xcf:
+	case 0xe0 ... 0xe3:
+	case 0xe8 ... 0xeb:
+		return true;
+	case 0xff:
+		return reg >= 2 && reg <= 5;
+	default:
+		return false;
+	}
+}
+
 static int finished(struct kvm_emul *k)
 {
 	struct kvm_vcpu *vcpu = k->vcpu;
 	struct x86_emul *e = &k->e;
 	int r = 1;
 
+	if (unlikely(vcpu->arch.pmu_counts_insns))
+		kvm_pmu_count_insn(vcpu, is_branch(&e->d));
 	commit(k);
 	kvm_set_int_shadow(vcpu, e->int_shadow);
 	if (e->soft_event)
@@ -1040,6 +1071,7 @@ static int skip(struct kvm_emul *k)
 	kvm_set_int_shadow(vcpu, 0);
 	if (k->rflags & X86_EFLAGS_RF)
 		kvm_rflags_write(vcpu, k->rflags & ~X86_EFLAGS_RF);
+	kvm_pmu_insn_done(vcpu, false);
 	return kvm_after_insn(vcpu, k->rflags);
 }
 

@@ -14,6 +14,7 @@
 
 #include "arch/x86/dma.h"
 #include "arch/x86/kvm_x86.h"
+#include "arch/x86/pmu.h"
 #include "arch/x86/run.h"
 #include "arch/x86/irq/lapic.h"
 #include <asm/debugreg.h>
@@ -83,6 +84,7 @@ int kvm_skip_insn(struct kvm_vcpu *vcpu, const struct kvm_exit *exit)
 	kvm_set_int_shadow(vcpu, 0);
 	if (rflags & X86_EFLAGS_RF)
 		kvm_rflags_write(vcpu, rflags & ~X86_EFLAGS_RF);
+	kvm_pmu_insn_done(vcpu, false);
 	return kvm_after_insn(vcpu, rflags);
 }
 EXPORT_SYMBOL_GPL(kvm_skip_insn);
@@ -481,9 +483,18 @@ static int handle_dr(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 
 static int handle_rdpmc(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
-	/* no counters are offered, so every index is out of range */
-	kvm_inject_gp(vcpu, 0);
-	return 1;
+	u64 data;
+
+	/* SDM vol. 2, RDPMC: in real mode always */
+	if ((!kvm_cr4_bit(vcpu, X86_CR4_PCE) && is_protmode(vcpu) &&
+	     kvm_be_call(get_cpl)(vcpu)) ||
+	    kvm_pmu_rdpmc(vcpu, kvm_gpr_read(vcpu, VCPU_REG_RCX), &data)) {
+		kvm_inject_gp(vcpu, 0);
+		return 1;
+	}
+	kvm_gpr_write(vcpu, VCPU_REG_RAX, (u32)data);
+	kvm_gpr_write(vcpu, VCPU_REG_RDX, data >> 32);
+	return kvm_skip_insn(vcpu, exit);
 }
 
 static int handle_rdtsc(struct kvm_vcpu *vcpu, struct kvm_exit *exit)

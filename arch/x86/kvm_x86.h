@@ -203,6 +203,7 @@ struct kvm_backend_ops {
 	bool wbinvd_exits;		/* WBINVD is KVM_XK_WBINVD; else the CPU carries it out */
 	bool pat_is_guests;		/* with shadow paging: the CPU's PAT is the guest's */
 	bool ignores_guest_pat;		/* user space cannot have it otherwise */
+	bool switches_pmu;		/* perf's events can count in the guest only */
 	u8 tsc_scaling_frac_bits;	/* 0: no hardware scaling */
 	u64 max_tsc_scaling_ratio;
 	/* instruction that a hypercall is on this vendor: 3 bytes */

@@ -19,6 +19,8 @@ struct kvm_pic;
 struct kvm_pit;
 struct kvm_apic_map;
 struct kvm_apf;
+struct kvm_pmu;
+struct kvm_oot_pmu_filter;
 struct x86_emul;
 
 /* Guest registers in the hardware's encoding order, then the lazily read ones. */
@@ -222,6 +224,11 @@ struct kvm_vcpu_arch {
 	u64 mce_banks[KVM_OOT_MCE_BANKS * 4];
 	u64 mce_ctl2[KVM_OOT_MCE_BANKS];
 
+	/* performance counters (pmu.c) */
+	struct kvm_pmu *pmu;		/* (c) NULL: the VM has none */
+	bool pmu_counts_insns;		/* (v) some count what we carry out, too */
+	u64 perf_capabilities;
+
 	/* emulation and its unfinished business with user space */
 	struct x86_emul *emul;
 	int (*complete_userspace_io)(struct kvm_vcpu *vcpu);
@@ -331,6 +338,8 @@ struct kvm_arch {
 	u32 user_space_msr_mask;		/* KVM_MSR_EXIT_REASON_* */
 	u32 hypercall_exits;			/* bits of KVM_HC_*: for user space */
 	struct kvm_msr_filter __rcu *msr_filter;
+	struct kvm_oot_pmu_filter __rcu *pmu_filter;	/* (l), kvm->srcu for reading */
+	bool pmu_disabled;			/* (l); no vCPU yet when it is set */
 	bool exit_on_emulation_error;
 	bool bus_lock_exit;			/* KVM_BUS_LOCK_DETECTION_EXIT, for new vCPUs */
 	u32 notify_window;			/* with @notify_flags; no vCPU yet when it is set */

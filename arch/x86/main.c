@@ -23,6 +23,7 @@
 #include "arch/x86/dma.h"
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/irq/lapic.h"
+#include "arch/x86/pmu.h"
 #include "arch/x86/run.h"
 #include "arch/x86/switch.h"
 
@@ -93,6 +94,7 @@ int kvm_x86_backend_init(const struct kvm_backend_ops *ops)
 	kvm_be = *ops;
 #define KVM_BE_CALL(op)		static_call_update(kvm_be_##op, kvm_be.op)
 #include "arch/x86/backend_calls.h"
+	kvm_pmu_backend_init();
 
 	r = kvm_init(ops->owner);
 	if (r)
@@ -301,6 +303,11 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 	switch (ext) {
 	case KVM_CAP_PRE_FAULT_MEMORY:
 		return kvm_be.tdp;
+	case KVM_CAP_PMU_EVENT_FILTER:
+	case KVM_CAP_PMU_EVENT_MASKED_EVENTS:
+		return kvm_pmu_available();
+	case KVM_CAP_PMU_CAPABILITY:
+		return kvm_pmu_available() ? KVM_PMU_CAP_DISABLE : 0;
 	case KVM_CAP_SMALLER_MAXPHYADDR:
 		/* addresses have to be looked at: the CPU does that by its own width */
 		return !kvm_be.tdp;
@@ -518,6 +525,9 @@ int kvm_arch_vm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 	case KVM_CAP_VM_DISABLE_NX_HUGE_PAGES:
 		r = kvm_mmu_disable_nx_huge_pages(kvm, cap->args[0]);
 		break;
+	case KVM_CAP_PMU_CAPABILITY:
+		r = kvm_pmu_set_cap(kvm, cap->args[0]);
+		break;
 	case KVM_CAP_MAX_VCPU_ID:
 		/* the newer kernels let the boot CPU's id be the limit itself */
 		if (!cap->args[0] || cap->args[0] > KVM_OOT_MAX_VCPU_IDS ||
@@ -644,6 +654,7 @@ void kvm_arch_destroy_vm(struct kvm *kvm)
 	kvm_time_vm_destroy(kvm);
 	kvm_irq_vm_destroy(kvm);
 	kvm_vm_free_msr_filter(kvm);
+	kvm_pmu_free_filter(kvm);
 	kvm_mmu_vm_destroy(kvm);
 }
 
@@ -704,6 +715,8 @@ long kvm_arch_vm_ioctl(struct kvm *kvm, unsigned int ioctl, unsigned long arg)
 		return vm_set_boot_cpu_id(kvm, arg);
 	case KVM_X86_SET_MSR_FILTER:
 		return kvm_vm_set_msr_filter(kvm, argp);
+	case KVM_SET_PMU_EVENT_FILTER:
+		return kvm_pmu_available() ? kvm_pmu_set_filter(kvm, argp) : -ENOTTY;
 	}
 
 	r = kvm_irq_vm_ioctl(kvm, ioctl, arg);
@@ -792,15 +805,20 @@ int kvm_arch_vcpu_create(struct kvm_vcpu *vcpu)
 		goto out_emul;
 	kvm_cpuid_vcpu_init(vcpu);
 	kvm_time_vcpu_create(vcpu);
-	r = kvm_be_call(vcpu_create)(vcpu);
+	r = kvm_pmu_vcpu_create(vcpu);
 	if (r)
 		goto out_fpu;
+	r = kvm_be_call(vcpu_create)(vcpu);
+	if (r)
+		goto out_pmu;
 
 	kvm_vcpu_load(vcpu);
 	kvm_vcpu_reset(vcpu, false);
 	kvm_vcpu_put(vcpu);
 	return 0;
 
+out_pmu:
+	kvm_pmu_vcpu_free(vcpu);
 out_fpu:
 	kvm_fpu_vcpu_free(vcpu);
 out_emul:
@@ -840,6 +858,7 @@ void kvm_arch_vcpu_postcreate(struct kvm_vcpu *vcpu)
  */
 void kvm_arch_vcpu_destroy(struct kvm_vcpu *vcpu)
 {
+	kvm_pmu_vcpu_free(vcpu);
 	kvm_be_call(vcpu_free)(vcpu);
 	kvm_fpu_vcpu_free(vcpu);
 	kvm_emul_vcpu_free(vcpu);

@@ -18,6 +18,7 @@
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/mce.h"
 #include "arch/x86/msr.h"
+#include "arch/x86/pmu.h"
 #include "arch/x86/switch.h"
 #include "arch/x86/run.h"
 
@@ -72,7 +73,7 @@ static const u32 msrs_feature[] = {
 	MSR_IA32_ARCH_CAPABILITIES,
 };
 
-static u32 msr_list[ARRAY_SIZE(msrs_all)];
+static u32 msr_list[ARRAY_SIZE(msrs_all) + KVM_PMU_MAX_MSRS];
 static unsigned int nr_msr_list;
 
 static bool msr_exists(u32 index)
@@ -112,7 +113,7 @@ static void make_list(void)
 	for (i = 0; i < ARRAY_SIZE(msrs_all); i++)
 		if (msr_exists(msrs_all[i]))
 			msr_list[n++] = msrs_all[i];
-	nr_msr_list = n;
+	nr_msr_list = n + kvm_pmu_list_msrs(msr_list + n);
 }
 
 /* ---- what the CPU does not suffer from ------------------------------------- */
@@ -313,12 +314,6 @@ static int get_common(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 			return 1;
 		msr->data = vcpu->arch.smbase;
 		return 0;
-	case MSR_IA32_PERF_CAPABILITIES:
-		/* a guest has no counters; user space reads what it may set */
-		if (!msr->host_initiated)
-			return 1;
-		msr->data = 0;
-		return 0;
 	case MSR_SMI_COUNT:
 		msr->data = vcpu->arch.smi_count;
 		return 0;
@@ -342,6 +337,8 @@ static int get_common(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 	r = kvm_mce_get_msr(vcpu, msr);
 	if (r == KVM_MSR_RET_INVALID)
 		r = kvm_apf_get_msr(vcpu, msr);
+	if (r == KVM_MSR_RET_INVALID)
+		r = kvm_pmu_get_msr(vcpu, msr);
 	if (r == KVM_MSR_RET_INVALID)
 		r = kvm_time_get_msr(vcpu, msr);
 	if (r == KVM_MSR_RET_INVALID)
@@ -428,8 +425,6 @@ static int set_common(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 			return 1;
 		vcpu->arch.arch_capabilities = data;
 		return 0;
-	case MSR_IA32_PERF_CAPABILITIES:
-		return host && !data ? 0 : 1;
 	case MSR_MISC_FEATURES_ENABLES:
 		if ((data & ~MSR_MISC_FEATURES_ENABLES_CPUID_FAULT) ||
 		    (data && !(vcpu->arch.msr_platform_info & MSR_PLATFORM_INFO_CPUID_FAULT)))
@@ -505,6 +500,8 @@ static int set_common(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 	r = kvm_mce_set_msr(vcpu, msr);
 	if (r == KVM_MSR_RET_INVALID)
 		r = kvm_apf_set_msr(vcpu, msr);
+	if (r == KVM_MSR_RET_INVALID)
+		r = kvm_pmu_set_msr(vcpu, msr);
 	if (r == KVM_MSR_RET_INVALID)
 		r = kvm_time_set_msr(vcpu, msr);
 	if (r == KVM_MSR_RET_INVALID)
@@ -861,7 +858,7 @@ static int get_feature(u32 index, u64 *data)
 		return 0;
 	}
 	if (index == MSR_IA32_PERF_CAPABILITIES) {
-		*data = 0;	/* there are no counters */
+		*data = kvm_pmu_perf_capabilities();
 		return 0;
 	}
 	return kvm_be_call(get_feature_msr)(index, data);
@@ -1023,6 +1020,7 @@ void kvm_msr_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	kvm_time_vcpu_reset(vcpu);
 	if (init)
 		return;
+	kvm_pmu_vcpu_reset(vcpu);
 	a->pat = PAT_DEFAULT;
 	a->ia32_misc_enable_msr = MISC_ENABLE_NO_PMU;
 	if (kvm_quirk(vcpu->kvm, KVM_X86_QUIRK_STUFF_FEATURE_MSRS)) {
@@ -1031,10 +1029,12 @@ void kvm_msr_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 				       0x01000065;
 		a->msr_platform_info = MSR_PLATFORM_INFO_CPUID_FAULT;
 		a->arch_capabilities = supported_arch_capabilities();
+		a->perf_capabilities = kvm_pmu_perf_capabilities();
 	} else {
 		a->microcode_version = 0;
 		a->msr_platform_info = 0;
 		a->arch_capabilities = 0;
+		a->perf_capabilities = 0;
 	}
 	a->msr_misc_features = 0;
 	a->msr_power_ctl = 0;

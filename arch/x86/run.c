@@ -21,6 +21,7 @@
 #include "arch/x86/async_pf.h"
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/irq/lapic.h"
+#include "arch/x86/pmu.h"
 #include "arch/x86/run.h"
 #include "module/compat/guest_state.h"
 #include "module/compat/guest_work.h"
@@ -106,13 +107,14 @@ int kvm_arch_vcpu_pending_timer(struct kvm_vcpu *vcpu)
  * kvm_arch_vcpu_has_work() - is there something to do, although the guest cannot run
  * @vcpu: the vCPU
  *
- * Return: true when a page that was waited for has come: the guest may get an interrupt.
+ * Return: true when a page that was waited for has come, or a counter has overflowed: the
+ * guest may get an interrupt.
  */
 bool kvm_arch_vcpu_has_work(struct kvm_vcpu *vcpu)
 {
 	u32 state = READ_ONCE(vcpu->arch.mp_state);
 
-	return kvm_test_request(KVM_REQ_APF_READY, vcpu) &&
+	return (kvm_test_request(KVM_REQ_APF_READY, vcpu) || kvm_test_request(KVM_REQ_PMU, vcpu)) &&
 	       (state == KVM_MP_STATE_RUNNABLE || state == KVM_MP_STATE_HALTED);
 }
 
@@ -178,6 +180,8 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 
 	if (kvm_check_request(KVM_REQ_MSR_FILTER_CHANGED, vcpu))
 		kvm_be_call(update_config)(vcpu);
+	if (kvm_check_request(KVM_REQ_PMU, vcpu))
+		kvm_pmu_handle_request(vcpu);
 	flush_guest = kvm_check_request(KVM_REQ_TLB_FLUSH_GUEST, vcpu);
 	if (flush_guest)
 		kvm_mmu_flush_guest(vcpu);
@@ -439,6 +443,9 @@ static int vcpu_run(struct kvm_vcpu *vcpu)
 			kvm_clear_request(KVM_REQ_UNBLOCK, vcpu);
 			if (kvm_check_request(KVM_REQ_APF_READY, vcpu))
 				kvm_apf_ready(vcpu);
+			/* before it sleeps: there may be an interrupt */
+			if (kvm_check_request(KVM_REQ_PMU, vcpu))
+				kvm_pmu_handle_request(vcpu);
 		}
 		/* masked or not: what ends while LVTT is masked is lost */
 		if (kvm_lapic_in_kernel(vcpu) && atomic_read(&vcpu->arch.apic->timer.pending))
@@ -538,6 +545,8 @@ int kvm_arch_vcpu_run(struct kvm_vcpu *vcpu)
 	vcpu->arch.bus_locked = false;
 	kvm_load_guest_fpu(vcpu);
 	kvm_vcpu_srcu_read_lock(vcpu);
+	if (vcpu->arch.pmu)
+		kvm_pmu_set_thread(vcpu);
 
 	r = run_loaded(vcpu);
 

@@ -112,6 +112,16 @@ static inline void kvm_compat_hrtimer_setup(struct hrtimer *timer,
 #define KVM_CR4_BEFORE_CPUID	false
 #endif
 
+/*
+ * May what the CPU says of itself in MSRs be changed once the guest has run? Since 6.4 not, and
+ * the selftests from before and after want it so.
+ */
+#if KERNEL_VERSION(6, 4, 0) > LINUX_VERSION_CODE
+#define KVM_FEATURE_MSRS_FIXED	false
+#else
+#define KVM_FEATURE_MSRS_FIXED	true
+#endif
+
 /* Suspend and resume of the last CPU; the callbacks have got an argument (see Kbuild.inc). */
 #ifndef KVM_HAVE_SYSCORE_DATA
 #define KVM_SYSCORE_ARG		void

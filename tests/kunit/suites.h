@@ -22,5 +22,6 @@ extern struct kunit_suite kvm_cpuid_suite;
 extern struct kunit_suite kvm_vmx_suite;
 extern struct kunit_suite kvm_exits_suite;
 extern struct kunit_suite kvm_dma_suite;
+extern struct kunit_suite kvm_pmu_suite;
 
 #endif /* KVM_OOT_KUNIT_SUITES_H */

@@ -4,9 +4,9 @@
  * xAPIC (memory-mapped) and x2APIC (MSR) mode.
  *
  * Intel SDM vol. 3, chapter 11 (APIC), AMD APM vol. 2, chapter 16. The timer is
- * in lapic_timer.c, destinations in lapic_map.c. Not modelled: thermal and
- * performance LVTs hold what is written but nothing raises them. The LVT for
- * corrected machine checks is there when the vCPU's MCG_CAP says so (mce.c).
+ * in lapic_timer.c, destinations in lapic_map.c. Not modelled: the thermal LVT
+ * holds what is written but nothing raises it. The LVT for corrected machine checks
+ * is there when the vCPU's MCG_CAP says so (mce.c).
  *
  * An interrupt is accepted by setting its bit in IRR, from any thread. The vCPU
  * thread moves it to ISR when it is injected, and out of there at EOI.
@@ -325,6 +325,21 @@ bool kvm_lapic_local_deliver(struct kvm_lapic *apic, unsigned int lvt)
 	if (irq.delivery_mode != APIC_DM_LOWEST && irq.delivery_mode != APIC_DM_STARTUP)
 		kvm_lapic_accept(apic, &irq);
 	return true;
+}
+
+/**
+ * kvm_lapic_pmi() - a performance counter has overflowed
+ * @vcpu: the vCPU, with a LAPIC in the kernel; by its thread
+ *
+ * Intel's masks the entry when it delivers (SDM vol. 3, 11.5.1), AMD's does not.
+ */
+void kvm_lapic_pmi(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+
+	if (kvm_lapic_local_deliver(apic, APIC_LVTPC) && kvm_guest_is_intel(vcpu))
+		kvm_lapic_set_reg(apic, APIC_LVTPC,
+				  kvm_lapic_reg(apic, APIC_LVTPC) | LVT_MASKED);
 }
 
 /* Does LINT0 follow the level of the PIC's output? Only what ends with an EOI can. */

@@ -146,6 +146,7 @@ void kvm_lapic_update_ppr(struct kvm_lapic *apic);
 int kvm_lapic_accept(struct kvm_lapic *apic, const struct kvm_lapic_irq *irq);
 void kvm_lapic_mcg_cap_changed(struct kvm_vcpu *vcpu);
 bool kvm_lapic_local_deliver(struct kvm_lapic *apic, unsigned int lvt);
+void kvm_lapic_pmi(struct kvm_vcpu *vcpu);
 void kvm_lapic_lint0(struct kvm_lapic *apic, bool rose);
 void kvm_lapic_lint0_scan(struct kvm_lapic *apic);
 bool kvm_lapic_accepts_pic(struct kvm_lapic *apic);

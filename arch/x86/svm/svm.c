@@ -258,6 +258,7 @@ static int __init svm_init(void)
 
 	svm_ops.tdp = svm_feat.npt;
 	svm_ops.wbinvd_exits = true;
+	svm_ops.switches_pmu = true;
 	svm_ops.has_bus_lock_exit = svm_feat.bus_lock;
 	svm_ops.virtual_spec_ctrl = svm_feat.v_spec_ctrl;
 	svm_ops.has_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) ||

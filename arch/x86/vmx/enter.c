@@ -178,6 +178,8 @@ void vmx_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 		vmx_posting_sync(v);
 	if (unlikely(vcpu->arch.timer_tsc | v->timer_on))
 		vmx_load_timer(v);
+	if (vmx_feat.perf_switches)
+		vmx_pmu_load(v);
 	if (vmx_feat.pml && unlikely(v->pml_on != !!READ_ONCE(vcpu->kvm->arch.nr_logged_slots)))
 		vmx_pml_switch(v, !v->pml_on);
 	if (unlikely(v->flush_all | v->flush_guest))

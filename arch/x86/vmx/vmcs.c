@@ -180,6 +180,7 @@ static void init_vmcs(struct vmx_vcpu *v)
 		vmcs_write(VM_ENTRY_MSR_LOAD_ADDR, __pa(&v->efer_lists[0]));
 		vmcs_write(VM_EXIT_MSR_LOAD_ADDR, __pa(&v->efer_lists[1]));
 	}
+	vmx_pmu_reset(v);
 	vmcs_write(CR3_TARGET_COUNT, 0);
 	vmcs_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmcs_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
@@ -240,11 +241,14 @@ int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 		/* the two entries are aligned to their size, which is a power of two */
 		v->efer_lists = kcalloc(2, sizeof(*v->efer_lists), GFP_KERNEL_ACCOUNT);
 	}
+	if (vmx_feat.perf_switches)
+		v->pmu_lists = kcalloc(2 * VMX_PMU_MSRS, sizeof(*v->pmu_lists), GFP_KERNEL_ACCOUNT);
 	if (vmx_feat.pml)
 		v->pml_log = (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!v->vmcs || !v->msr_bitmap || (!v->efer_lists && !vmx_feat.efer_switch) ||
-	    (!v->pml_log && vmx_feat.pml)) {
+	    (!v->pml_log && vmx_feat.pml) || (!v->pmu_lists && vmx_feat.perf_switches)) {
 		free_page((unsigned long)v->pml_log);
+		kfree(v->pmu_lists);
 		kfree(v->efer_lists);
 		free_page((unsigned long)v->msr_bitmap);
 		vmx_free_region(v->vmcs);
@@ -277,6 +281,7 @@ void vmx_vcpu_free(struct kvm_vcpu *vcpu)
 	vmx_release_vmcs(v);
 	vmx_free_vpid(v->vpid);
 	kfree(v->efer_lists);
+	kfree(v->pmu_lists);
 	free_page((unsigned long)v->pml_log);
 	free_page((unsigned long)v->msr_bitmap);
 	vmx_free_region(v->vmcs);

@@ -154,6 +154,7 @@ static void __init detect_features(void)
 				(vmx_caps.cpu2 & SECONDARY_EXEC_UNRESTRICTED_GUEST);
 	vmx_feat.vnmi = vnmi && (vmx_caps.pin & PIN_BASED_VIRTUAL_NMIS);
 	vmx_feat.efer_switch = vmx_caps.entry & VM_ENTRY_LOAD_IA32_EFER;
+	vmx_feat.perf_switches = vmx_pmu_switched();
 	vmx_feat.vpid = vpid && (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_VPID);
 	vmx_feat.ept_ad = eptad && vmx_caps.ept_ad;
 	vmx_feat.pml = pml && vmx_feat.ept_ad && (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_PML);
@@ -271,6 +272,7 @@ static int __init vmx_init(void)
 	vmx_ops.real_mode_pages = !vmx_feat.unrestricted;
 	vmx_ops.has_tsc_aux = (vmx_caps.cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP) &&
 			      (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID));
+	vmx_ops.switches_pmu = vmx_feat.perf_switches;
 	vmx_ops.apic_page = vmx_feat.apic_page;
 	vmx_ops.posts_intr = vmx_feat.apicv;
 	vmx_ops.devices_post = vmx_feat.device_posting;

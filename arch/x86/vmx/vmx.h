@@ -140,6 +140,9 @@ struct vmx_vcpu {
 	/* without a control that switches EFER: one MSR for entry, one for exit; or NULL */
 	struct vmx_msr_entry *efer_lists;
 	bool efer_listed;
+	/* else: what perf switches; pmu.c; or NULL */
+	struct vmx_msr_entry *pmu_lists;
+	unsigned int nr_pmu_msrs;
 
 	/* without unrestricted guest: rmode.c */
 	bool vm86;			/* virtual-8086 mode stands for real mode */
@@ -209,6 +212,7 @@ struct vmx_features {
 	bool ple;
 	bool pat_switch;
 	bool umip_by_exits;		/* the CPU has none */
+	bool perf_switches;		/* MSRs, for events of its own: pmu.c */
 	u64 host_efer, host_pat;
 	u64 host_syscall_msr[VMX_NR_SYSCALL_MSRS];
 };
@@ -430,6 +434,12 @@ extern struct static_key_false vmx_l1d_should_flush;
 void vmx_pml_reset(struct vmx_vcpu *v);
 void vmx_pml_switch(struct vmx_vcpu *v, bool on);
 void vmx_pml_flush(struct vmx_vcpu *v);
+
+/* pmu.c */
+#define VMX_PMU_MSRS	8
+bool vmx_pmu_switched(void);
+void vmx_pmu_reset(struct vmx_vcpu *v);
+void vmx_pmu_load(struct vmx_vcpu *v);
 
 /* preempt.c */
 bool vmx_preemption_timer_usable(void);

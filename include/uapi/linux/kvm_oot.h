@@ -129,6 +129,25 @@ struct kvm_pre_fault_memory {
 #define KVM_X86_QUIRK_IGNORE_GUEST_PAT (1 << 9)
 #endif
 
+#ifndef KVM_CAP_PMU_EVENT_MASKED_EVENTS
+#define KVM_CAP_PMU_EVENT_MASKED_EVENTS 226
+#endif
+
+#ifndef KVM_PMU_EVENT_FLAG_MASKED_EVENTS
+#define KVM_PMU_EVENT_FLAG_MASKED_EVENTS (1 << 0)
+#endif
+
+/* an event of a filter with masks, and its parts */
+#ifndef KVM_PMU_ENCODE_MASKED_ENTRY
+#define KVM_PMU_ENCODE_MASKED_ENTRY(event_select, mask, match, exclude)		\
+	((((event_select) * 0x1000001ULL) & 0xf000000ffULL) |			\
+	 (((mask) & 0xffULL) << 56) | (((match) & 0xffULL) << 8) |		\
+	 ((exclude) ? 1ULL << 55 : 0ULL))
+#define KVM_PMU_MASKED_ENTRY_UMASK_MASK (0xffULL << 56)
+#define KVM_PMU_MASKED_ENTRY_UMASK_MATCH (0xffULL << 8)
+#define KVM_PMU_MASKED_ENTRY_EXCLUDE (1ULL << 55)
+#endif
+
 /* groups of VFIO's have become one of its kinds of files */
 #ifndef KVM_DEV_VFIO_FILE
 #define KVM_DEV_VFIO_FILE KVM_DEV_VFIO_GROUP
