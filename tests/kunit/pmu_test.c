@@ -40,7 +40,7 @@ static void msrs(struct kunit *test)
 	}
 }
 
-static void rdpmc(struct kunit *test)
+static void rdpmc_index(struct kunit *test)
 {
 	bool fixed;
 
@@ -110,7 +110,7 @@ static void filter(struct kunit *test)
 
 static struct kunit_case cases[] = {
 	KUNIT_CASE(msrs),
-	KUNIT_CASE(rdpmc),
+	KUNIT_CASE(rdpmc_index),
 	KUNIT_CASE(filter),
 	{}
 };
