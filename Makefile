@@ -7,7 +7,8 @@
 # make bench      instructions of a round trip, ours beside the kernel's own modules, on both vendors
 # make check-upstream   the kernel's own selftests: docs/selftests-6.1.md; CPU=amd or intel: one of the two; KSELFTESTS=6.12 or
 #                 7.2: that kernel's, docs/selftests-6.12.md, -7.2.md; PAGING=shadow: without nested paging
-# make check-migration  a working guest between two emulated hosts, TIMES (20) in each direction, then savevm and loadvm; CPU=, MODULE=in-tree
+# make check-migration  a working guest between two emulated hosts, TIMES (20) in each direction, then savevm and loadvm; CPU=, MODULE=in-tree;
+#                 TO=: the second host is of the other vendor (no savevm then)
 # make check-libvirt    Debian's libvirt drives a domain: tests/system/libvirt; CPU=amd (default) or intel; MODULE=in-tree, to compare
 # make sparse checkpatch kernel-doc   the checkers alone
 # make clean
@@ -61,8 +62,10 @@ check-upstream: setup
 
 MIGRATION = --cpu $(or $(CPU),amd) --module $(or $(MODULE),oot) --times $(or $(TIMES),20)
 check-migration: setup
-	@tests/system/twohosts $(MIGRATION)
+	@tests/system/twohosts $(MIGRATION) $(if $(TO),--to $(TO))
+ifeq ($(TO),)
 	@tests/system/twohosts --saves $(MIGRATION)
+endif
 
 check-libvirt: setup
 	@tests/system/libvirt $(if $(CPU),--cpu $(CPU)) $(if $(MODULE),--module $(MODULE))

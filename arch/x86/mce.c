@@ -8,7 +8,9 @@
  * Errors that need no action at once do not raise an exception. On Intel's CPUs an
  * interrupt tells of them, CMCI (SDM 15.5): of corrected ones when a bank has
  * counted as many as its CTL2 asks for, of uncorrected ones (UCNA, 15.6.3) each
- * time. AMD's CPUs have no CMCI.
+ * time. AMD's CPUs have no CMCI. Intel's can also have machine checks that one CPU
+ * alone is told of (15.3.1.5); who has asked for those is between the guest and
+ * user space, and the backend has the registers.
  */
 #include <linux/uaccess.h>
 #include <asm/mce.h>
@@ -52,7 +54,8 @@ EXPORT_SYMBOL_GPL(kvm_host_machine_check);
  */
 u64 kvm_mce_cap_supported(void)
 {
-	return MCG_CTL_P | MCG_SER_P | (boot_cpu_has(X86_FEATURE_VMX) ? MCG_CMCI_P : 0);
+	return MCG_CTL_P | MCG_SER_P |
+	       (boot_cpu_has(X86_FEATURE_VMX) ? MCG_CMCI_P | MCG_LMCE_P : 0);
 }
 
 /**

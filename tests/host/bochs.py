@@ -183,8 +183,8 @@ def whole_cylinders(size):
 
 
 def ips(o):
-    """Instructions a second, which is also the frequency of the TSC: with --count one takes a nanosecond."""
-    return 1000000000 if o.count else 100000000
+    """Instructions a second, which is also the frequency of the TSC: with --count one takes a nanosecond, if not --tsc-mhz."""
+    return o.tsc_mhz * 1000000 if o.tsc_mhz else 1000000000 if o.count else 100000000
 
 
 def features(flags):

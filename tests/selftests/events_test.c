@@ -756,6 +756,67 @@ static void reads_without_exit(const uint32_t *msrs, unsigned int n, uint64_t of
 	answers(v, MSR_PKG_C3_RES, 0, unknown, false);
 }
 
+#define MSR_FEAT_CTL		0x3a
+#define FEAT_LOCKED		BIT(0)
+#define FEAT_LMCE		BIT(20)
+#define MSR_MCG_EXT_CTL		0x4d0
+#define MCG_SER_P		BIT(24)
+#define MCG_LMCE_P		BIT(27)
+
+static void guest_reads(struct vcpu *v, uint32_t index, int64_t fault, uint64_t value)
+{
+	ask(v, index, 0, 0);
+	told(v, fault, value);
+}
+
+static void guest_writes(struct vcpu *v, uint32_t index, uint64_t value, int64_t fault)
+{
+	ask(v, index, READ_MSRS_WRITE, value);
+	told(v, fault, value);
+}
+
+/* Machine checks for one CPU: firmware enables and locks, then the guest may ask for them. */
+static void machine_check_local(void)
+{
+	struct vcpu *v = start_msrs(VM_IRQCHIP, 0, 0);
+	uint64_t cap, wanted = MCG_SER_P | MCG_LMCE_P | 2;
+
+	OK(ioctl(v->vm->dev, KVM_X86_GET_MCE_CAP_SUPPORTED, &cap));
+	if (!(cap & MCG_LMCE_P)) {
+		FAILS(ioctl(v->fd, KVM_X86_SETUP_MCE, &wanted), EINVAL);
+		CHECK_EQ(vcpu_set_msr(v, MSR_MCG_EXT_CTL, 0), 0);
+		st_skip("this CPU has no machine checks for one CPU alone");
+	}
+	CHECK_EQ(kvm_msr_listed(v->vm->dev, MSR_FEAT_CTL), 1);
+	CHECK_EQ(kvm_msr_listed(v->vm->dev, MSR_MCG_EXT_CTL), 1);
+
+	/* not to be enabled without a machine that has it */
+	guest_reads(v, MSR_FEAT_CTL, -1, 0);
+	guest_reads(v, MSR_MCG_EXT_CTL, 13, 0);
+	guest_writes(v, MSR_MCG_EXT_CTL, 1, 13);
+	guest_writes(v, MSR_FEAT_CTL, FEAT_LMCE, 13);
+	CHECK_EQ(vcpu_set_msr(v, MSR_FEAT_CTL, FEAT_LMCE), 0);
+
+	OK(ioctl(v->fd, KVM_X86_SETUP_MCE, &wanted));
+	guest_writes(v, MSR_MCG_EXT_CTL, 1, 13);
+	guest_writes(v, MSR_FEAT_CTL, FEAT_LMCE | BIT(8), 13);
+	guest_writes(v, MSR_FEAT_CTL, FEAT_LMCE | FEAT_LOCKED, -1);
+	guest_writes(v, MSR_FEAT_CTL, FEAT_LOCKED, 13);
+	guest_reads(v, MSR_FEAT_CTL, -1, FEAT_LMCE | FEAT_LOCKED);
+	guest_writes(v, MSR_MCG_EXT_CTL, 2, 13);
+	guest_writes(v, MSR_MCG_EXT_CTL, 1, -1);
+	guest_reads(v, MSR_MCG_EXT_CTL, -1, 1);
+	CHECK_EQ(vcpu_get_msr(v, MSR_MCG_EXT_CTL), 1);
+
+	/* user space is not held up by the lock */
+	CHECK_EQ(vcpu_set_msr(v, MSR_MCG_EXT_CTL, 2), 0);
+	CHECK_EQ(vcpu_set_msr(v, MSR_MCG_EXT_CTL, 0), 1);
+	guest_reads(v, MSR_MCG_EXT_CTL, -1, 0);
+	CHECK_EQ(vcpu_set_msr(v, MSR_FEAT_CTL, 0), 1);
+	guest_reads(v, MSR_MCG_EXT_CTL, 13, 0);
+	guest_writes(v, MSR_FEAT_CTL, FEAT_LOCKED, -1);
+}
+
 static void cstate_reads(void)
 {
 	static const uint32_t msrs[] = {
@@ -1143,6 +1204,7 @@ static const struct st_test tests[] = {
 	{ "debugger_breakpoint", debugger_breakpoint },
 	{ "debugger_general_detect", debugger_general_detect },
 	{ "machine_check_interrupts", machine_check_interrupts },
+	{ "machine_check_local", machine_check_local },
 	{ "control_registers", control_registers },
 	{ "control_registers_with_irqchip", control_registers_with_irqchip },
 	{ "msrs", msrs },

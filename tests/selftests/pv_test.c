@@ -407,19 +407,13 @@ static const uint32_t msrs[] = {
 
 static void msr_list(void)
 {
-	static struct {
-		struct kvm_msr_list l;
-		uint32_t index[1000];
-	} list;
-	int fd = kvm_open(), i, j, seen;
+	int fd = kvm_open(), i;
+	unsigned int seen;
 
-	list.l.nmsrs = 1000;
-	OK(ioctl(fd, KVM_GET_MSR_INDEX_LIST, &list));
 	for (i = 0; i < ARRAY_SIZE(msrs); i++) {
-		for (j = 0, seen = 0; j < list.l.nmsrs; j++)
-			seen += list.index[j] == msrs[i];
+		seen = kvm_msr_listed(fd, msrs[i]);
 		if (seen != 1)
-			st_fail(__FILE__, __LINE__, "MSR %#x: %d times", msrs[i], seen);
+			st_fail(__FILE__, __LINE__, "MSR %#x: %u times", msrs[i], seen);
 	}
 	CHECK_EQ(kvm_cap(fd, KVM_CAP_ASYNC_PF), 1);
 	CHECK_EQ(kvm_cap(fd, KVM_CAP_ASYNC_PF_INT), 1);

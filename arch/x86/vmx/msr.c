@@ -3,6 +3,7 @@
  * Intel's MSRs, the map of those that a guest reaches without an exit, and the
  * TSC fields of the VMCS (Intel SDM vol. 3, 25.6.9, 26.3; vol. 4).
  */
+#include <asm/mce.h>
 #include <asm/msr-index.h>
 #include <asm/nospec-branch.h>
 #include <asm/spec-ctrl.h>
@@ -94,6 +95,25 @@ static unsigned int field_of(u32 index)
 	}
 }
 
+/*
+ * What can be enabled is what a guest can have. The guest's firmware locks it, or its
+ * kernel (SDM vol. 3, 24.7).
+ */
+static bool feature_control_valid(struct kvm_vcpu *vcpu, u64 data)
+{
+	u64 valid = FEAT_CTL_LOCKED;
+
+	if (vcpu->arch.mcg_cap & MCG_LMCE_P)
+		valid |= FEAT_CTL_LMCE_ENABLED;
+	return !(data & ~valid);
+}
+
+/* IA32_MCG_EXT_CTL is there for a guest whose firmware has enabled it (SDM vol. 3, 15.3.1.5). */
+static bool lmce_denied(struct vmx_vcpu *v, const struct kvm_msr_data *msr)
+{
+	return !msr->host_initiated && !(v->feature_control & FEAT_CTL_LMCE_ENABLED);
+}
+
 /**
  * vmx_get_msr() - RDMSR of what is Intel's
  * @vcpu: the vCPU, loaded
@@ -128,6 +148,11 @@ int vmx_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 		return 0;
 	case MSR_IA32_FEAT_CTL:
 		msr->data = v->feature_control;
+		return 0;
+	case MSR_IA32_MCG_EXT_CTL:
+		if (lmce_denied(v, msr))
+			return 1;
+		msr->data = v->mcg_ext_ctl;
 		return 0;
 	default:
 		return KVM_MSR_RET_INVALID;
@@ -193,10 +218,15 @@ int vmx_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 		preempt_enable();
 		return 0;
 	case MSR_IA32_FEAT_CTL:
-		/* locked, with nothing enabled that a guest does not have */
-		if (!msr->host_initiated || (msr->data & ~(u64)FEAT_CTL_LOCKED))
+		if (!feature_control_valid(vcpu, msr->data) ||
+		    (!msr->host_initiated && (v->feature_control & FEAT_CTL_LOCKED)))
 			return 1;
 		v->feature_control = msr->data;
+		return 0;
+	case MSR_IA32_MCG_EXT_CTL:
+		if (lmce_denied(v, msr) || (msr->data & ~MCG_EXT_CTL_LMCE_EN))
+			return 1;
+		v->mcg_ext_ctl = msr->data;
 		return 0;
 	default:
 		return KVM_MSR_RET_INVALID;

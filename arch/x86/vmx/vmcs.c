@@ -258,7 +258,6 @@ int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	v->posted.control = BIT(VMX_POSTED_SN);
 	v->vpid = vmx_alloc_vpid();
 	v->tsc_ratio = BIT_ULL(VMX_TSC_FRAC_BITS);
-	v->feature_control = FEAT_CTL_LOCKED;
 	v->bus_lock_exit = READ_ONCE(vcpu->kvm->arch.bus_lock_exit);
 	v->run.sw.regs = vcpu->arch.regs;
 	vcpu->arch.backend = v;

@@ -154,6 +154,7 @@ struct vmx_vcpu {
 	bool bus_lock_exit;		/* as the VM wanted it when the vCPU was made */
 	unsigned int ple_window;
 	u64 feature_control;
+	u64 mcg_ext_ctl;
 };
 
 /* Per physical CPU */

@@ -270,6 +270,21 @@ bool lapic_has_vector(const struct kvm_lapic_state *s, unsigned int reg, uint8_t
 	return w >> (vec & 31) & 1;
 }
 
+unsigned int kvm_msr_listed(int dev, uint32_t index)
+{
+	static struct {
+		struct kvm_msr_list l;
+		uint32_t index[1000];
+	} list;
+	unsigned int i, n = 0;
+
+	list.l.nmsrs = ARRAY_SIZE(list.index);
+	OK(ioctl(dev, KVM_GET_MSR_INDEX_LIST, &list));
+	for (i = 0; i < list.l.nmsrs; i++)
+		n += list.index[i] == index;
+	return n;
+}
+
 uint64_t vcpu_get_msr(struct vcpu *v, uint32_t index)
 {
 	struct {
