@@ -53,17 +53,7 @@ static struct vcpu *start(uint64_t test, uint64_t flags, uint64_t arg)
 
 static bool listed(uint32_t index)
 {
-	struct {
-		struct kvm_msr_list l;
-		uint32_t room[512];
-	} list = { .l = { .nmsrs = 512 } };
-	unsigned int i;
-
-	OK(ioctl(kvm_open(), KVM_GET_MSR_INDEX_LIST, &list));
-	for (i = 0; i < list.l.nmsrs; i++)
-		if (list.l.indices[i] == index)
-			return true;
-	return false;
+	return kvm_msr_listed(kvm_open(), index);
 }
 
 static struct kvm_pmu_event_filter *new_filter(uint32_t action, uint32_t flags, uint32_t n)
@@ -388,7 +378,10 @@ static void smaller(void)
 	CHECK_EQ(vcpu_set_msr(v, MSR_FIXED0, 1), 0);
 }
 
-/* What perf wants in a guest is there, and gone in the host: fakepmu.c. Without counters for the guest, too. */
+/*
+ * What perf wants in a guest is there, and gone in the host: fakepmu.c. Without counters
+ * for the guest, too.
+ */
 static void switched(void)
 {
 	unsigned int disabled, i;

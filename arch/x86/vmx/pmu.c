@@ -60,7 +60,7 @@ void vmx_pmu_load(struct vmx_vcpu *v)
 	for (i = 0; msrs && i < nr && n < VMX_PMU_MSRS; i++) {
 		if (msrs[i].host == msrs[i].guest)
 			continue;
-		/* a record may be under way: the CPU needs time to end it, which an entry has not */
+		/* a record may be under way: its end takes time, which an entry does not give */
 		if (msrs[i].msr == MSR_IA32_PEBS_ENABLE)
 			wrmsrq(MSR_IA32_PEBS_ENABLE, 0);
 		v->pmu_lists[n] = (struct vmx_msr_entry) {
