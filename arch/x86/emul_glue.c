@@ -1071,7 +1071,7 @@ static int skip(struct kvm_emul *k)
 	kvm_set_int_shadow(vcpu, 0);
 	if (k->rflags & X86_EFLAGS_RF)
 		kvm_rflags_write(vcpu, k->rflags & ~X86_EFLAGS_RF);
-	kvm_pmu_insn_done(vcpu, false);
+	kvm_pmu_insn_done(vcpu);
 	return kvm_after_insn(vcpu, k->rflags);
 }
 

@@ -84,7 +84,7 @@ int kvm_skip_insn(struct kvm_vcpu *vcpu, const struct kvm_exit *exit)
 	kvm_set_int_shadow(vcpu, 0);
 	if (rflags & X86_EFLAGS_RF)
 		kvm_rflags_write(vcpu, rflags & ~X86_EFLAGS_RF);
-	kvm_pmu_insn_done(vcpu, false);
+	kvm_pmu_insn_done(vcpu);
 	return kvm_after_insn(vcpu, rflags);
 }
 EXPORT_SYMBOL_GPL(kvm_skip_insn);
@@ -492,17 +492,13 @@ static int handle_rdpmc(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 		kvm_inject_gp(vcpu, 0);
 		return 1;
 	}
-	kvm_gpr_write(vcpu, VCPU_REG_RAX, (u32)data);
-	kvm_gpr_write(vcpu, VCPU_REG_RDX, data >> 32);
+	kvm_write_edx_eax(vcpu, data);
 	return kvm_skip_insn(vcpu, exit);
 }
 
 static int handle_rdtsc(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
-	u64 tsc = kvm_read_guest_tsc(vcpu, rdtsc());
-
-	kvm_gpr_write(vcpu, VCPU_REG_RAX, (u32)tsc);
-	kvm_gpr_write(vcpu, VCPU_REG_RDX, tsc >> 32);
+	kvm_write_edx_eax(vcpu, kvm_read_guest_tsc(vcpu, rdtsc()));
 	if (exit->kind == KVM_XK_RDTSCP)
 		kvm_gpr_write(vcpu, VCPU_REG_RCX, (u32)vcpu->arch.tsc_aux);
 	return kvm_skip_insn(vcpu, exit);

@@ -442,6 +442,12 @@ static inline bool is_pae(struct kvm_vcpu *vcpu)
 
 bool is_64_bit_mode(struct kvm_vcpu *vcpu);	/* LMA and CS.L; regs.c */
 
+static inline void kvm_write_edx_eax(struct kvm_vcpu *vcpu, u64 data)
+{
+	kvm_gpr_write(vcpu, VCPU_REG_RAX, (u32)data);
+	kvm_gpr_write(vcpu, VCPU_REG_RDX, data >> 32);
+}
+
 static inline u64 kvm_read_edx_eax(struct kvm_vcpu *vcpu)
 {
 	return (kvm_gpr_read(vcpu, VCPU_REG_RAX) & 0xffffffffu) |

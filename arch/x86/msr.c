@@ -597,12 +597,6 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 data, bool host)
 
 /* ---- the guest's instructions --------------------------------------------- */
 
-static void put_edx_eax(struct kvm_vcpu *vcpu, u64 data)
-{
-	kvm_gpr_write(vcpu, VCPU_REG_RAX, (u32)data);
-	kvm_gpr_write(vcpu, VCPU_REG_RDX, data >> 32);
-}
-
 static int complete_wrmsr(struct kvm_vcpu *vcpu)
 {
 	if (READ_ONCE(vcpu->run->msr.error)) {
@@ -615,7 +609,7 @@ static int complete_wrmsr(struct kvm_vcpu *vcpu)
 static int complete_rdmsr(struct kvm_vcpu *vcpu)
 {
 	if (!READ_ONCE(vcpu->run->msr.error))
-		put_edx_eax(vcpu, READ_ONCE(vcpu->run->msr.data));
+		kvm_write_edx_eax(vcpu, READ_ONCE(vcpu->run->msr.data));
 	return complete_wrmsr(vcpu);
 }
 
@@ -675,7 +669,7 @@ int kvm_emulate_rdmsr(struct kvm_vcpu *vcpu, const struct kvm_exit *exit)
 	int r = kvm_get_msr(vcpu, index, &data, false);
 
 	if (!r) {
-		put_edx_eax(vcpu, data);
+		kvm_write_edx_eax(vcpu, data);
 		return kvm_skip_insn(vcpu, exit);
 	}
 	if (kvm_msr_user_space(vcpu, index, KVM_EXIT_X86_RDMSR, 0, r))

@@ -681,6 +681,17 @@ static int missing(const struct kvm_msr_data *msr, bool write)
 	return 0;
 }
 
+/* Which register it is of a vCPU that has such ones. Its number may be too high. */
+static enum kvm_pmu_reg find_reg(const struct kvm_pmu *pmu, u32 index, unsigned int *n)
+{
+	enum kvm_pmu_reg reg;
+
+	if (!pmu || !pmu->version)
+		return KVM_PMU_NONE;
+	reg = kvm_pmu_decode_msr(host.amd, index, n);
+	return reg >= KVM_PMU_FIXED && pmu->version < 2 ? KVM_PMU_NONE : reg;
+}
+
 static int get_perf_capabilities(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 {
 	if (!msr->host_initiated && !guest_has(vcpu, X86_FEATURE_PDCM))
@@ -705,10 +716,9 @@ int kvm_pmu_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 
 	if (msr->index == MSR_IA32_PERF_CAPABILITIES)
 		return get_perf_capabilities(vcpu, msr);
-	reg = host.version ? kvm_pmu_decode_msr(host.amd, msr->index, &n) : KVM_PMU_NONE;
+	reg = find_reg(pmu, msr->index, &n);
 	msr->data = 0;
-	if (!pmu || !pmu->version || reg == KVM_PMU_NONE ||
-	    (reg >= KVM_PMU_FIXED && pmu->version < 2))
+	if (reg == KVM_PMU_NONE)
 		return missing(msr, false);
 
 	switch (reg) {
@@ -845,9 +855,8 @@ int kvm_pmu_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 
 	if (msr->index == MSR_IA32_PERF_CAPABILITIES)
 		return set_perf_capabilities(vcpu, msr);
-	reg = host.version ? kvm_pmu_decode_msr(host.amd, msr->index, &n) : KVM_PMU_NONE;
-	if (!pmu || !pmu->version || reg == KVM_PMU_NONE ||
-	    (reg >= KVM_PMU_FIXED && pmu->version < 2))
+	reg = find_reg(pmu, msr->index, &n);
+	if (reg == KVM_PMU_NONE)
 		return missing(msr, true);
 	/* what has overflowed did so by the controls as they are now */
 	take_overflows(pmu);

@@ -147,11 +147,11 @@ int kvm_pmu_set_cap(struct kvm *kvm, u64 arg);
 int kvm_pmu_set_filter(struct kvm *kvm, void __user *argp);
 void kvm_pmu_free_filter(struct kvm *kvm);
 
-/* An instruction was carried out for the guest: what counts them has to count it, too. */
-static inline void kvm_pmu_insn_done(struct kvm_vcpu *vcpu, bool branch)
+/* An instruction, no branch, was carried out for the guest: what counts them has to. */
+static inline void kvm_pmu_insn_done(struct kvm_vcpu *vcpu)
 {
 	if (unlikely(vcpu->arch.pmu_counts_insns))
-		kvm_pmu_count_insn(vcpu, branch);
+		kvm_pmu_count_insn(vcpu, false);
 }
 
 #endif /* KVM_OOT_PMU_H */

@@ -216,6 +216,17 @@ static void init_vmcs(struct vmx_vcpu *v)
 
 /* ---- life cycle ----------------------------------------------------------- */
 
+/* What it has of it: not all, when the vCPU could not be made. */
+static void free_memory(struct vmx_vcpu *v)
+{
+	kfree(v->efer_lists);
+	kfree(v->pmu_lists);
+	free_page((unsigned long)v->pml_log);
+	free_page((unsigned long)v->msr_bitmap);
+	vmx_free_region(v->vmcs);
+	kfree(v);
+}
+
 /**
  * vmx_vcpu_create() - allocate what a vCPU needs
  * @vcpu: the vCPU
@@ -247,12 +258,7 @@ int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 		v->pml_log = (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!v->vmcs || !v->msr_bitmap || (!v->efer_lists && !vmx_feat.efer_switch) ||
 	    (!v->pml_log && vmx_feat.pml) || (!v->pmu_lists && vmx_feat.perf_switches)) {
-		free_page((unsigned long)v->pml_log);
-		kfree(v->pmu_lists);
-		kfree(v->efer_lists);
-		free_page((unsigned long)v->msr_bitmap);
-		vmx_free_region(v->vmcs);
-		kfree(v);
+		free_memory(v);
 		return -ENOMEM;
 	}
 	memset(v->msr_bitmap, 0xff, PAGE_SIZE);
@@ -280,13 +286,8 @@ void vmx_vcpu_free(struct kvm_vcpu *vcpu)
 		return;
 	vmx_release_vmcs(v);
 	vmx_free_vpid(v->vpid);
-	kfree(v->efer_lists);
-	kfree(v->pmu_lists);
-	free_page((unsigned long)v->pml_log);
-	free_page((unsigned long)v->msr_bitmap);
-	vmx_free_region(v->vmcs);
 	vcpu->arch.backend = NULL;
-	kfree(v);
+	free_memory(v);
 }
 
 /**
