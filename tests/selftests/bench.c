@@ -101,14 +101,9 @@ static void wrmsr(void)
 	measure("wrmsr", BENCH_WRMSR, 0);
 }
 
-static bool is_intel(void)
-{
-	return cpuid_entry(kvm_supported_cpuid(kvm_open()), 0)->ecx == 0x6c65746e;	/* "ntel" */
-}
-
 static void hypercall(void)
 {
-	measure("hypercall", is_intel() ? BENCH_VMCALL : BENCH_VMMCALL, 0);
+	measure("hypercall", host_is_intel() ? BENCH_VMCALL : BENCH_VMMCALL, 0);
 }
 
 static void switch_spaces(void)

@@ -631,14 +631,6 @@ static void machine_check_interrupts(void)
 
 #define DISABLE_EXITS(vm, mask)	kvm_enable((vm)->fd, KVM_CAP_X86_DISABLE_EXITS, mask)
 
-static bool host_is_intel(void)
-{
-	uint32_t a, b, c, d;
-
-	__cpuid(0, a, b, c, d);
-	return b == 0x756e6547;
-}
-
 static bool host_has_aperfmperf(void)
 {
 	uint32_t a, b, c, d;
@@ -707,6 +699,13 @@ static void told(struct vcpu *v, int64_t fault, uint64_t value)
 	CHECK_EQ(vcpu_run_to_report(v).kind, REPORT_SYNC);
 }
 
+/* an access that user space gets nothing of: a read gives @value, a write has it */
+static void accesses(struct vcpu *v, uint32_t index, uint64_t how, int64_t fault, uint64_t value)
+{
+	ask(v, index, how, how & READ_MSRS_WRITE ? value : 0);
+	told(v, fault, value);
+}
+
 /* user space gets the access, and answers with an error or a value */
 static void answers(struct vcpu *v, uint32_t index, uint64_t how, uint32_t reason, bool error)
 {
@@ -763,18 +762,6 @@ static void reads_without_exit(const uint32_t *msrs, unsigned int n, uint64_t of
 #define MCG_SER_P		BIT(24)
 #define MCG_LMCE_P		BIT(27)
 
-static void guest_reads(struct vcpu *v, uint32_t index, int64_t fault, uint64_t value)
-{
-	ask(v, index, 0, 0);
-	told(v, fault, value);
-}
-
-static void guest_writes(struct vcpu *v, uint32_t index, uint64_t value, int64_t fault)
-{
-	ask(v, index, READ_MSRS_WRITE, value);
-	told(v, fault, value);
-}
-
 /* Machine checks for one CPU: firmware enables and locks, then the guest may ask for them. */
 static void machine_check_local(void)
 {
@@ -791,30 +778,30 @@ static void machine_check_local(void)
 	CHECK_EQ(kvm_msr_listed(v->vm->dev, MSR_MCG_EXT_CTL), 1);
 
 	/* not to be enabled without a machine that has it */
-	guest_reads(v, MSR_FEAT_CTL, -1, 0);
-	guest_reads(v, MSR_MCG_EXT_CTL, 13, 0);
-	guest_writes(v, MSR_MCG_EXT_CTL, 1, 13);
-	guest_writes(v, MSR_FEAT_CTL, FEAT_LMCE, 13);
+	accesses(v, MSR_FEAT_CTL, 0, -1, 0);
+	accesses(v, MSR_MCG_EXT_CTL, 0, 13, 0);
+	accesses(v, MSR_MCG_EXT_CTL, READ_MSRS_WRITE, 13, 1);
+	accesses(v, MSR_FEAT_CTL, READ_MSRS_WRITE, 13, FEAT_LMCE);
 	CHECK_EQ(vcpu_set_msr(v, MSR_FEAT_CTL, FEAT_LMCE), 0);
 
 	OK(ioctl(v->fd, KVM_X86_SETUP_MCE, &wanted));
-	guest_writes(v, MSR_MCG_EXT_CTL, 1, 13);
-	guest_writes(v, MSR_FEAT_CTL, FEAT_LMCE | BIT(8), 13);
-	guest_writes(v, MSR_FEAT_CTL, FEAT_LMCE | FEAT_LOCKED, -1);
-	guest_writes(v, MSR_FEAT_CTL, FEAT_LOCKED, 13);
-	guest_reads(v, MSR_FEAT_CTL, -1, FEAT_LMCE | FEAT_LOCKED);
-	guest_writes(v, MSR_MCG_EXT_CTL, 2, 13);
-	guest_writes(v, MSR_MCG_EXT_CTL, 1, -1);
-	guest_reads(v, MSR_MCG_EXT_CTL, -1, 1);
+	accesses(v, MSR_MCG_EXT_CTL, READ_MSRS_WRITE, 13, 1);
+	accesses(v, MSR_FEAT_CTL, READ_MSRS_WRITE, 13, FEAT_LMCE | BIT(8));
+	accesses(v, MSR_FEAT_CTL, READ_MSRS_WRITE, -1, FEAT_LMCE | FEAT_LOCKED);
+	accesses(v, MSR_FEAT_CTL, READ_MSRS_WRITE, 13, FEAT_LOCKED);
+	accesses(v, MSR_FEAT_CTL, 0, -1, FEAT_LMCE | FEAT_LOCKED);
+	accesses(v, MSR_MCG_EXT_CTL, READ_MSRS_WRITE, 13, 2);
+	accesses(v, MSR_MCG_EXT_CTL, READ_MSRS_WRITE, -1, 1);
+	accesses(v, MSR_MCG_EXT_CTL, 0, -1, 1);
 	CHECK_EQ(vcpu_get_msr(v, MSR_MCG_EXT_CTL), 1);
 
 	/* user space is not held up by the lock */
 	CHECK_EQ(vcpu_set_msr(v, MSR_MCG_EXT_CTL, 2), 0);
 	CHECK_EQ(vcpu_set_msr(v, MSR_MCG_EXT_CTL, 0), 1);
-	guest_reads(v, MSR_MCG_EXT_CTL, -1, 0);
+	accesses(v, MSR_MCG_EXT_CTL, 0, -1, 0);
 	CHECK_EQ(vcpu_set_msr(v, MSR_FEAT_CTL, 0), 1);
-	guest_reads(v, MSR_MCG_EXT_CTL, 13, 0);
-	guest_writes(v, MSR_FEAT_CTL, FEAT_LOCKED, -1);
+	accesses(v, MSR_MCG_EXT_CTL, 0, 13, 0);
+	accesses(v, MSR_FEAT_CTL, READ_MSRS_WRITE, -1, FEAT_LOCKED);
 }
 
 static void cstate_reads(void)
@@ -888,37 +875,31 @@ static void filter_intercepts(uint64_t forced)
 	unsigned int round;
 
 	for (round = 0; round < 2; round++) {
-		ask(v, MSR_KERNEL_GS_BASE, READ_MSRS_WRITE | forced, 0x1230);
-		told(v, -1, 0x1230);
-		ask(v, MSR_KERNEL_GS_BASE, forced, 0);
-		told(v, -1, 0x1230);
+		accesses(v, MSR_KERNEL_GS_BASE, READ_MSRS_WRITE | forced, -1, 0x1230);
+		accesses(v, MSR_KERNEL_GS_BASE, forced, -1, 0x1230);
 
 		OK(set_filter(v, 0, rd, MSR_KERNEL_GS_BASE, 1, 0));
 		answers(v, MSR_KERNEL_GS_BASE, forced, filtered, false);
 		answers(v, MSR_KERNEL_GS_BASE, forced, filtered, true);
-		ask(v, MSR_KERNEL_GS_BASE, READ_MSRS_WRITE | forced, 0x4560);
-		told(v, -1, 0x4560);
+		accesses(v, MSR_KERNEL_GS_BASE, READ_MSRS_WRITE | forced, -1, 0x4560);
 
 		OK(set_filter(v, 0, wr, MSR_KERNEL_GS_BASE - 5, 6, 0));
 		answers(v, MSR_KERNEL_GS_BASE, READ_MSRS_WRITE | forced, filtered, false);
 		answers(v, MSR_KERNEL_GS_BASE, READ_MSRS_WRITE | forced, filtered, true);
-		ask(v, MSR_KERNEL_GS_BASE, forced, 0);
-		told(v, -1, 0x4560);
+		accesses(v, MSR_KERNEL_GS_BASE, forced, -1, 0x4560);
 		/* user space is never filtered */
 		CHECK_EQ(vcpu_set_msr(v, MSR_KERNEL_GS_BASE, 0x7890), 1);
 
 		/* whoever is not named: the APIC's never are */
 		OK(set_filter(v, KVM_MSR_FILTER_DEFAULT_DENY, rd | wr, MSR_KERNEL_GS_BASE, 1,
 			      0xff));
-		ask(v, MSR_KERNEL_GS_BASE, forced, 0);
-		told(v, -1, 0x7890);
+		accesses(v, MSR_KERNEL_GS_BASE, forced, -1, 0x7890);
 		answers(v, 0x174, forced, filtered, false);
-		ask(v, 0x803, forced, 0);
-		told(v, 13, 0);			/* not in this mode, and no filter's business */
+		/* not in this mode, and no filter's business */
+		accesses(v, 0x803, forced, 13, 0);
 		/* no reason that was asked for: the guest's fault */
 		OK(kvm_enable(v->vm->fd, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN));
-		ask(v, 0x174, forced, 0);
-		told(v, 13, 0);
+		accesses(v, 0x174, forced, 13, 0);
 		OK(kvm_enable(v->vm->fd, KVM_CAP_X86_USER_SPACE_MSR, filtered));
 		/* none at all */
 		OK(set_filter(v, 0, 0, 0, 0, 0));
@@ -985,10 +966,8 @@ static void arch_capabilities(void)
 		leaf7->edx = (leaf7->edx & ~BIT(29)) | (i ? BIT(29) : 0);
 		v = start_told(c, EVENTS_READ_MSRS, 0);
 		vcpu_expect_sync(v, 1);
-		ask(v, MSR_ARCH_CAPABILITIES, 0, 0);
-		told(v, i ? -1 : 13, i ? all : 0);
-		ask(v, MSR_ARCH_CAPABILITIES, READ_MSRS_WRITE, all);
-		told(v, 13, all);
+		accesses(v, MSR_ARCH_CAPABILITIES, 0, i ? -1 : 13, i ? all : 0);
+		accesses(v, MSR_ARCH_CAPABILITIES, READ_MSRS_WRITE, 13, all);
 	}
 	free(c);
 }
@@ -1060,12 +1039,9 @@ static void tsc_aux_upper_half(void)
 		memcpy(&cpuid_entry(c, 0)->ebx, names[amd], 12);
 		v = start_told(c, EVENTS_READ_MSRS, 0);
 		vcpu_expect_sync(v, 1);
-		ask(v, 0xc0000103, READ_MSRS_WRITE, 0x12345678);
-		told(v, -1, 0x12345678);
-		ask(v, 0xc0000103, READ_MSRS_WRITE, value);
-		told(v, amd ? -1 : 13, value);
-		ask(v, 0xc0000103, 0, 0);
-		told(v, -1, amd ? 0x34 : 0x12345678);
+		accesses(v, 0xc0000103, READ_MSRS_WRITE, -1, 0x12345678);
+		accesses(v, 0xc0000103, READ_MSRS_WRITE, amd ? -1 : 13, value);
+		accesses(v, 0xc0000103, 0, -1, amd ? 0x34 : 0x12345678);
 		CHECK_EQ(vcpu_set_msr(v, 0xc0000103, value), amd);
 	}
 	free(c);

@@ -23,9 +23,7 @@ static void need_pmu(void)
 
 static bool amd(void)
 {
-	struct kvm_cpuid2 *c = kvm_supported_cpuid(kvm_open());
-
-	return cpuid_entry(c, 0)->ebx == 0x68747541;
+	return !host_is_intel();
 }
 
 static unsigned int nr_gp(void)
@@ -154,50 +152,55 @@ static void disabled(void)
 
 /* ---- counting ------------------------------------------------------------------------- */
 
-static void counts(void)
+static void need_fixed(void)
 {
 	need_pmu();
-	vcpu_expect_done(start(PMU_COUNT, 0, 0));
+	if (amd())
+		st_skip("AMD's CPUs have no fixed counters");
+}
+
+static void runs(uint64_t test, uint64_t flags, uint64_t arg)
+{
+	if (flags & PMU_FIXED)
+		need_fixed();
+	else
+		need_pmu();
+	vcpu_expect_done(start(test, flags, arg));
+}
+
+static void counts(void)
+{
+	runs(PMU_COUNT, 0, 0);
 }
 
 static void counts_fixed(void)
 {
-	need_pmu();
-	if (amd())
-		st_skip("AMD's CPUs have no fixed counters");
-	vcpu_expect_done(start(PMU_COUNT, PMU_FIXED, 0));
+	runs(PMU_COUNT, PMU_FIXED, 0);
 }
 
 static void registers(void)
 {
-	need_pmu();
-	vcpu_expect_done(start(PMU_REGISTERS, 0, nr_gp()));
+	runs(PMU_REGISTERS, 0, nr_gp());
 }
 
 static void overflow(void)
 {
-	need_pmu();
-	vcpu_expect_done(start(PMU_OVERFLOW, 0, 0));
+	runs(PMU_OVERFLOW, 0, 0);
 }
 
 static void overflow_nmi(void)
 {
-	need_pmu();
-	vcpu_expect_done(start(PMU_OVERFLOW, PMU_NMI, 0));
+	runs(PMU_OVERFLOW, PMU_NMI, 0);
 }
 
 static void overflow_fixed(void)
 {
-	need_pmu();
-	if (amd())
-		st_skip("AMD's CPUs have no fixed counters");
-	vcpu_expect_done(start(PMU_OVERFLOW, PMU_FIXED, 0));
+	runs(PMU_OVERFLOW, PMU_FIXED, 0);
 }
 
 static void insns(void)
 {
-	need_pmu();
-	vcpu_expect_done(start(PMU_INSNS, 0, 0));
+	runs(PMU_INSNS, 0, 0);
 }
 
 /* ---- filter ---------------------------------------------------------------------------- */
@@ -290,9 +293,7 @@ static void filter_fixed(void)
 {
 	struct vcpu *v;
 
-	need_pmu();
-	if (amd())
-		st_skip("AMD's CPUs have no fixed counters");
+	need_fixed();
 	v = start(PMU_FILTER, PMU_FIXED, 0);
 	stage = 1;
 	vcpu_expect_sync(v, stage);

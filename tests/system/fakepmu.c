@@ -134,6 +134,8 @@ static struct pmu pmu = {
 
 /* ---- what there is ------------------------------------------------------------------- */
 
+static bool amd;
+
 static int called(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	*(void **)ri->data = (void *)regs->di;
@@ -143,7 +145,6 @@ static int called(struct kretprobe_instance *ri, struct pt_regs *regs)
 static int returns(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	struct x86_pmu_capability *cap = *(void **)ri->data;
-	bool amd = boot_cpu_data.x86_vendor == X86_VENDOR_AMD;
 
 	cap->version = amd ? 0 : 2;
 	cap->num_counters_gp = amd ? 6 : 4;
@@ -194,15 +195,16 @@ static int __init fakepmu_init(void)
 
 	if (r)
 		return r;
+	amd = boot_cpu_data.x86_vendor == X86_VENDOR_AMD;
 	r = register_kretprobe(&probe);
 	if (r)
 		goto out_pmu;
-	if (boot_cpu_data.x86_vendor != X86_VENDOR_AMD) {
+	if (!amd) {
 		r = register_kretprobe(&wants);
 		if (r)
 			goto out_probe;
 	}
-	if (boot_cpu_data.x86_vendor == X86_VENDOR_AMD)
+	if (amd)
 		set_cpu_cap(&boot_cpu_data, X86_FEATURE_PERFCTR_CORE);
 	else
 		set_cpu_cap(&boot_cpu_data, X86_FEATURE_ARCH_PERFMON);

@@ -160,6 +160,7 @@ void vcpu_make_runnable(struct vcpu *vcpu);	/* else it waits for INIT and SIPI *
 #define LAPIC_ISR	0x100
 #define LAPIC_IRR	0x200
 bool lapic_has_vector(const struct kvm_lapic_state *s, unsigned int reg, uint8_t vec);
+bool host_is_intel(void);	/* else AMD */
 /* how often KVM_GET_MSR_INDEX_LIST has it */
 unsigned int kvm_msr_listed(int dev, uint32_t index);
 uint64_t vcpu_get_msr(struct vcpu *vcpu, uint32_t index);

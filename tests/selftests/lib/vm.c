@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Small guests: memory, vCPUs, page tables, segments, the run loop. */
+#include <cpuid.h>
 #include <asm/kvm.h>
 
 #include "st.h"
@@ -268,6 +269,14 @@ bool lapic_has_vector(const struct kvm_lapic_state *s, unsigned int reg, uint8_t
 
 	memcpy(&w, s->regs + reg + (vec >> 5) * 0x10, 4);
 	return w >> (vec & 31) & 1;
+}
+
+bool host_is_intel(void)
+{
+	uint32_t a, b, c, d;
+
+	__cpuid(0, a, b, c, d);
+	return b == 0x756e6547;		/* "Genu" */
 }
 
 unsigned int kvm_msr_listed(int dev, uint32_t index)
