@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Keeps the branch for preempt notifiers switched on in QEMU's hosts, so that KVM, which
- * switches it with its first VM or its loading, does not rewrite finish_task_switch() while
- * other CPUs are in it: QEMU 7.2 can keep the breakpoint that stands there meanwhile
- * (docs/emulator-faults.md). The same could happen when it is switched here, so the other
- * CPUs change no tasks meanwhile: each is held in a work item, with interrupts on, as the
- * rewriting CPU sends some.
+ * Keeps two branches switched on in QEMU's hosts, so that the kernel does not rewrite code
+ * while other CPUs are in it: QEMU 7.2 can keep the breakpoint that stands there meanwhile
+ * (docs/emulator-faults.md). One is for preempt notifiers, which KVM switches with its first
+ * VM or its loading, in finish_task_switch(). The other is for the freezer, which a suspend
+ * switches, in get_signal(), to which it calls all tasks at once. The same could happen when
+ * they are switched here, so the other CPUs change no tasks meanwhile: each is held in a work
+ * item, with interrupts on, as the rewriting CPU sends some.
  */
 #include <linux/cpu.h>
+#include <linux/freezer.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
@@ -43,6 +45,7 @@ static int __init notifiers_init(void)
 		cond_resched();
 
 	preempt_notifier_inc();
+	static_branch_inc(&freezer_active);
 
 	WRITE_ONCE(done, true);
 	for_each_online_cpu(cpu)
@@ -54,5 +57,5 @@ static int __init notifiers_init(void)
 module_init(notifiers_init);
 
 MODULE_AUTHOR("The kvm-oot authors");
-MODULE_DESCRIPTION("Keeps preempt notifiers switched on");
+MODULE_DESCRIPTION("Keeps branches of preempt notifiers and the freezer switched on");
 MODULE_LICENSE("GPL");
