@@ -331,6 +331,7 @@ enum kvm_request {
 	KVM_REQ_MSR_FILTER_CHANGED,
 	KVM_REQ_PMU,			/* counters are stale, or have overflowed: arch/x86/pmu.c */
 	KVM_REQ_DIRTY_RING,		/* it is full, or there is something to put into it */
+	KVM_REQ_NESTED_PAGES,		/* what a nested guest needs of L1's memory is to be read */
 	KVM_REQ_COUNT
 };
 

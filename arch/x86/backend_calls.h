@@ -40,4 +40,14 @@ KVM_BE_CALL(get_msr);
 KVM_BE_CALL(set_msr);
 KVM_BE_CALL(get_feature_msr);
 KVM_BE_CALL(write_tsc);
+KVM_BE_CALL(virt_insn);
+KVM_BE_CALL(nested_exit);
+KVM_BE_CALL(nested_event);
+KVM_BE_CALL(nested_insn);
+KVM_BE_CALL(nested_leave);
+KVM_BE_CALL(nested_pages);
+KVM_BE_CALL(nested_smi);
+KVM_BE_CALL(nested_rsm);
+KVM_BE_CALL(get_nested_state);
+KVM_BE_CALL(set_nested_state);
 #undef KVM_BE_CALL

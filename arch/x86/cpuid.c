@@ -5,7 +5,8 @@
  *
  * Capabilities are kept as the kernel's X86_FEATURE_* words: what the CPU reports
  * and the kernel has not switched off, and what this module knows how to give
- * (the lists below). Never offered: SVM and VMX, MONITOR, and whatever needs state
+ * (the lists below). SVM and VMX come from the backend.
+ * Never offered: MONITOR, and whatever needs state
  * that we do not switch.
  */
 #include <linux/sched/stat.h>
@@ -426,6 +427,14 @@ static int add_leaf(struct cpuid_list *l, u32 function)
 		e->ebx = caps[CPUID_8000_0008_EBX];
 		e->ecx = 0;
 		e->edx = 0;
+		break;
+	case 0x8000000a:
+		clear_regs(e);
+		if (kvm_cpuid_host_cap(X86_FEATURE_SVM)) {
+			e->eax = 1;		/* revision */
+			e->ebx = 8;		/* ASIDs; each entry flushes anyway */
+			e->edx = kvm_be.svm_edx;
+		}
 		break;
 	case 0x80000019:
 		e->ecx = 0;

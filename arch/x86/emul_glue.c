@@ -445,6 +445,16 @@ static int op_fix_hypercall(struct x86_emul *e)
 	return X86_EMUL_RESTART;
 }
 
+/* Privilege and the like come first, as on a CPU. */
+static int op_intercept(struct x86_emul *e, enum x86_emul_stage stage)
+{
+	struct kvm_vcpu *vcpu = vcpu_of(e);
+
+	if (likely(!vcpu->arch.guest_mode) || stage != X86_EMUL_STAGE_CHECKED)
+		return X86_EMUL_CONTINUE;
+	return kvm_be_call(nested_insn)(vcpu, e) ? X86_EMUL_INTERCEPTED : X86_EMUL_CONTINUE;
+}
+
 static void op_get_fpu(struct x86_emul *e)
 {
 	/* during KVM_RUN the guest's registers are the task's */
@@ -745,6 +755,7 @@ static const struct x86_emul_ops emul_ops = {
 	.invlpg = op_invlpg,
 	.invpcid = op_invpcid,
 	.fix_hypercall = op_fix_hypercall,
+	.intercept = op_intercept,
 	.get_fpu = op_get_fpu,
 	.put_fpu = op_put_fpu,
 	.read_vec = op_read_vec,

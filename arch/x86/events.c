@@ -331,15 +331,27 @@ static void inject_nmi(struct kvm_vcpu *vcpu)
 	kvm_be_call(inject)(vcpu, &ev);
 }
 
-/* What the hardware has begun, or a new exception: at most one per entry. */
-static bool inject_in_flight(struct kvm_vcpu *vcpu)
+/* @nested: L1 has it now, or will when L2 can be left. */
+static bool exception_is_l1s(struct kvm_vcpu *vcpu, enum kvm_nested_answer *nested)
+{
+	if (likely(!vcpu->arch.guest_mode))
+		return false;
+	*nested = kvm_be_call(nested_event)(vcpu, KVM_NESTED_EXCEPTION, true);
+	return *nested != KVM_NESTED_L2;
+}
+
+/*
+ * What the hardware has begun, or a new exception: at most one per entry. With KVM_NESTED_L1 in
+ * @nested nothing is to be injected any more: it is L1 that is entered.
+ */
+static bool inject_in_flight(struct kvm_vcpu *vcpu, enum kvm_nested_answer *nested)
 {
 	if (vcpu->arch.exception.injected) {
 		inject_exception(vcpu);
 		return true;
 	}
 
-	if (vcpu->arch.exception.pending) {
+	if (vcpu->arch.exception.pending && !exception_is_l1s(vcpu, nested)) {
 		/* 8.2.9 APM: a fault's saved RFLAGS.RF is set */
 		if (exc_is_fault(vcpu->arch.exception.vector))
 			kvm_rflags_write(vcpu, kvm_rflags_read(vcpu) | X86_EFLAGS_RF);
@@ -357,6 +369,8 @@ static bool inject_in_flight(struct kvm_vcpu *vcpu)
 		inject_exception(vcpu);
 		return true;
 	}
+	if (unlikely(*nested == KVM_NESTED_L1))
+		return false;
 
 	if (vcpu->arch.nmi_injected) {
 		inject_nmi(vcpu);
@@ -397,8 +411,24 @@ EXPORT_SYMBOL_GPL(kvm_exceptions_to_intercept);
  */
 bool kvm_intr_allowed(struct kvm_vcpu *vcpu)
 {
+	if (unlikely(vcpu->arch.guest_mode)) {
+		switch (kvm_be_call(nested_event)(vcpu, KVM_NESTED_INTR, false)) {
+		case KVM_NESTED_WAIT:
+			return false;
+		case KVM_NESTED_L1:
+			return true;
+		default:
+			break;
+		}
+	}
 	return (kvm_rflags_read(vcpu) & X86_EFLAGS_IF) &&
-	       !(kvm_be_call(get_blocking)(vcpu) & (KVM_BLOCKED_SHADOW | KVM_BLOCKED_STATE));
+	       !(kvm_be_call(get_blocking)(vcpu) &
+		 (KVM_BLOCKED_SHADOW | KVM_BLOCKED_STATE | KVM_BLOCKED_GIF));
+}
+
+static bool gif_is_clear(struct kvm_vcpu *vcpu)
+{
+	return kvm_be_call(get_blocking)(vcpu) & KVM_BLOCKED_GIF;
 }
 
 /* An NMI waits for the IRET of the one before, and behind STI and MOV SS. */
@@ -413,17 +443,43 @@ static bool debugger_blocks_irqs(struct kvm_vcpu *vcpu)
 	return vcpu->arch.guest_debug & KVM_GUESTDBG_BLOCKIRQ;
 }
 
+/*
+ * Who gets @what, which is pending. An event for L1 waits, while L2 is given an older one (@busy),
+ * or has yet to be entered: L2 is left right after that.
+ */
+static enum kvm_nested_answer ask_nested(struct kvm_vcpu *vcpu, enum kvm_nested_event what,
+					 bool busy, bool *req_immediate)
+{
+	enum kvm_nested_answer to;
+
+	if (likely(!vcpu->arch.guest_mode))
+		return KVM_NESTED_L2;
+	to = kvm_be_call(nested_event)(vcpu, what, !busy);
+	if (to == KVM_NESTED_L1 && busy)
+		to = KVM_NESTED_WAIT;
+	if (to == KVM_NESTED_WAIT && (busy || vcpu->arch.nested_entry))
+		*req_immediate = true;
+	return to;
+}
+
 /**
  * kvm_inject_pending_events() - hand the next event to the hardware
  * @vcpu: the vCPU, loaded, about to enter
  * @req_immediate: set when the guest must exit again right after delivery
  *
- * Return: 0; 1 when the guest is in SMM now instead, with nothing handed over.
+ * Return: 0; 1 when the guest is in SMM now instead, or L1 instead of L2, with nothing handed
+ * over.
  */
 int kvm_inject_pending_events(struct kvm_vcpu *vcpu, bool *req_immediate)
 {
-	bool busy = inject_in_flight(vcpu);
+	enum kvm_nested_answer to = KVM_NESTED_L2;
+	bool busy = inject_in_flight(vcpu, &to);
 	int vector;
+
+	if (unlikely(to == KVM_NESTED_L1))
+		return 1;
+	if (unlikely(to == KVM_NESTED_WAIT))
+		*req_immediate = true;
 
 	if (busy && (vcpu->arch.exception.injected &&
 		     (vcpu->arch.nmi_injected || vcpu->arch.interrupt.injected)))
@@ -433,8 +489,11 @@ int kvm_inject_pending_events(struct kvm_vcpu *vcpu, bool *req_immediate)
 	if (debugger_blocks_irqs(vcpu))
 		return 0;
 
-	if (unlikely(vcpu->arch.smi_pending) && !vcpu->arch.smm) {
-		if (!busy) {
+	if (unlikely(vcpu->arch.smi_pending) && !vcpu->arch.smm && !gif_is_clear(vcpu)) {
+		to = ask_nested(vcpu, KVM_NESTED_SMI, busy, req_immediate);
+		if (to == KVM_NESTED_L1)
+			return 1;
+		if (to == KVM_NESTED_L2 && !busy) {
 			kvm_enter_smm(vcpu);
 			return 1;
 		}
@@ -442,6 +501,11 @@ int kvm_inject_pending_events(struct kvm_vcpu *vcpu, bool *req_immediate)
 	}
 
 	if (vcpu->arch.nmi_pending) {
+		to = ask_nested(vcpu, KVM_NESTED_NMI, busy, req_immediate);
+		if (to == KVM_NESTED_L1)
+			return 1;
+	}
+	if (vcpu->arch.nmi_pending && to == KVM_NESTED_L2) {
 		if (!busy && !nmi_blocked(vcpu)) {
 			vcpu->arch.nmi_pending--;
 			vcpu->arch.nmi_injected = true;
@@ -452,7 +516,12 @@ int kvm_inject_pending_events(struct kvm_vcpu *vcpu, bool *req_immediate)
 			kvm_be_call(request_window)(vcpu, KVM_EVENT_NMI);
 	}
 
-	if (kvm_cpu_has_injectable_intr(vcpu)) {
+	if (!kvm_cpu_has_injectable_intr(vcpu))
+		return 0;
+	to = ask_nested(vcpu, KVM_NESTED_INTR, busy, req_immediate);
+	if (to == KVM_NESTED_L1)
+		return 1;
+	if (to == KVM_NESTED_L2) {
 		if (!busy && kvm_intr_allowed(vcpu)) {
 			vector = kvm_cpu_get_interrupt(vcpu);
 			if (vector >= 0) {
@@ -503,7 +572,7 @@ bool kvm_vcpu_has_events(struct kvm_vcpu *vcpu)
 	if (kvm_lapic_has_init_or_sipi(vcpu))
 		return true;
 	if ((vcpu->arch.smi_pending || kvm_test_request(KVM_REQ_SMI, vcpu)) &&
-	    !READ_ONCE(vcpu->arch.smm) && !debugger_blocks_irqs(vcpu))
+	    !READ_ONCE(vcpu->arch.smm) && !debugger_blocks_irqs(vcpu) && !gif_is_clear(vcpu))
 		return true;
 	if (vcpu->arch.exception.pending)
 		return true;

@@ -498,7 +498,7 @@ static int handle_rdpmc(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 
 static int handle_rdtsc(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
-	kvm_write_edx_eax(vcpu, kvm_read_guest_tsc(vcpu, rdtsc()));
+	kvm_write_edx_eax(vcpu, kvm_read_guest_tsc(vcpu, rdtsc()) + vcpu->arch.nested_tsc_offset);
 	if (exit->kind == KVM_XK_RDTSCP)
 		kvm_gpr_write(vcpu, VCPU_REG_RCX, (u32)vcpu->arch.tsc_aux);
 	return kvm_skip_insn(vcpu, exit);
@@ -833,6 +833,11 @@ static int handle_task_switch(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 	return kvm_emulate_task_switch(vcpu, exit);
 }
 
+static int handle_virt(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
+{
+	return kvm_be_call(virt_insn)(vcpu, exit);
+}
+
 static int handle_fail_entry(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
 	struct kvm_run *run = vcpu->run;
@@ -893,6 +898,7 @@ static int (*const handlers[KVM_XK_COUNT])(struct kvm_vcpu *, struct kvm_exit *)
 	[KVM_XK_TRIPLE_FAULT]	= handle_triple_fault,
 	[KVM_XK_TASK_SWITCH]	= handle_task_switch,
 	[KVM_XK_UD]		= handle_ud,
+	[KVM_XK_VIRT]		= handle_virt,
 	[KVM_XK_EMULATE]	= emulate,
 	[KVM_XK_CANNOT_EMULATE]	= handle_cannot_emulate,
 	[KVM_XK_TIMER]		= handle_timer,
@@ -925,7 +931,9 @@ int kvm_handle_exit(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
 	int r;
 
-	if (exit->kind >= KVM_XK_COUNT)
+	if (unlikely(vcpu->arch.guest_mode) && kvm_be_call(nested_exit)(vcpu, exit))
+		r = 1;
+	else if (exit->kind >= KVM_XK_COUNT)
 		r = handle_unknown(vcpu, exit);
 	else
 		r = handlers[exit->kind](vcpu, exit);
@@ -945,7 +953,7 @@ EXPORT_SYMBOL_FOR_KUNIT(kvm_handle_exit);
 bool kvm_exit_fastpath(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
 	if (!exit->insn_len || exit->bus_lock || exit->vectoring.type != KVM_EVENT_NONE ||
-	    vcpu->arch.guest_debug ||
+	    vcpu->arch.guest_debug || vcpu->arch.guest_mode ||
 	    (kvm_rflags_read(vcpu) & X86_EFLAGS_TF))
 		return false;
 

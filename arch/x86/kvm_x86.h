@@ -48,6 +48,7 @@ enum kvm_exit_kind {
 	KVM_XK_TRIPLE_FAULT,
 	KVM_XK_TASK_SWITCH,	/* task */
 	KVM_XK_UD,		/* an instruction this guest does not have */
+	KVM_XK_VIRT,		/* one of the virtualization extension, which this guest has */
 	KVM_XK_EMULATE,		/* carry out the instruction at RIP */
 	KVM_XK_CANNOT_EMULATE,	/* ... but nothing can: user space is told */
 	KVM_XK_TIMER,		/* arch.timer_tsc may have come */
@@ -165,6 +166,24 @@ enum kvm_tlb_scope {
 #define KVM_BLOCKED_STATE	BIT(9)	/* everything: the backend cannot run this state */
 #define KVM_BLOCKED_SHADOW	(KVM_X86_SHADOW_INT_STI | KVM_X86_SHADOW_INT_MOV_SS)
 
+#define KVM_BLOCKED_GIF		BIT(10)	/* all events: SVM's global interrupt flag is clear */
+
+/* events of a nested guest that may be L1's */
+enum kvm_nested_event {
+	KVM_NESTED_EXCEPTION,	/* arch.exception, pending */
+	KVM_NESTED_INTR,
+	KVM_NESTED_NMI,
+	KVM_NESTED_SMI,
+	KVM_NESTED_INIT,
+	KVM_NESTED_TRIPLE_FAULT,
+};
+
+enum kvm_nested_answer {
+	KVM_NESTED_L2,		/* L1 does not want it: L2 takes it as any guest */
+	KVM_NESTED_WAIT,	/* L1's, but L2 cannot be left now */
+	KVM_NESTED_L1,		/* L1's now */
+};
+
 /* results of get_msr/set_msr style functions */
 #define KVM_MSR_RET_INVALID	2	/* no such MSR: userspace, ignore_msrs or #GP */
 #define KVM_MSR_RET_FILTERED	3
@@ -204,6 +223,8 @@ struct kvm_backend_ops {
 	bool pat_is_guests;		/* with shadow paging: the CPU's PAT is the guest's */
 	bool ignores_guest_pat;		/* user space cannot have it otherwise */
 	bool switches_pmu;		/* perf's events can count in the guest only */
+	bool nested;			/* guests can have the extension for themselves */
+	u32 svm_edx;			/* with SVM: CPUID 8000_000A, EDX, of guests */
 	u8 tsc_scaling_frac_bits;	/* 0: no hardware scaling */
 	u64 max_tsc_scaling_ratio;
 	/* instruction that a hypercall is on this vendor: 3 bytes */
@@ -282,6 +303,36 @@ struct kvm_backend_ops {
 	int (*get_feature_msr)(u32 index, u64 *data);
 	/* arch.tsc_offset or arch.tsc_scaling_ratio changed; load */
 	void (*write_tsc)(struct kvm_vcpu *vcpu);
+
+	/* nested guests, see nested.h; load, SRCU held. All but the first are called where
+	 * arch.guest_mode is set, or with @nested only.
+	 */
+	/* KVM_XK_VIRT: as any exit's handler */
+	int (*virt_insn)(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
+	/* L2 exited: true when it was for L1, which is what runs now */
+	bool (*nested_exit)(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
+	/* who gets @what; with @take, KVM_NESTED_L1 means that L1 runs now, and has it. Without,
+	 * nothing changes
+	 */
+	enum kvm_nested_answer (*nested_event)(struct kvm_vcpu *vcpu, enum kvm_nested_event what,
+					       bool take);
+	/* L2's instruction is about to be emulated: true when L1 intercepts it and runs now */
+	bool (*nested_insn)(struct kvm_vcpu *vcpu, const struct x86_emul *e);
+	/* L1's state again, nothing is told to it: RESET, INIT; no-op outside L2 */
+	void (*nested_leave)(struct kvm_vcpu *vcpu);
+	/* KVM_REQ_NESTED_PAGES: what SET_NESTED_STATE could not read yet. 0, -errno */
+	int (*nested_pages)(struct kvm_vcpu *vcpu);
+	/* an SMI comes in L2: SMM's state is no guest's; RSM back to L2. 0: shut down */
+	void (*nested_smi)(struct kvm_vcpu *vcpu);
+	bool (*nested_rsm)(struct kvm_vcpu *vcpu);
+	/* KVM_GET_NESTED_STATE: bytes that there are, written when @size is enough; @user may be
+	 * NULL. KVM_SET_NESTED_STATE: @hdr was checked for what any vendor has
+	 */
+	int (*get_nested_state)(struct kvm_vcpu *vcpu, struct kvm_nested_state __user *user,
+				u32 size);
+	int (*set_nested_state)(struct kvm_vcpu *vcpu, struct kvm_nested_state __user *user,
+				const struct kvm_nested_state *hdr);
+	int nested_state_size;		/* the most that get_nested_state() writes */
 };
 
 extern struct kvm_backend_ops kvm_be;	/* copy of the loaded backend's; read-only data fields */

@@ -195,6 +195,12 @@ struct kvm_vcpu_arch {
 	DECLARE_BITMAP(ioapic_handled_vectors, 256);
 	bool bus_locked;		/* during this KVM_RUN, as an exit said */
 
+	/* a guest (L1) that runs guests of its own (L2): nested.h */
+	bool guest_mode;		/* (v), READ_ONCE elsewhere; the state is L2's */
+	bool nested_entry;		/* (v) L1 has entered L2, the CPU has not yet */
+	bool init_blocked;		/* (v), READ_ONCE elsewhere; INIT waits: GIF is 0, or VMXON */
+	u64 nested_tsc_offset;		/* of L2's TSC against L1's, 0 outside of L2 */
+
 	/* time */
 	struct kvm_pvclock pv_time;
 	u64 timer_tsc;			/* exit at this host TSC (guest_timer); 0: never */

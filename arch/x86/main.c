@@ -23,6 +23,7 @@
 #include "arch/x86/dma.h"
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/irq/lapic.h"
+#include "arch/x86/nested.h"
 #include "arch/x86/pmu.h"
 #include "arch/x86/run.h"
 #include "arch/x86/switch.h"
@@ -358,6 +359,10 @@ int kvm_arch_dev_check_extension(struct kvm *kvm, long ext)
 	case KVM_CAP_DISABLE_QUIRKS:
 	case KVM_CAP_VM_DISABLE_NX_HUGE_PAGES:
 		return 1;
+	case KVM_CAP_NESTED_STATE:
+		return kvm_be.nested ? kvm_be.nested_state_size : 0;
+	case KVM_CAP_X86_GUEST_MODE:
+		return kvm_be.nested;
 	case KVM_CAP_EXIT_HYPERCALL:
 		return KVM_OOT_HYPERCALL_EXITS;
 	case KVM_CAP_X86_SMM:
@@ -1043,6 +1048,8 @@ long kvm_arch_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 		r = kvm_lapic_vcpu_ioctl(vcpu, ioctl, argp);
 	if (r == -ENOTTY)
 		r = kvm_time_vcpu_ioctl(vcpu, ioctl, arg);
+	if (r == -ENOTTY)
+		r = kvm_nested_vcpu_ioctl(vcpu, ioctl, argp);
 
 	kvm_vcpu_srcu_read_unlock(vcpu);
 	kvm_vcpu_put(vcpu);

@@ -235,6 +235,8 @@ static int get_common(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 	switch (msr->index) {
 	case MSR_IA32_TSC:
 		msr->data = kvm_read_guest_tsc(vcpu, rdtsc());
+		if (!msr->host_initiated)
+			msr->data += vcpu->arch.nested_tsc_offset;
 		return 0;
 	case MSR_IA32_APICBASE:
 		msr->data = kvm_lapic_get_base(vcpu);

@@ -245,6 +245,8 @@ u64 kvm_efer_bits(bool (*has)(void *ctx, unsigned int feature), void *ctx)
 		bits |= EFER_NX;
 	if (has(ctx, X86_FEATURE_FXSR_OPT))
 		bits |= EFER_FFXSR;
+	if (has(ctx, X86_FEATURE_SVM))
+		bits |= EFER_SVME;
 	return bits;
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_efer_bits);
@@ -756,6 +758,7 @@ void kvm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	unsigned long old_cr0 = init ? kvm_read_cr0(vcpu) : 0, cr0;
 	struct kvm_cpuid_entry2 *e;
 
+	kvm_be_call(nested_leave)(vcpu);
 	kvm_clear_all_events(vcpu);
 	/* INIT waits while the CPU is in SMM; not so where SHUTDOWN means INIT */
 	kvm_smm_changed(vcpu, false);

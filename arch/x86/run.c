@@ -21,6 +21,7 @@
 #include "arch/x86/async_pf.h"
 #include "arch/x86/kvm_x86.h"
 #include "arch/x86/irq/lapic.h"
+#include "arch/x86/nested.h"
 #include "arch/x86/pmu.h"
 #include "arch/x86/run.h"
 #include "module/compat/guest_state.h"
@@ -158,6 +159,7 @@ static void fill_run_state(struct kvm_vcpu *vcpu)
 		kvm_irqchip_full(vcpu->kvm) ||
 		kvm_vcpu_ready_for_interrupt_injection(vcpu);
 	run->flags = vcpu->arch.smm * KVM_RUN_X86_SMM |
+		     vcpu->arch.guest_mode * KVM_OOT_RUN_GUEST_MODE |
 		     vcpu->arch.bus_locked * KVM_RUN_X86_BUS_LOCK;
 	if (READ_ONCE(run->kvm_valid_regs))
 		kvm_sync_regs_store(vcpu);
@@ -192,7 +194,12 @@ static int handle_requests(struct kvm_vcpu *vcpu)
 		vcpu->stat.tlb_flush++;
 		kvm_be_call(flush_tlb)(vcpu, KVM_TLB_GUEST, 0);
 	}
-	if (kvm_check_request(KVM_REQ_TRIPLE_FAULT, vcpu)) {
+	if (kvm_check_request(KVM_REQ_NESTED_PAGES, vcpu)) {
+		r = kvm_be_call(nested_pages)(vcpu);
+		if (r)
+			return r;
+	}
+	if (kvm_check_request(KVM_REQ_TRIPLE_FAULT, vcpu) && !kvm_nested_triple_fault(vcpu)) {
 		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 		vcpu->mmio_needed = false;
 		return 0;

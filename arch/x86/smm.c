@@ -367,6 +367,8 @@ void kvm_enter_smm(struct kvm_vcpu *vcpu)
 	else
 		save32(vcpu, &state.s32);
 
+	if (vcpu->arch.guest_mode)
+		kvm_be_call(nested_smi)(vcpu);
 	kvm_smm_changed(vcpu, true);
 	vcpu->arch.smm_nmi_masked = masked;
 	if (write_state(vcpu, &state))
@@ -529,6 +531,9 @@ bool kvm_leave_smm(struct kvm_vcpu *vcpu, struct x86_emul *e)
 	kvm_set_dr(vcpu, 7, r.dr7);
 	vcpu->arch.smbase = r.smbase;
 	if (!kvm_load_pae_pointers(vcpu) && !cpu_reads_pae_pointers())
+		return false;
+
+	if (!kvm_be_call(nested_rsm)(vcpu))
 		return false;
 
 	memcpy(e->gpr, r.gpr, r.nr_gprs * sizeof(r.gpr[0]));

@@ -1169,7 +1169,8 @@ EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_set_base);
 bool kvm_lapic_has_init_or_sipi(struct kvm_vcpu *vcpu)
 {
 	/* in SMM, INIT waits for RSM */
-	return vcpu->arch.apic && READ_ONCE(vcpu->arch.pending_sipi) && !READ_ONCE(vcpu->arch.smm);
+	return vcpu->arch.apic && READ_ONCE(vcpu->arch.pending_sipi) &&
+	       !READ_ONCE(vcpu->arch.smm) && !READ_ONCE(vcpu->arch.init_blocked);
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_lapic_has_init_or_sipi);
 
@@ -1200,6 +1201,17 @@ int kvm_lapic_accept_events(struct kvm_vcpu *vcpu)
 	if (!kvm_lapic_has_init_or_sipi(vcpu))
 		return 0;
 
+	if (test_bit(KVM_PENDING_INIT, &vcpu->arch.pending_sipi) && vcpu->arch.guest_mode) {
+		switch (kvm_be_call(nested_event)(vcpu, KVM_NESTED_INIT, true)) {
+		case KVM_NESTED_WAIT:
+			return 0;
+		case KVM_NESTED_L1:
+			clear_bit(KVM_PENDING_INIT, &vcpu->arch.pending_sipi);
+			return 0;
+		default:
+			break;
+		}
+	}
 	if (test_and_clear_bit(KVM_PENDING_INIT, &vcpu->arch.pending_sipi)) {
 		kvm_vcpu_reset(vcpu, true);
 		WRITE_ONCE(vcpu->arch.mp_state, kvm_vcpu_is_bsp(vcpu) ?

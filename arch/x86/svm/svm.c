@@ -137,6 +137,16 @@ static struct kvm_backend_ops svm_ops __initdata = {
 	.set_msr		= svm_set_msr,
 	.get_feature_msr	= svm_get_feature_msr,
 	.write_tsc		= svm_write_tsc,
+	.virt_insn		= svm_virt_insn,
+	.nested_exit		= svm_nested_exit,
+	.nested_event		= svm_nested_event,
+	.nested_insn		= svm_nested_insn,
+	.nested_leave		= svm_nested_leave,
+	.nested_pages		= svm_nested_pages,
+	.nested_smi		= svm_nested_smi,
+	.nested_rsm		= svm_nested_rsm,
+	.get_nested_state	= svm_get_nested_state,
+	.set_nested_state	= svm_set_nested_state,
 };
 
 /* Is there an SVM that may be used? One line in the log when not. */

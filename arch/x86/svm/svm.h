@@ -284,5 +284,19 @@ int svm_get_feature_msr(u32 index, u64 *data);
 u64 svm_supported_de_cfg(void);
 void svm_write_tsc(struct kvm_vcpu *vcpu);
 
+/* nested.c */
+int svm_virt_insn(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
+bool svm_nested_exit(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
+enum kvm_nested_answer svm_nested_event(struct kvm_vcpu *vcpu, enum kvm_nested_event what,
+					bool take);
+bool svm_nested_insn(struct kvm_vcpu *vcpu, const struct x86_emul *e);
+void svm_nested_leave(struct kvm_vcpu *vcpu);
+int svm_nested_pages(struct kvm_vcpu *vcpu);
+void svm_nested_smi(struct kvm_vcpu *vcpu);
+bool svm_nested_rsm(struct kvm_vcpu *vcpu);
+int svm_get_nested_state(struct kvm_vcpu *vcpu, struct kvm_nested_state __user *user, u32 size);
+int svm_set_nested_state(struct kvm_vcpu *vcpu, struct kvm_nested_state __user *user,
+			 const struct kvm_nested_state *hdr);
+
 #endif /* __ASSEMBLER__ */
 #endif /* KVM_OOT_SVM_H */

@@ -141,6 +141,16 @@ static struct kvm_backend_ops vmx_ops __initdata = {
 	.set_msr		= vmx_set_msr,
 	.get_feature_msr	= vmx_get_feature_msr,
 	.write_tsc		= vmx_write_tsc,
+	.virt_insn		= vmx_virt_insn,
+	.nested_exit		= vmx_nested_exit,
+	.nested_event		= vmx_nested_event,
+	.nested_insn		= vmx_nested_insn,
+	.nested_leave		= vmx_nested_leave,
+	.nested_pages		= vmx_nested_pages,
+	.nested_smi		= vmx_nested_smi,
+	.nested_rsm		= vmx_nested_rsm,
+	.get_nested_state	= vmx_get_nested_state,
+	.set_nested_state	= vmx_set_nested_state,
 };
 
 static void __init detect_features(void)

@@ -462,5 +462,19 @@ int vmx_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
 int vmx_get_feature_msr(u32 index, u64 *data);
 void vmx_write_tsc(struct kvm_vcpu *vcpu);
 
+/* nested.c */
+int vmx_virt_insn(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
+bool vmx_nested_exit(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
+enum kvm_nested_answer vmx_nested_event(struct kvm_vcpu *vcpu, enum kvm_nested_event what,
+					bool take);
+bool vmx_nested_insn(struct kvm_vcpu *vcpu, const struct x86_emul *e);
+void vmx_nested_leave(struct kvm_vcpu *vcpu);
+int vmx_nested_pages(struct kvm_vcpu *vcpu);
+void vmx_nested_smi(struct kvm_vcpu *vcpu);
+bool vmx_nested_rsm(struct kvm_vcpu *vcpu);
+int vmx_get_nested_state(struct kvm_vcpu *vcpu, struct kvm_nested_state __user *user, u32 size);
+int vmx_set_nested_state(struct kvm_vcpu *vcpu, struct kvm_nested_state __user *user,
+			 const struct kvm_nested_state *hdr);
+
 #endif /* __ASSEMBLER__ */
 #endif /* KVM_OOT_VMX_H */
