@@ -67,6 +67,7 @@ int kvm_vcpu_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *data, unsigned l
 {
 	return read_memory(vcpu_memslots(vcpu), gpa, data, len);
 }
+EXPORT_SYMBOL_GPL(kvm_vcpu_read_guest);
 
 static int write_memory(struct kvm *kvm, struct kvm_memslots *set, gpa_t gpa,
 			const void *data, unsigned long len)
@@ -118,6 +119,7 @@ int kvm_vcpu_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data,
 {
 	return write_memory(vcpu->kvm, vcpu_memslots(vcpu), gpa, data, len);
 }
+EXPORT_SYMBOL_GPL(kvm_vcpu_write_guest);
 
 /**
  * kvm_clear_guest() - fill guest memory with zeroes

@@ -195,7 +195,8 @@ static bool may_tell(struct kvm_vcpu *vcpu)
  */
 bool kvm_apf_possible(struct kvm_vcpu *vcpu)
 {
-	if (!vcpu->arch.apf || !vcpu->wants_to_run || vcpu->arch.smm)
+	/* of pages the guest is told itself, not one of its own guests */
+	if (!vcpu->arch.apf || !vcpu->wants_to_run || vcpu->arch.smm || vcpu->arch.guest_mode)
 		return false;
 	/* what is on its way would have to be kept beside another event */
 	if (vcpu->arch.exception.pending || vcpu->arch.exception.injected ||

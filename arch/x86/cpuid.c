@@ -5,9 +5,8 @@
  *
  * Capabilities are kept as the kernel's X86_FEATURE_* words: what the CPU reports
  * and the kernel has not switched off, and what this module knows how to give
- * (the lists below). SVM and VMX come from the backend.
- * Never offered: MONITOR, and whatever needs state
- * that we do not switch.
+ * (the lists below). SVM and VMX come from the backend. Never offered: MONITOR, and
+ * whatever needs state that we do not switch.
  */
 #include <linux/sched/stat.h>
 #include <linux/slab.h>
@@ -836,6 +835,7 @@ static u64 cr4_reserved(bool (*has)(struct kvm_vcpu *vcpu, unsigned int feature)
 		{ X86_CR4_LA57, X86_FEATURE_LA57 },
 		{ X86_CR4_UMIP, X86_FEATURE_UMIP },
 		{ X86_CR4_PCIDE, X86_FEATURE_PCID },
+		{ X86_CR4_VMXE, X86_FEATURE_VMX },
 	};
 	int i;
 

@@ -324,14 +324,14 @@ static int op_set_cr(struct x86_emul *e, unsigned int cr, u64 val)
 
 	switch (cr) {
 	case 0:
-		return kvm_set_cr0(vcpu, val);
+		return kvm_set_cr0(vcpu, kvm_nested_cr(vcpu, 0, val));
 	case 2:
 		vcpu->arch.cr2 = val;
 		return 0;
 	case 3:
 		return kvm_set_cr3(vcpu, val);
 	case 4:
-		return kvm_set_cr4(vcpu, val);
+		return kvm_set_cr4(vcpu, kvm_nested_cr(vcpu, 1, val));
 	case 8:
 		return kvm_set_cr8(vcpu, val);
 	}
@@ -906,6 +906,7 @@ static int soft_event(struct kvm_emul *k)
 		kvm_rip_write(vcpu, e->rip - e->insn_len);
 		vcpu->arch.interrupt.injected = true;
 		vcpu->arch.interrupt.soft = true;
+		vcpu->arch.interrupt.at_rip = false;
 		vcpu->arch.interrupt.vector = e->soft_vector;
 		vcpu->arch.interrupt.insn_len = e->insn_len;
 		kvm_make_request(KVM_REQ_EVENT, vcpu);

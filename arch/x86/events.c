@@ -56,6 +56,30 @@ static bool exc_is_fault(u8 vector)
 	}
 }
 
+/*
+ * In L2, with another exception on its way: does L1 intercept @vector? Then it is told of both,
+ * and whether that is a double fault is its own affair.
+ */
+static bool is_for_l1(struct kvm_vcpu *vcpu, u8 vector)
+{
+	struct kvm_event first = {
+		.type = KVM_EVENT_EXCEPTION,
+		.vector = vcpu->arch.exception.vector,
+		.has_error_code = vcpu->arch.exception.has_error_code,
+		.error_code = vcpu->arch.exception.error_code,
+	};
+
+	if (likely(!vcpu->arch.guest_mode) || !vcpu->arch.exception.injected)
+		return false;
+	vcpu->arch.exception.vector = vector;
+	if (kvm_be_call(nested_event)(vcpu, KVM_NESTED_EXCEPTION, false) != KVM_NESTED_L2) {
+		vcpu->arch.l2_vectoring = first;
+		return true;
+	}
+	vcpu->arch.exception.vector = first.vector;
+	return false;
+}
+
 static void queue(struct kvm_vcpu *vcpu, u8 vector, bool has_error,
 		  u32 error_code, bool has_payload, unsigned long payload)
 {
@@ -63,7 +87,8 @@ static void queue(struct kvm_vcpu *vcpu, u8 vector, bool has_error,
 
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 
-	if (vcpu->arch.exception.pending || vcpu->arch.exception.injected) {
+	if ((vcpu->arch.exception.pending || vcpu->arch.exception.injected) &&
+	    !is_for_l1(vcpu, vector)) {
 		first = exc_class(vcpu->arch.exception.vector);
 		second = exc_class(vector);
 
@@ -86,6 +111,7 @@ static void queue(struct kvm_vcpu *vcpu, u8 vector, bool has_error,
 
 	vcpu->arch.exception.pending = true;
 	vcpu->arch.exception.injected = false;
+	vcpu->arch.exception.at_rip = false;
 	vcpu->arch.exception.vector = vector;
 	/* real mode pushes no error codes */
 	vcpu->arch.exception.has_error_code = has_error && is_protmode(vcpu);
@@ -212,6 +238,7 @@ void kvm_deliver_exception_payload(struct kvm_vcpu *vcpu)
 	vcpu->arch.exception.has_payload = false;
 	vcpu->arch.exception.payload = 0;
 }
+EXPORT_SYMBOL_GPL(kvm_deliver_exception_payload);
 
 static void handed_over_is_done(struct kvm_vcpu *vcpu)
 {
@@ -265,6 +292,7 @@ void kvm_requeue_event(struct kvm_vcpu *vcpu, const struct kvm_event *ev)
 		vcpu->arch.exception.has_error_code = ev->has_error_code;
 		vcpu->arch.exception.error_code = ev->error_code;
 		vcpu->arch.exception.has_payload = false;
+		vcpu->arch.exception.at_rip = ev->at_rip;
 		break;
 	case KVM_EVENT_SOFT_INTR:
 	case KVM_EVENT_INTR:
@@ -272,9 +300,11 @@ void kvm_requeue_event(struct kvm_vcpu *vcpu, const struct kvm_event *ev)
 		vcpu->arch.interrupt.soft = ev->type == KVM_EVENT_SOFT_INTR;
 		vcpu->arch.interrupt.vector = ev->vector;
 		vcpu->arch.interrupt.insn_len = ev->insn_len;
+		vcpu->arch.interrupt.at_rip = ev->at_rip;
 		break;
 	}
 }
+EXPORT_SYMBOL_GPL(kvm_requeue_event);
 
 /**
  * kvm_clear_all_events() - forget everything pending or injected (RESET, INIT)
@@ -284,6 +314,7 @@ void kvm_clear_all_events(struct kvm_vcpu *vcpu)
 {
 	memset(&vcpu->arch.exception, 0, sizeof(vcpu->arch.exception));
 	memset(&vcpu->arch.interrupt, 0, sizeof(vcpu->arch.interrupt));
+	vcpu->arch.l2_vectoring.type = KVM_EVENT_NONE;
 	atomic_set(&vcpu->arch.nmi_queued, 0);
 	vcpu->arch.nmi_pending = 0;
 	vcpu->arch.nmi_injected = false;
@@ -300,6 +331,7 @@ static void inject_exception(struct kvm_vcpu *vcpu)
 		.vector = vcpu->arch.exception.vector,
 		.has_error_code = vcpu->arch.exception.has_error_code,
 		.error_code = vcpu->arch.exception.error_code,
+		.at_rip = vcpu->arch.exception.at_rip,
 	};
 
 	/* #BP and #OF are delivered as the instructions that raise them */
@@ -315,6 +347,7 @@ static void inject_interrupt(struct kvm_vcpu *vcpu)
 		.type = vcpu->arch.interrupt.soft ? KVM_EVENT_SOFT_INTR : KVM_EVENT_INTR,
 		.vector = vcpu->arch.interrupt.vector,
 		.insn_len = vcpu->arch.interrupt.insn_len,
+		.at_rip = vcpu->arch.interrupt.at_rip,
 	};
 
 	vcpu->stat.irq_injections++;
@@ -416,6 +449,7 @@ bool kvm_intr_allowed(struct kvm_vcpu *vcpu)
 		case KVM_NESTED_WAIT:
 			return false;
 		case KVM_NESTED_L1:
+		case KVM_NESTED_L2_NOW:
 			return true;
 		default:
 			break;
@@ -435,6 +469,13 @@ static bool gif_is_clear(struct kvm_vcpu *vcpu)
 static bool nmi_blocked(struct kvm_vcpu *vcpu)
 {
 	return kvm_be_call(get_blocking)(vcpu) != 0;
+}
+
+/* L1's NMIs do not wait for L2. */
+static bool nmi_is_l1s(struct kvm_vcpu *vcpu)
+{
+	return unlikely(vcpu->arch.guest_mode) &&
+	       kvm_be_call(nested_event)(vcpu, KVM_NESTED_NMI, false) == KVM_NESTED_L1;
 }
 
 /* The debugger asked that interrupts and NMIs wait while it single-steps. */
@@ -521,12 +562,13 @@ int kvm_inject_pending_events(struct kvm_vcpu *vcpu, bool *req_immediate)
 	to = ask_nested(vcpu, KVM_NESTED_INTR, busy, req_immediate);
 	if (to == KVM_NESTED_L1)
 		return 1;
-	if (to == KVM_NESTED_L2) {
+	if (to != KVM_NESTED_WAIT) {
 		if (!busy && kvm_intr_allowed(vcpu)) {
 			vector = kvm_cpu_get_interrupt(vcpu);
 			if (vector >= 0) {
 				vcpu->arch.interrupt.injected = true;
 				vcpu->arch.interrupt.soft = false;
+				vcpu->arch.interrupt.at_rip = false;
 				vcpu->arch.interrupt.vector = vector;
 				inject_interrupt(vcpu);
 			}
@@ -581,7 +623,7 @@ bool kvm_vcpu_has_events(struct kvm_vcpu *vcpu)
 	    READ_ONCE(vcpu->arch.mp_state) != KVM_MP_STATE_RUNNABLE)
 		return true;
 	if (kvm_test_request(KVM_REQ_NMI, vcpu) ||
-	    (vcpu->arch.nmi_pending && !nmi_blocked(vcpu)))
+	    (vcpu->arch.nmi_pending && (!nmi_blocked(vcpu) || nmi_is_l1s(vcpu))))
 		return true;
 	if (vcpu->arch.interrupt.injected || vcpu->arch.nmi_injected)
 		return true;
@@ -714,15 +756,21 @@ int kvm_set_vcpu_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *ev)
 	vcpu->arch.exception.injected = injected;
 	vcpu->arch.exception.pending = pending;
 	vcpu->arch.exception.vector = ev->exception.nr;
+	vcpu->arch.exception.at_rip = false;
+	vcpu->arch.l2_vectoring.type = KVM_EVENT_NONE;
 	vcpu->arch.exception.has_error_code = ev->exception.has_error_code;
 	vcpu->arch.exception.error_code = ev->exception.error_code;
 	vcpu->arch.exception.has_payload = has_payload;
 	vcpu->arch.exception.payload = has_payload ? ev->exception_payload : 0;
 
-	vcpu->arch.interrupt.injected = ev->interrupt.injected;
-	vcpu->arch.interrupt.vector = ev->interrupt.nr;
-	vcpu->arch.interrupt.soft = ev->interrupt.soft;
-	vcpu->arch.interrupt.insn_len = 0;
+	/* a software interrupt that L1 injects came with the nested state */
+	if (ev->interrupt.injected || !vcpu->arch.nested_entry || !vcpu->arch.interrupt.soft) {
+		vcpu->arch.interrupt.injected = ev->interrupt.injected;
+		vcpu->arch.interrupt.vector = ev->interrupt.nr;
+		vcpu->arch.interrupt.soft = ev->interrupt.soft;
+		vcpu->arch.interrupt.insn_len = 0;
+		vcpu->arch.interrupt.at_rip = false;
+	}
 	if (ev->flags & KVM_VCPUEVENT_VALID_SHADOW)
 		kvm_set_int_shadow(vcpu, ev->interrupt.shadow);
 

@@ -366,14 +366,14 @@ static int write_cr(struct kvm_vcpu *vcpu, unsigned int cr, unsigned long val)
 {
 	switch (cr) {
 	case 0:
-		return kvm_set_cr0(vcpu, val);
+		return kvm_set_cr0(vcpu, kvm_nested_cr(vcpu, 0, val));
 	case 2:
 		vcpu->arch.cr2 = val;
 		return 0;
 	case 3:
 		return kvm_set_cr3(vcpu, val);
 	case 4:
-		return kvm_set_cr4(vcpu, val);
+		return kvm_set_cr4(vcpu, kvm_nested_cr(vcpu, 1, val));
 	case 8:
 		return kvm_set_cr8(vcpu, val);
 	default:
@@ -498,7 +498,7 @@ static int handle_rdpmc(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 
 static int handle_rdtsc(struct kvm_vcpu *vcpu, struct kvm_exit *exit)
 {
-	kvm_write_edx_eax(vcpu, kvm_read_guest_tsc(vcpu, rdtsc()) + vcpu->arch.nested_tsc_offset);
+	kvm_write_edx_eax(vcpu, kvm_nested_tsc(vcpu, kvm_read_guest_tsc(vcpu, rdtsc())));
 	if (exit->kind == KVM_XK_RDTSCP)
 		kvm_gpr_write(vcpu, VCPU_REG_RCX, (u32)vcpu->arch.tsc_aux);
 	return kvm_skip_insn(vcpu, exit);

@@ -180,6 +180,7 @@ enum kvm_nested_event {
 
 enum kvm_nested_answer {
 	KVM_NESTED_L2,		/* L1 does not want it: L2 takes it as any guest */
+	KVM_NESTED_L2_NOW,	/* likewise, an interrupt, whatever L2's IF is */
 	KVM_NESTED_WAIT,	/* L1's, but L2 cannot be left now */
 	KVM_NESTED_L1,		/* L1's now */
 };
@@ -461,6 +462,22 @@ static inline void kvm_set_dtable(struct kvm_vcpu *vcpu, enum kvm_seg table,
 	kvm_be_call(set_segment)(vcpu, table, &seg);
 }
 
+/* what L2 makes of CR0 (@i 0) or CR4 (1) by writing @val: bits that L1 keeps stay */
+static inline unsigned long kvm_nested_cr(struct kvm_vcpu *vcpu, int i, unsigned long val)
+{
+	unsigned long mask = vcpu->arch.nested_cr_mask[i];
+
+	if (likely(!mask))
+		return val;
+	return (val & ~mask) | (mask & (i ? kvm_read_cr4(vcpu) : kvm_read_cr0(vcpu)));
+}
+
+/* a bit of CR0 or CR4 is clear that must not be */
+static inline bool kvm_cr_fixed_violated(struct kvm_vcpu *vcpu, int i, unsigned long val)
+{
+	return (vcpu->arch.nested_cr_fixed[i] & ~val) && !vcpu->arch.smm;
+}
+
 static inline bool kvm_cr0_bit(struct kvm_vcpu *vcpu, unsigned long bit)
 {
 	return kvm_read_cr0(vcpu) & bit;
@@ -685,6 +702,7 @@ void kvm_time_vcpu_reset(struct kvm_vcpu *vcpu);
 void kvm_time_vcpu_load(struct kvm_vcpu *vcpu, int cpu);
 void kvm_time_vcpu_put(struct kvm_vcpu *vcpu);
 u64 kvm_read_guest_tsc(struct kvm_vcpu *vcpu, u64 host_tsc);
+u64 kvm_nested_tsc(struct kvm_vcpu *vcpu, u64 tsc);	/* L2's, when L1's is @tsc */
 void kvm_write_guest_tsc(struct kvm_vcpu *vcpu, u64 data, bool host);	/* MSR_IA32_TSC */
 void kvm_adjust_guest_tsc(struct kvm_vcpu *vcpu, s64 delta);
 void kvm_pvclock_scale(u32 khz, u32 *mult, s8 *shift);

@@ -60,12 +60,14 @@ enum kvm_event_type {
  * @has_error_code: an error code is pushed
  * @error_code: that code
  * @insn_len: for software events, bytes to step over (0: unknown)
+ * @at_rip: a software event that returns to RIP: nothing is to be stepped over
  */
 struct kvm_event {
 	u8 type;
 	u8 vector;
 	bool has_error_code;
 	u8 insn_len;
+	bool at_rip;
 	u32 error_code;
 };
 
@@ -167,6 +169,7 @@ struct kvm_vcpu_arch {
 		bool injected;		/* given; back again when delivery was interrupted */
 		u8 vector;
 		bool has_error_code;
+		bool at_rip;		/* as struct kvm_event has it */
 		u32 error_code;
 		bool has_payload;
 		unsigned long payload;	/* DR6 bits of #DB, CR2 of #PF */
@@ -176,6 +179,7 @@ struct kvm_vcpu_arch {
 		bool soft;
 		u8 vector;
 		u8 insn_len;
+		bool at_rip;		/* likewise */
 	} interrupt;
 	u8 handed_over;			/* KVM_EVENT_* given to the hardware for this entry */
 	atomic_t nmi_queued;		/* (a) by KVM_NMI and the LAPIC */
@@ -198,8 +202,12 @@ struct kvm_vcpu_arch {
 	/* a guest (L1) that runs guests of its own (L2): nested.h */
 	bool guest_mode;		/* (v), READ_ONCE elsewhere; the state is L2's */
 	bool nested_entry;		/* (v) L1 has entered L2, the CPU has not yet */
-	bool init_blocked;		/* (v), READ_ONCE elsewhere; INIT waits: GIF is 0, or VMXON */
+	bool init_blocked;		/* (v), READ_ONCE elsewhere; INIT waits: GIF 0, or VMXON */
+	struct kvm_event l2_vectoring;	/* (v) on its way into L2 when what is pending came up */
 	u64 nested_tsc_offset;		/* of L2's TSC against L1's, 0 outside of L2 */
+	u64 nested_tsc_ratio;		/* ... its speed, as tsc_scaling_ratio; likewise */
+	unsigned long nested_cr_mask[2];	/* bits of CR0, CR4 that L1 keeps; likewise */
+	unsigned long nested_cr_fixed[2];	/* ... that must be one, for VMX operation */
 
 	/* time */
 	struct kvm_pvclock pv_time;

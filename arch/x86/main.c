@@ -910,7 +910,9 @@ void kvm_arch_vcpu_put(struct kvm_vcpu *vcpu)
 
 static int vcpu_get_mp_state(struct kvm_vcpu *vcpu, struct kvm_mp_state *state)
 {
-	int r = kvm_lapic_in_kernel(vcpu) ? kvm_lapic_accept_events(vcpu) : 0;
+	/* not where it could end L2: the rest of the state may have been read already */
+	int r = kvm_lapic_in_kernel(vcpu) && !vcpu->arch.guest_mode ?
+		kvm_lapic_accept_events(vcpu) : 0;
 
 	if (r < 0)
 		return r;

@@ -47,7 +47,7 @@ static const u32 msrs_all[] = {
 	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 	MSR_STAR, MSR_CSTAR, MSR_KERNEL_GS_BASE, MSR_SYSCALL_MASK, MSR_LSTAR,
 	MSR_IA32_TSC, MSR_IA32_CR_PAT, MSR_TSC_AUX,
-	MSR_IA32_SPEC_CTRL, MSR_AMD64_VIRT_SPEC_CTRL,
+	MSR_IA32_SPEC_CTRL, MSR_AMD64_VIRT_SPEC_CTRL, MSR_VM_HSAVE_PA,
 	MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, MSR_KVM_WALL_CLOCK_NEW,
 	MSR_KVM_SYSTEM_TIME_NEW, MSR_KVM_STEAL_TIME, MSR_KVM_PV_EOI_EN,
 	MSR_KVM_POLL_CONTROL,
@@ -63,6 +63,11 @@ static const u32 msrs_all[] = {
 	MSR_MTRRfix4K_C0000, MSR_MTRRfix4K_C8000, MSR_MTRRfix4K_D0000,
 	MSR_MTRRfix4K_D8000, MSR_MTRRfix4K_E0000, MSR_MTRRfix4K_E8000,
 	MSR_MTRRfix4K_F0000, MSR_MTRRfix4K_F8000,
+	MSR_IA32_VMX_BASIC, MSR_IA32_VMX_MISC, MSR_IA32_VMX_CR0_FIXED0,
+	MSR_IA32_VMX_CR4_FIXED0, MSR_IA32_VMX_VMCS_ENUM, MSR_IA32_VMX_PROCBASED_CTLS2,
+	MSR_IA32_VMX_EPT_VPID_CAP, MSR_IA32_VMX_TRUE_PINBASED_CTLS,
+	MSR_IA32_VMX_TRUE_PROCBASED_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS,
+	MSR_IA32_VMX_TRUE_ENTRY_CTLS, MSR_IA32_VMX_VMFUNC,
 	0x200, 0x201, 0x202, 0x203, 0x204, 0x205, 0x206, 0x207,
 	0x208, 0x209, 0x20a, 0x20b, 0x20c, 0x20d, 0x20e, 0x20f,
 };
@@ -71,6 +76,13 @@ static const u32 msrs_all[] = {
 static const u32 msrs_feature[] = {
 	MSR_IA32_UCODE_REV, MSR_AMD64_DE_CFG, MSR_IA32_PERF_CAPABILITIES,
 	MSR_IA32_ARCH_CAPABILITIES,
+	MSR_IA32_VMX_BASIC, MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_PROCBASED_CTLS,
+	MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_MISC,
+	MSR_IA32_VMX_CR0_FIXED0, MSR_IA32_VMX_CR0_FIXED1, MSR_IA32_VMX_CR4_FIXED0,
+	MSR_IA32_VMX_CR4_FIXED1, MSR_IA32_VMX_VMCS_ENUM, MSR_IA32_VMX_PROCBASED_CTLS2,
+	MSR_IA32_VMX_EPT_VPID_CAP, MSR_IA32_VMX_TRUE_PINBASED_CTLS,
+	MSR_IA32_VMX_TRUE_PROCBASED_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS,
+	MSR_IA32_VMX_TRUE_ENTRY_CTLS, MSR_IA32_VMX_VMFUNC,
 };
 
 static u32 msr_list[ARRAY_SIZE(msrs_all) + KVM_PMU_MAX_MSRS];
@@ -89,9 +101,13 @@ static bool msr_exists(u32 index)
 		       kvm_cpuid_host_cap(X86_FEATURE_AMD_SSBD);
 	case MSR_AMD64_VIRT_SPEC_CTRL:
 		return kvm_cpuid_host_cap(X86_FEATURE_VIRT_SSBD);
+	case MSR_VM_HSAVE_PA:
+		return kvm_cpuid_host_cap(X86_FEATURE_SVM);
 	case MSR_IA32_FEAT_CTL:
 	case MSR_IA32_MCG_EXT_CTL:
 		return kvm_be.exit_reason_isa == KVM_OOT_ISA_VMX;
+	case MSR_IA32_VMX_BASIC ... MSR_IA32_VMX_VMFUNC:
+		return kvm_be.exit_reason_isa == KVM_OOT_ISA_VMX && kvm_be.nested;
 	case MSR_IA32_XSS:
 		return kvm_supported_xss;
 	default:
@@ -236,7 +252,7 @@ static int get_common(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 	case MSR_IA32_TSC:
 		msr->data = kvm_read_guest_tsc(vcpu, rdtsc());
 		if (!msr->host_initiated)
-			msr->data += vcpu->arch.nested_tsc_offset;
+			msr->data = kvm_nested_tsc(vcpu, msr->data);
 		return 0;
 	case MSR_IA32_APICBASE:
 		msr->data = kvm_lapic_get_base(vcpu);
@@ -383,6 +399,7 @@ static int set_common(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 
 	switch (msr->index) {
 	case MSR_IA32_TSC:
+		/* L2's is L1's TSC: an offset counts for reads only, as on the CPU */
 		kvm_write_guest_tsc(vcpu, data, host);
 		return 0;
 	case MSR_IA32_APICBASE:
@@ -548,6 +565,7 @@ int kvm_get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *data, bool host)
 	*data = msr.data;
 	return r;
 }
+EXPORT_SYMBOL_GPL(kvm_get_msr);
 
 /**
  * kvm_set_msr() - write a register
@@ -596,6 +614,7 @@ int kvm_set_msr(struct kvm_vcpu *vcpu, u32 index, u64 data, bool host)
 	r = set_common(vcpu, &msr);
 	return r == KVM_MSR_RET_INVALID ? unknown(vcpu, index, data, true) : r;
 }
+EXPORT_SYMBOL_GPL(kvm_set_msr);
 
 /* ---- the guest's instructions --------------------------------------------- */
 

@@ -19,6 +19,7 @@
  * comes first.
  */
 #include <linux/uaccess.h>
+#include <asm/trapnr.h>
 
 #include "arch/x86/nested.h"
 
@@ -187,7 +188,82 @@ void kvm_nested_classify(const struct x86_emul *e, struct kvm_insn *insn)
 }
 EXPORT_SYMBOL_GPL(kvm_nested_classify);
 
+/* ---- L1's memory ---------------------------------------------------------------------- */
+
+/**
+ * kvm_nested_write() - write L1's memory, as its CPU would
+ * @vcpu: the vCPU, kvm->srcu held
+ * @gpa: where to
+ * @data: what
+ * @len: bytes, within a page
+ *
+ * Return: 0, or -EFAULT where there is no memory.
+ */
+int kvm_nested_write(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len)
+{
+	int r = kvm_vcpu_write_guest(vcpu, gpa, data, len);
+
+	/* L1 may have a table there */
+	if (!r)
+		kvm_mmu_guest_wrote(vcpu->kvm, gpa, len);
+	return r;
+}
+EXPORT_SYMBOL_GPL(kvm_nested_write);
+
 /* ---- events -------------------------------------------------------------------------- */
+
+/**
+ * kvm_nested_undelivered() - L2 is left: what it was given and has not got
+ * @vcpu: the vCPU, loaded
+ * @ev: filled, KVM_EVENT_NONE where there is nothing; it is L1's business from now on
+ */
+void kvm_nested_undelivered(struct kvm_vcpu *vcpu, struct kvm_event *ev)
+{
+	*ev = vcpu->arch.l2_vectoring;
+	if (ev->type != KVM_EVENT_NONE) {
+		;
+	} else if (vcpu->arch.exception.injected) {
+		ev->type = KVM_EVENT_EXCEPTION;
+		ev->vector = vcpu->arch.exception.vector;
+		ev->has_error_code = vcpu->arch.exception.has_error_code;
+		ev->error_code = vcpu->arch.exception.error_code;
+	} else if (vcpu->arch.nmi_injected) {
+		ev->type = KVM_EVENT_NMI;
+		ev->vector = X86_TRAP_NMI;
+	} else if (vcpu->arch.interrupt.injected) {
+		ev->type = vcpu->arch.interrupt.soft ? KVM_EVENT_SOFT_INTR : KVM_EVENT_INTR;
+		ev->vector = vcpu->arch.interrupt.vector;
+		ev->insn_len = vcpu->arch.interrupt.insn_len;
+	}
+	vcpu->arch.l2_vectoring.type = KVM_EVENT_NONE;
+	/* one that L2 has raised and not taken is raised again, if L1 goes on with it */
+	vcpu->arch.exception.pending = false;
+	vcpu->arch.exception.injected = false;
+	vcpu->arch.nmi_injected = false;
+	vcpu->arch.interrupt.injected = false;
+}
+EXPORT_SYMBOL_GPL(kvm_nested_undelivered);
+
+/**
+ * kvm_nested_window() - user space waits until an interrupt can be taken: by L1, instead of L2
+ * @vcpu: the vCPU, loaded, kvm->srcu held
+ * @req_immediate: set when L2 has to be entered and left before that
+ *
+ * Return: false when it is L2 that has to open the window, as any guest.
+ */
+bool kvm_nested_window(struct kvm_vcpu *vcpu, bool *req_immediate)
+{
+	enum kvm_nested_answer to;
+
+	if (likely(!vcpu->arch.guest_mode))
+		return false;
+	to = kvm_be_call(nested_event)(vcpu, KVM_NESTED_INTR, false);
+	if (to == KVM_NESTED_L2)
+		return false;
+	if (to != KVM_NESTED_WAIT || vcpu->arch.nested_entry)
+		*req_immediate = true;
+	return true;
+}
 
 /**
  * kvm_nested_triple_fault() - is a triple fault one of L2's, and L1's business

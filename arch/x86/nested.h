@@ -60,6 +60,9 @@ struct kvm_insn {
 };
 
 void kvm_nested_classify(const struct x86_emul *e, struct kvm_insn *insn);
+int kvm_nested_write(struct kvm_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len);
+void kvm_nested_undelivered(struct kvm_vcpu *vcpu, struct kvm_event *ev);
+bool kvm_nested_window(struct kvm_vcpu *vcpu, bool *req_immediate);
 bool kvm_nested_triple_fault(struct kvm_vcpu *vcpu);
 long kvm_nested_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
 

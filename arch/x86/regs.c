@@ -100,7 +100,7 @@ int kvm_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 	bool pg = cr0 & X86_CR0_PG, was_pg = old & X86_CR0_PG;
 	struct kvm_segment cs;
 
-	if (!kvm_cr0_valid(cr0))
+	if (!kvm_cr0_valid(cr0) || kvm_cr_fixed_violated(vcpu, 0, cr0))
 		return 1;
 	/* what does not exist reads as zero; ET as one */
 	cr0 = (cr0 & KVM_OOT_VALID_CR0) | X86_CR0_ET;
@@ -180,7 +180,7 @@ int kvm_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 {
 	unsigned long old = kvm_read_cr4(vcpu);
 
-	if (cr4 & vcpu->arch.cpuid.cr4_reserved_bits)
+	if ((cr4 & vcpu->arch.cpuid.cr4_reserved_bits) || kvm_cr_fixed_violated(vcpu, 1, cr4))
 		return 1;
 	if (is_long_mode(vcpu)) {
 		if (!(cr4 & X86_CR4_PAE) || ((old ^ cr4) & X86_CR4_LA57))
@@ -342,6 +342,7 @@ bool kvm_guest_efer_valid(struct kvm_vcpu *vcpu, u64 efer)
 	return !(efer & ~kvm_efer_bits(host_has_feature, NULL)) &&
 	       !(efer & ~kvm_efer_bits(guest_has_feature, vcpu));
 }
+EXPORT_SYMBOL_GPL(kvm_guest_efer_valid);
 
 /**
  * kvm_load_control_regs() - another state of the CPU as a whole
@@ -361,6 +362,7 @@ void kvm_load_control_regs(struct kvm_vcpu *vcpu, unsigned long cr0, unsigned lo
 	put_cr4(vcpu, cr4);
 	kvm_mmu_reset_context(vcpu);
 }
+EXPORT_SYMBOL_GPL(kvm_load_control_regs);
 
 /**
  * kvm_load_pae_pointers() - load PAE's page directory pointers, if there are any
@@ -374,6 +376,7 @@ bool kvm_load_pae_pointers(struct kvm_vcpu *vcpu)
 		return true;
 	return kvm_mmu_load_pdptrs(vcpu, kvm_read_cr3(vcpu));
 }
+EXPORT_SYMBOL_GPL(kvm_load_pae_pointers);
 
 /* ---- RFLAGS --------------------------------------------------------------- */
 
@@ -389,6 +392,7 @@ unsigned long kvm_get_rflags(struct kvm_vcpu *vcpu)
 		rflags &= ~X86_EFLAGS_TF;
 	return rflags;
 }
+EXPORT_SYMBOL_GPL(kvm_get_rflags);
 
 /**
  * kvm_set_rflags() - set the guest's RFLAGS
@@ -402,6 +406,7 @@ void kvm_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
 	kvm_rflags_write(vcpu, rflags);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 }
+EXPORT_SYMBOL_GPL(kvm_set_rflags);
 
 /* ---- debug registers ------------------------------------------------------ */
 
@@ -452,6 +457,7 @@ int kvm_set_dr(struct kvm_vcpu *vcpu, int dr, unsigned long val)
 		return 0;
 	}
 }
+EXPORT_SYMBOL_GPL(kvm_set_dr);
 
 /**
  * kvm_get_dr() - MOV from a debug register
@@ -470,6 +476,7 @@ unsigned long kvm_get_dr(struct kvm_vcpu *vcpu, int dr)
 		return vcpu->arch.dr7;
 	}
 }
+EXPORT_SYMBOL_GPL(kvm_get_dr);
 
 static int get_debugregs(struct kvm_vcpu *vcpu, void __user *argp)
 {

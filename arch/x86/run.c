@@ -314,10 +314,13 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 				return r;
 			if (!vcpu_running(vcpu))
 				return 1;
+			/* an INIT for L1, or one that ends both, comes behind L2's entry */
+			if (unlikely(vcpu->arch.nested_entry) && kvm_lapic_has_init_or_sipi(vcpu))
+				req_immediate = true;
 		}
 		if (kvm_inject_pending_events(vcpu, &req_immediate))
 			return 1;
-		if (user_wants_irq_window(vcpu))
+		if (user_wants_irq_window(vcpu) && !kvm_nested_window(vcpu, &req_immediate))
 			kvm_be_call(request_window)(vcpu, KVM_EVENT_INTR);
 		update_cr8_intercept(vcpu);
 		kvm_lapic_sync_to_vapic(vcpu);
@@ -343,6 +346,10 @@ static int vcpu_enter_guest(struct kvm_vcpu *vcpu)
 		kvm_make_request(KVM_REQ_EVENT, vcpu);
 		return 1;
 	}
+
+	/* what it is for has to be looked for again */
+	if (unlikely(req_immediate))
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
 
 	kvm_load_guest_xsave_state(vcpu);
 	load_guest_debugregs(vcpu);

@@ -613,6 +613,8 @@ void kvm_set_smm_events(struct kvm_vcpu *vcpu, const struct kvm_vcpu_events *ev)
 	bool smm = ev->smi.smm;
 
 	if (vcpu->arch.smm != smm) {
+		/* another state; the nested one of it comes behind this */
+		kvm_be_call(nested_leave)(vcpu);
 		kvm_smm_changed(vcpu, smm);
 		/* CR3 may have been set before: then they came from other memory */
 		kvm_load_pae_pointers(vcpu);

@@ -109,6 +109,20 @@ u64 kvm_read_guest_tsc(struct kvm_vcpu *vcpu, u64 host_tsc)
 }
 EXPORT_SYMBOL_FOR_KUNIT(kvm_read_guest_tsc);
 
+/**
+ * kvm_nested_tsc() - the TSC as L2 has it, if it is L2 that runs
+ * @vcpu: the vCPU
+ * @tsc: as L1 has it at that moment
+ */
+u64 kvm_nested_tsc(struct kvm_vcpu *vcpu, u64 tsc)
+{
+	u64 ratio = vcpu->arch.nested_tsc_ratio;
+
+	if (unlikely(ratio))
+		tsc = mul_u64_u64_shr(tsc, ratio, kvm_be.tsc_scaling_frac_bits);
+	return tsc + vcpu->arch.nested_tsc_offset;
+}
+
 static void set_offset(struct kvm_vcpu *vcpu, u64 offset)
 {
 	vcpu->arch.tsc_offset = offset;

@@ -485,7 +485,7 @@ int kvm_cpu_get_interrupt(struct kvm_vcpu *vcpu)
 	kvm_lapic_update_ppr(apic);
 	return vec;
 }
-EXPORT_SYMBOL_FOR_KUNIT(kvm_cpu_get_interrupt);
+EXPORT_SYMBOL_GPL(kvm_cpu_get_interrupt);
 
 /* ---- EOI ------------------------------------------------------------------ */
 
@@ -1110,7 +1110,8 @@ static void apply_base(struct kvm_vcpu *vcpu, u64 data)
  * kvm_lapic_hw_update() - may the CPU deliver this LAPIC's interrupts by itself
  * @vcpu: the vCPU, loaded
  *
- * Not while the APIC is off, nor while a debugger holds interrupts back.
+ * Not while the APIC is off, nor while a debugger holds interrupts back. L2's are not those
+ * of the LAPIC.
  */
 void kvm_lapic_hw_update(struct kvm_vcpu *vcpu)
 {
@@ -1120,7 +1121,7 @@ void kvm_lapic_hw_update(struct kvm_vcpu *vcpu)
 	/* during its creation: the backend looks at all of this by itself */
 	if (!apic || !vcpu->arch.backend)
 		return;
-	on = kvm_be.posts_intr && kvm_lapic_hw_enabled(apic) &&
+	on = kvm_be.posts_intr && kvm_lapic_hw_enabled(apic) && !vcpu->arch.guest_mode &&
 	     !(vcpu->arch.guest_debug & KVM_GUESTDBG_BLOCKIRQ);
 	if (on != apic->hw_delivers) {
 		WRITE_ONCE(apic->hw_delivers, on);
@@ -1131,6 +1132,7 @@ void kvm_lapic_hw_update(struct kvm_vcpu *vcpu)
 	}
 	kvm_be_call(apic_changed)(vcpu);
 }
+EXPORT_SYMBOL_GPL(kvm_lapic_hw_update);
 
 /**
  * kvm_lapic_set_base() - IA32_APIC_BASE is written, SDM 11.12.5
@@ -1206,7 +1208,9 @@ int kvm_lapic_accept_events(struct kvm_vcpu *vcpu)
 		case KVM_NESTED_WAIT:
 			return 0;
 		case KVM_NESTED_L1:
-			clear_bit(KVM_PENDING_INIT, &vcpu->arch.pending_sipi);
+			/* with SVM it is still pending, until L1 sets GIF */
+			if (kvm_be.exit_reason_isa == KVM_OOT_ISA_VMX)
+				clear_bit(KVM_PENDING_INIT, &vcpu->arch.pending_sipi);
 			return 0;
 		default:
 			break;

@@ -330,6 +330,7 @@ void kvm_mmu_reset_context(struct kvm_vcpu *vcpu)
 	else
 		kvm_mmu_unload(vcpu);
 }
+EXPORT_SYMBOL_GPL(kvm_mmu_reset_context);
 
 int kvm_mmu_load(struct kvm_vcpu *vcpu)
 {
@@ -381,6 +382,7 @@ void kvm_mmu_flush_guest(struct kvm_vcpu *vcpu)
 	if (!kvm_be.tdp)
 		shadow_flush_guest(vcpu);
 }
+EXPORT_SYMBOL_GPL(kvm_mmu_flush_guest);
 
 /**
  * kvm_mmu_invlpg() - INVLPG on the guest's behalf
@@ -394,6 +396,7 @@ void kvm_mmu_invlpg(struct kvm_vcpu *vcpu, gva_t gva)
 		shadow_invlpg(vcpu, gva);
 	kvm_be_call(flush_tlb)(vcpu, KVM_TLB_GVA, gva);
 }
+EXPORT_SYMBOL_GPL(kvm_mmu_invlpg);
 
 /**
  * kvm_mmu_vm_ioctl() - KVM_{SET,GET}_NR_MMU_PAGES

@@ -713,6 +713,7 @@ void kvm_mmu_guest_wrote(struct kvm *kvm, gpa_t gpa, unsigned int len)
 	flush_and_free(kvm, flush, &garbage);
 	write_unlock(&kvm->mmu_lock);
 }
+EXPORT_SYMBOL_GPL(kvm_mmu_guest_wrote);
 
 /**
  * kvm_mmu_unprotect() - let a frame be written, whatever it was as a table

@@ -380,6 +380,7 @@ gpa_t kvm_mmu_gva_to_gpa(struct kvm_vcpu *vcpu, gva_t gva, u64 access,
 	} while (r == -EAGAIN && --tries);
 	return r ? KVM_INVALID_GPA : gpa;
 }
+EXPORT_SYMBOL_GPL(kvm_mmu_gva_to_gpa);
 
 bool kvm_mmu_load_pdptrs(struct kvm_vcpu *vcpu, unsigned long cr3)
 {

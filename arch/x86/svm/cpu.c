@@ -244,7 +244,7 @@ void svm_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 	}
 
 	/* the guest did not run for a while: its PAUSEs are no sign of spinning */
-	if (vcpu->scheduled_out && svm_feat.pause_filter &&
+	if (vcpu->scheduled_out && svm_feat.pause_filter && !vcpu->arch.guest_mode &&
 	    svm_intercepted(svm, INTERCEPT_PAUSE)) {
 		u32 count = svm_pause_filter_count_shrink ?
 			c->pause_filter_count / svm_pause_filter_count_shrink : 0;

@@ -70,8 +70,12 @@ static void svm_switch_virt_spec_ctrl(struct kvm_vcpu *vcpu, bool to_guest)
 static void svm_load_tpr(struct svm_vcpu *svm)
 {
 	struct vmcb_control_area *c = &svm->vmcb->control;
-	u8 tpr = kvm_get_cr8(svm->vcpu) & V_TPR_MASK;
+	u8 tpr;
 	u32 int_ctl;
+
+	if (unlikely(svm_l2_has_tpr(svm)))
+		return;
+	tpr = kvm_get_cr8(svm->vcpu) & V_TPR_MASK;
 
 	/* the host depends on it: else a guest with IF clear keeps the CPU */
 	int_ctl = (c->int_ctl & ~V_TPR_MASK) | tpr | V_INTR_MASKING_MASK;
@@ -86,6 +90,8 @@ static void svm_store_tpr(struct svm_vcpu *svm)
 {
 	u8 tpr = svm->vmcb->control.int_ctl & V_TPR_MASK;
 
+	if (unlikely(svm_l2_has_tpr(svm)))
+		return;
 	if (tpr != svm->entry_tpr)
 		kvm_set_cr8(svm->vcpu, tpr);
 }
@@ -238,6 +244,8 @@ void svm_enter(struct kvm_vcpu *vcpu, struct kvm_exit *exit, bool req_immediate)
 
 	svm_switch_virt_spec_ctrl(vcpu, false);
 	kvm_switch_finish(vcpu, &svm->run.sw);
+	if (unlikely(vcpu->arch.guest_mode))
+		vcpu->arch.nested_entry = false;
 	if (unlikely(svm_exit_code(svm->vmcb) == SVM_EXIT_EXCP_BASE + MC_VECTOR))
 		kvm_host_machine_check();
 

@@ -48,7 +48,9 @@ static void prepare_soft(struct svm_vcpu *svm, const struct kvm_event *ev)
 	u8 len = ev->insn_len;
 
 	/* INT3 and INTO are one byte, INT n is two */
-	if (!len)
+	if (ev->at_rip)
+		len = 0;
+	else if (!len)
 		len = ev->type == KVM_EVENT_SOFT_INTR ? 2 : 1;
 
 	svm->soft.active = true;
@@ -206,7 +208,7 @@ void svm_decode_vectoring(struct svm_vcpu *svm, struct kvm_exit *exit)
  *
  * The hardware does not say whether it was STI or MOV SS.
  *
- * Return: KVM_X86_SHADOW_INT_* and KVM_BLOCKED_NMI in force.
+ * Return: KVM_X86_SHADOW_INT_*, KVM_BLOCKED_NMI and KVM_BLOCKED_GIF in force.
  */
 u32 svm_get_blocking(struct kvm_vcpu *vcpu)
 {
@@ -215,6 +217,8 @@ u32 svm_get_blocking(struct kvm_vcpu *vcpu)
 
 	if (svm->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK)
 		blocked |= KVM_BLOCKED_SHADOW;
+	if (unlikely(!svm->gif))
+		blocked |= KVM_BLOCKED_GIF;
 	return blocked;
 }
 
@@ -247,8 +251,10 @@ void svm_set_blocking(struct kvm_vcpu *vcpu, u32 which, u32 blocked)
  */
 static void update_cr8_intercept(struct svm_vcpu *svm)
 {
-	svm_set_intercept(svm, INTERCEPT_CR8_WRITE, svm->cr8_intercept || svm->intr_window ||
-			  !kvm_lapic_in_kernel(svm->vcpu));
+	/* with V_INTR_MASKING, CR8 of L2 is its own */
+	svm_set_intercept(svm, INTERCEPT_CR8_WRITE,
+			  svm->intr_window || (!svm_l2_has_tpr(svm) &&
+			  (svm->cr8_intercept || !kvm_lapic_in_kernel(svm->vcpu))));
 }
 
 /**
@@ -265,6 +271,9 @@ void svm_set_intr_window(struct svm_vcpu *svm, bool on)
 
 	if (svm->intr_window == on)
 		return;
+	/* a virtual interrupt that L1 has for L2 has to wait meanwhile */
+	if (on && unlikely(svm->vcpu->arch.guest_mode))
+		svm_nested_keep_virq(svm);
 	svm->intr_window = on;
 	svm_set_intercept(svm, INTERCEPT_VINTR, on);
 	update_cr8_intercept(svm);
@@ -272,6 +281,8 @@ void svm_set_intr_window(struct svm_vcpu *svm, bool on)
 	if (on)
 		c->int_ctl |= V_IRQ_MASK | V_INTR_PRIO_MASK | V_IGN_TPR_MASK;
 	c->int_vector = 0;
+	if (!on && unlikely(svm->vcpu->arch.guest_mode))
+		svm_nested_give_virq(svm);
 	svm_mark_dirty(svm, SVM_CLEAN_INTR);
 }
 
@@ -284,6 +295,9 @@ void svm_request_window(struct kvm_vcpu *vcpu, enum kvm_event_type type)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
+	/* STGI exits, and asks again */
+	if (unlikely(!svm->gif))
+		return;
 	if (type == KVM_EVENT_INTR)
 		svm_set_intr_window(svm, true);
 	else if (!svm->nmi_masked || svm->iret_seen)

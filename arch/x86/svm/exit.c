@@ -227,7 +227,9 @@ void svm_decode_exit(struct svm_vcpu *svm, struct kvm_exit *exit)
 	exit->hw_info2 = c->exit_info_2;
 	if (code == SVM_EXITCODE_INVALID || (u32)code == (u32)SVM_EXITCODE_INVALID) {
 		exit->kind = KVM_XK_FAIL_ENTRY;
-		dump_vmcb(svm);
+		/* L2's is told to L1 */
+		if (likely(!svm->vcpu->arch.guest_mode))
+			dump_vmcb(svm);
 		/* there are CPUs that write a VMCB which they refuse */
 		svm->vmcb->control.clean = 0;
 		svm_set_intr_window(svm, false);
@@ -274,6 +276,11 @@ void svm_decode_exit(struct svm_vcpu *svm, struct kvm_exit *exit)
 		exit->kind = KVM_XK_HANDLED;
 		break;
 	case SVM_EXIT_VINTR:
+		/* or L1's */
+		if (unlikely(!svm->intr_window)) {
+			exit->kind = KVM_XK_HANDLED;
+			break;
+		}
 		svm_set_intr_window(svm, false);
 		exit->kind = KVM_XK_INTR_WINDOW;
 		break;
@@ -336,14 +343,18 @@ void svm_decode_exit(struct svm_vcpu *svm, struct kvm_exit *exit)
 		exit->kind = KVM_XK_MWAIT;
 		break;
 	case SVM_EXIT_PAUSE:
-		grow_pause_window(svm);
+		if (likely(!svm->vcpu->arch.guest_mode))
+			grow_pause_window(svm);
 		exit->kind = KVM_XK_PAUSE;
 		break;
 	case SVM_EXIT_XSETBV:
 		exit->kind = KVM_XK_XSETBV;
 		break;
 	case SVM_EXIT_SHUTDOWN:
-		svm_vmcb_undefined(svm);
+		if (likely(svm->vmcb == svm->vmcb01))
+			svm_vmcb_undefined(svm);
+		else
+			svm_nested_undefined(svm);
 		exit->kind = KVM_XK_TRIPLE_FAULT;
 		break;
 	case SVM_EXIT_BUS_LOCK_BEFORE:
@@ -360,8 +371,10 @@ void svm_decode_exit(struct svm_vcpu *svm, struct kvm_exit *exit)
 	case SVM_EXIT_VMSAVE:
 	case SVM_EXIT_STGI:
 	case SVM_EXIT_CLGI:
-	case SVM_EXIT_SKINIT:
 	case SVM_EXIT_INVLPGA:
+		exit->kind = KVM_XK_VIRT;
+		break;
+	case SVM_EXIT_SKINIT:
 	case SVM_EXIT_RDPRU:
 		exit->kind = KVM_XK_UD;
 		break;

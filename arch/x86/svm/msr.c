@@ -20,8 +20,14 @@ static const u32 direct[] = {
 	MSR_IA32_SYSENTER_EIP,
 };
 
-/* Bit of the map for reads of an MSR, -1 when it is in none of the three ranges. */
-static int map_bit(u32 index)
+/**
+ * svm_msrpm_bit() - where an MSR is in a permission map, APM vol. 2, 15.11
+ * @index: MSR
+ *
+ * Return: the bit for reads, behind which is the one for writes; -1 when it is in none of the
+ * three ranges.
+ */
+int svm_msrpm_bit(u32 index)
 {
 	if (index < 0x2000)
 		return index * 2;
@@ -34,7 +40,7 @@ static int map_bit(u32 index)
 
 static void open_msr(struct kvm_vcpu *vcpu, u32 index, bool write)
 {
-	int bit = map_bit(index);
+	int bit = svm_msrpm_bit(index);
 
 	if (bit >= 0)
 		__clear_bit(bit + write, to_svm(vcpu)->msrpm);
@@ -54,6 +60,9 @@ void svm_update_msr_map(struct kvm_vcpu *vcpu)
 	kvm_open_msrs(vcpu, direct, ARRAY_SIZE(direct), open_msr);
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	svm_mark_dirty(svm, SVM_CLEAN_PERM_MAP);
+	/* L2's has to follow */
+	if (unlikely(svm->nested))
+		kvm_make_request(KVM_REQ_NESTED_PAGES, vcpu);
 }
 
 /**
@@ -123,8 +132,10 @@ int svm_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 		msr->data = svm->de_cfg;
 		return 0;
 	case MSR_VM_CR:
-	case MSR_VM_HSAVE_PA:
 		msr->data = 0;
+		return 0;
+	case MSR_VM_HSAVE_PA:
+		msr->data = svm->hsave_pa;
 		return 0;
 	default:
 		return KVM_MSR_RET_INVALID;
@@ -161,8 +172,18 @@ int svm_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 		svm->de_cfg = msr->data;
 		return 0;
 	case MSR_VM_CR:
+		/* SVM cannot be locked, nor disabled for good */
+		return (msr->host_initiated || guest_has(vcpu, X86_FEATURE_SVM)) && !msr->data ?
+			0 : 1;
 	case MSR_VM_HSAVE_PA:
-		return msr->host_initiated && !msr->data ? 0 : 1;
+		if (!svm_feat.nested ||
+		    (!msr->host_initiated && !guest_has(vcpu, X86_FEATURE_SVM)))
+			return msr->host_initiated && !msr->data ? 0 : 1;
+		/* #GP only for what cannot be an address, as the page is never written */
+		if (!IS_ALIGNED(msr->data, PAGE_SIZE) || !kvm_gpa_is_legal(vcpu, msr->data))
+			return 1;
+		svm->hsave_pa = msr->data;
+		return 0;
 	default:
 		return KVM_MSR_RET_INVALID;
 	}
@@ -192,7 +213,10 @@ void svm_write_tsc(struct kvm_vcpu *vcpu)
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct svm_cpu *sc;
 
-	svm->vmcb->control.tsc_offset = vcpu->arch.tsc_offset;
+	svm->vmcb01->control.tsc_offset = vcpu->arch.tsc_offset;
+	if (unlikely(svm->vmcb != svm->vmcb01))
+		svm->vmcb->control.tsc_offset = vcpu->arch.tsc_offset +
+						vcpu->arch.nested_tsc_offset;
 	svm_mark_dirty(svm, SVM_CLEAN_INTERCEPTS);
 
 	svm->tsc_ratio = vcpu->arch.tsc_scaling_ratio ?: SVM_TSC_RATIO_ONE;

@@ -50,6 +50,10 @@ static bool tsc_scaling = true;
 module_param(tsc_scaling, bool, 0444);
 MODULE_PARM_DESC(tsc_scaling, "Let guests have another TSC frequency than the host (default: on)");
 
+static bool nested;
+module_param(nested, bool, 0444);
+MODULE_PARM_DESC(nested, "Guests may have SVM, without nested paging (default: off)");
+
 bool svm_dump_invalid_vmcb;
 module_param_named(dump_invalid_vmcb, svm_dump_invalid_vmcb, bool, 0644);
 MODULE_PARM_DESC(dump_invalid_vmcb, "Log the VMCB when the CPU refuses it (default: off)");
@@ -266,6 +270,15 @@ static int __init svm_init(void)
 	if (r)
 		goto out;
 
+	svm_feat.nested = nested;
+	if (nested) {
+		kvm_cpuid_set_cap(X86_FEATURE_SVM);
+		svm_ops.nested = true;
+		svm_ops.nested_state_size = SVM_NESTED_STATE_SIZE;
+		/* all are flushed at each entry; clean bits are not looked at */
+		svm_ops.svm_edx = SVM_CPUID_VMCB_CLEAN | SVM_CPUID_FLUSH_ASID |
+				  (svm_feat.nrips ? SVM_CPUID_NRIPS : 0);
+	}
 	svm_ops.tdp = svm_feat.npt;
 	svm_ops.wbinvd_exits = true;
 	svm_ops.switches_pmu = true;

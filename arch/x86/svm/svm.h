@@ -66,6 +66,9 @@
 #define SVM_MSRPM_ORDER		1	/* 8 KiB */
 #define SVM_IOPM_ORDER		2	/* 12 KiB are used */
 
+/* what KVM_GET_NESTED_STATE writes at most */
+#define SVM_NESTED_STATE_SIZE	(sizeof(struct kvm_nested_state) + KVM_STATE_NESTED_SVM_VMCB_SIZE)
+
 #define SVM_TSC_FRAC_BITS	32
 #define SVM_TSC_RATIO_ONE	BIT_ULL(32)
 #define SVM_TSC_RATIO_LIMIT	GENMASK_ULL(39, 0)
@@ -96,10 +99,49 @@ struct svm_soft_event {
 	struct kvm_event ev;
 };
 
+/**
+ * struct svm_l1 - what L1 gets back at a #VMEXIT, APM vol. 2, 15.5.1 and 15.6; the rest of
+ * that state stays in its VMCB
+ * @rflags: RFLAGS
+ * @rip: behind VMRUN
+ * @rsp: RSP
+ * @rax: RAX: the address of the VMCB
+ * @cr0: CR0
+ * @cr3: CR3
+ * @cr4: CR4
+ * @efer: EFER
+ */
+struct svm_l1 {
+	u64 rflags, rip, rsp, rax;
+	u64 cr0, cr3, cr4, efer;
+};
+
+/**
+ * struct svm_nested - for a guest that uses SVM, see nested.c
+ * @vmcb02: VMCB with which L2 runs
+ * @msrpm: MSR permission map of L2: ours and L1's
+ * @vmcb12: L1's VMCB, as VMRUN read it; the control area is what L2 runs by
+ * @vmcb12_gpa: where it is
+ * @l1: L1's registers while L2 runs
+ * @smm: an SMI has interrupted L2
+ */
+struct svm_nested {
+	struct vmcb *vmcb02;
+	unsigned long *msrpm;
+	struct vmcb *vmcb12;
+	gpa_t vmcb12_gpa;
+	struct svm_l1 l1;
+	bool smm;
+};
+
 /* SVM state of one vCPU; everything (v): vcpu->mutex */
 struct svm_vcpu {
 	struct kvm_vcpu *vcpu;
-	struct vmcb *vmcb;
+	struct vmcb *vmcb;		/* the one in use: @vmcb01, or that of L2 */
+	struct vmcb *vmcb01;		/* the guest's; has what we ourselves intercept */
+	struct svm_nested *nested;	/* NULL until L1's first VMRUN */
+	bool gif;			/* the guest's global interrupt flag: APM vol. 2, 15.17 */
+	u64 hsave_pa;			/* the guest's MSR; what it is for stays in @vmcb01 */
 	unsigned long *msrpm;		/* MSR permission map, 8 KiB */
 	struct svm_run run;
 
@@ -181,21 +223,47 @@ static inline void svm_mark_dirty(struct svm_vcpu *svm, u32 groups)
 	svm->vmcb->control.clean &= ~groups;
 }
 
+static inline bool svm_test_bit(const struct vmcb_control_area *c, unsigned int bit)
+{
+	return c->intercepts[bit / 32] & BIT(bit % 32);
+}
+
+/* L1 has given L2 a TPR of its own */
+static inline bool svm_l2_has_tpr(const struct svm_vcpu *svm)
+{
+	return unlikely(svm->vcpu->arch.guest_mode) &&
+	       (svm->nested->vmcb12->control.int_ctl & V_INTR_MASKING_MASK);
+}
+
+/* do we ourselves intercept it; L1 may do so beside us */
 static inline bool svm_intercepted(const struct svm_vcpu *svm, unsigned int bit)
 {
-	return svm->vmcb->control.intercepts[bit / 32] & BIT(bit % 32);
+	return svm_test_bit(&svm->vmcb01->control, bit);
+}
+
+/* one word of what we ourselves intercept */
+static inline void svm_set_intercepts(struct svm_vcpu *svm, unsigned int word, u32 bits)
+{
+	u32 *ours = &svm->vmcb01->control.intercepts[word];
+
+	if (bits == *ours)
+		return;
+	*ours = bits;
+	if (unlikely(svm->vmcb != svm->vmcb01)) {
+		if (svm->vcpu->arch.guest_mode)
+			bits |= svm->nested->vmcb12->control.intercepts[word];
+		svm->vmcb->control.intercepts[word] = bits;
+	}
+	svm_mark_dirty(svm, SVM_CLEAN_INTERCEPTS);
 }
 
 static inline void svm_set_intercept(struct svm_vcpu *svm, unsigned int bit,
 				     bool on)
 {
-	u32 *word = &svm->vmcb->control.intercepts[bit / 32];
-	u32 new = on ? *word | BIT(bit % 32) : *word & ~BIT(bit % 32);
+	u32 word = svm->vmcb01->control.intercepts[bit / 32];
 
-	if (new != *word) {
-		*word = new;
-		svm_mark_dirty(svm, SVM_CLEAN_INTERCEPTS);
-	}
+	svm_set_intercepts(svm, bit / 32,
+			   on ? word | BIT(bit % 32) : word & ~BIT(bit % 32));
 }
 
 /* what this module was loaded with and what the CPU has; constant after init */
@@ -210,6 +278,7 @@ struct svm_features {
 	bool tsc_scaling;
 	bool v_spec_ctrl;
 	bool bus_lock;
+	bool nested;		/* guests may have SVM */
 	u32 cpuid_edx;		/* 8000_000A, of the boot CPU */
 };
 
@@ -278,6 +347,7 @@ void svm_decode_exit(struct svm_vcpu *svm, struct kvm_exit *exit);
 
 /* msr.c */
 void svm_update_msr_map(struct kvm_vcpu *vcpu);
+int svm_msrpm_bit(u32 index);
 int svm_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr);
 int svm_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
 int svm_get_feature_msr(u32 index, u64 *data);
@@ -285,6 +355,12 @@ u64 svm_supported_de_cfg(void);
 void svm_write_tsc(struct kvm_vcpu *vcpu);
 
 /* nested.c */
+void svm_nested_free(struct svm_vcpu *svm);
+void svm_nested_keep_virq(struct svm_vcpu *svm);
+void svm_nested_give_virq(struct svm_vcpu *svm);
+void svm_nested_undefined(struct svm_vcpu *svm);
+void svm_nested_efer(struct kvm_vcpu *vcpu, u64 efer);
+void svm_set_gif(struct svm_vcpu *svm, bool gif);
 int svm_virt_insn(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
 bool svm_nested_exit(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
 enum kvm_nested_answer svm_nested_event(struct kvm_vcpu *vcpu, enum kvm_nested_event what,

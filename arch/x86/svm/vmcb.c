@@ -144,14 +144,10 @@ void svm_vmcb_undefined(struct svm_vcpu *svm)
 void svm_update_intercepts(struct kvm_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	u32 *word = &svm->vmcb->control.intercepts[INTERCEPT_EXCEPTION_OFFSET / 32];
-	u32 exceptions = kvm_exceptions_to_intercept(vcpu);
 
 	static_assert(INTERCEPT_EXCEPTION_OFFSET % 32 == 0);
-	if (*word != exceptions) {
-		*word = exceptions;
-		svm_mark_dirty(svm, SVM_CLEAN_INTERCEPTS);
-	}
+	svm_set_intercepts(svm, INTERCEPT_EXCEPTION_OFFSET / 32,
+			   kvm_exceptions_to_intercept(vcpu));
 	intercept_debugregs(svm, !(vcpu->arch.switch_db_regs & KVM_DEBUGREG_WONT_EXIT));
 }
 
@@ -183,6 +179,8 @@ int svm_vcpu_create(struct kvm_vcpu *vcpu)
 	svm->bus_lock_exit = READ_ONCE(vcpu->kvm->arch.bus_lock_exit);
 	svm->run.sw.regs = vcpu->arch.regs;
 	svm->run.vmcb_pa = __sme_set(__pa(svm->vmcb));
+	svm->vmcb01 = svm->vmcb;
+	svm->gif = true;
 	vcpu->arch.backend = svm;
 	return 0;
 }
@@ -197,9 +195,10 @@ void svm_vcpu_free(struct kvm_vcpu *vcpu)
 
 	if (!svm)
 		return;
-	svm_forget_vmcb(svm->vmcb);
+	svm_nested_free(svm);
+	svm_forget_vmcb(svm->vmcb01);
 	free_pages((unsigned long)svm->msrpm, SVM_MSRPM_ORDER);
-	free_page((unsigned long)svm->vmcb);
+	free_page((unsigned long)svm->vmcb01);
 	vcpu->arch.backend = NULL;
 	kfree(svm);
 }
@@ -215,9 +214,11 @@ void svm_vcpu_reset(struct kvm_vcpu *vcpu, bool init)
 	struct vmcb_control_area *c = &svm->vmcb->control;
 
 	if (!init) {
+		svm->hsave_pa = 0;
 		svm_init_control(svm);
 		svm_update_msr_map(vcpu);
 	}
+	svm_set_gif(svm, true);
 	c->event_inj = 0;
 	c->int_state = 0;
 	svm->soft.active = false;
@@ -445,6 +446,8 @@ void svm_set_efer(struct kvm_vcpu *vcpu, u64 efer)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
+	if (unlikely(svm_feat.nested))
+		svm_nested_efer(vcpu, efer);
 	/*
 	 * Without paging LME means nothing: when that is turned on, common code
 	 * sets EFER anew. QEMU's CPU takes a guest's LME for the host's when it
