@@ -53,6 +53,10 @@ u32 vmx_apic_cpu2(struct vmx_vcpu *v)
 
 	if (!lapic)
 		return 0;
+	/* what L2 does to the APIC page it does to L1's APIC, and the rest it has not */
+	if (unlikely(v->vcpu->arch.guest_mode))
+		return vmx_feat.apic_page && kvm_lapic_mode(v->vcpu->arch.apic_base) !=
+		       LAPIC_MODE_X2APIC ? SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES : 0;
 	if (delivers(v))
 		ctl |= SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
 	/* never both */

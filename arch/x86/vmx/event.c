@@ -50,7 +50,8 @@ void vmx_inject(struct kvm_vcpu *vcpu, const struct kvm_event *ev)
 		/* in real mode none is pushed, and asking for it is refused */
 		if (ev->has_error_code && is_protmode(vcpu)) {
 			info |= INTR_INFO_DELIVER_CODE_MASK;
-			vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE, ev->error_code);
+			/* user space may have given it more bits, which are refused */
+			vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE, (u16)ev->error_code);
 		}
 		break;
 	default:
@@ -139,7 +140,8 @@ u32 vmx_get_blocking(struct kvm_vcpu *vcpu)
 		blocked |= KVM_X86_SHADOW_INT_STI;
 	if (info & GUEST_INTR_STATE_MOV_SS)
 		blocked |= KVM_X86_SHADOW_INT_MOV_SS;
-	if ((info & GUEST_INTR_STATE_NMI) || soft_nmi_mask(to_vmx(vcpu), blocked))
+	/* without virtual NMIs the bit is of the CPU's own, and no IRET of a guest clears it */
+	if (vmx_feat.vnmi ? info & GUEST_INTR_STATE_NMI : soft_nmi_mask(to_vmx(vcpu), blocked))
 		blocked |= KVM_BLOCKED_NMI;
 	if (must_wait(vcpu))
 		blocked |= KVM_BLOCKED_STATE;

@@ -3,13 +3,14 @@
  * Intel's MSRs, the map of those that a guest reaches without an exit, and the
  * TSC fields of the VMCS (Intel SDM vol. 3, 25.6.9, 26.3; vol. 4).
  */
+#include <linux/math64.h>
 #include <asm/mce.h>
 #include <asm/msr-index.h>
 #include <asm/nospec-branch.h>
 #include <asm/spec-ctrl.h>
 
 #include "arch/x86/run.h"
-#include "arch/x86/vmx/vmx.h"
+#include "arch/x86/vmx/nested.h"
 
 /* Switched with the guest: its own, unless a filter says no. */
 static const u32 direct[] = {
@@ -64,6 +65,8 @@ void vmx_update_msr_map(struct kvm_vcpu *vcpu)
 		for (i = 0; i < ARRAY_SIZE(cstate_residency); i++)
 			kvm_open_msr(vcpu, cstate_residency[i], true, false, vmx_open_msr);
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	if (unlikely(vcpu->arch.guest_mode))
+		vmx_nested_merge_msrs(to_vmx(vcpu));
 }
 
 static int syscall_slot(u32 index)
@@ -105,6 +108,8 @@ static bool feature_control_valid(struct kvm_vcpu *vcpu, u64 data)
 
 	if (vcpu->arch.mcg_cap & MCG_LMCE_P)
 		valid |= FEAT_CTL_LMCE_ENABLED;
+	if (to_vmx(vcpu)->nested && guest_has(vcpu, X86_FEATURE_VMX))
+		valid |= FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
 	return !(data & ~valid);
 }
 
@@ -154,6 +159,8 @@ int vmx_get_msr(struct kvm_vcpu *vcpu, struct kvm_msr_data *msr)
 			return 1;
 		msr->data = v->mcg_ext_ctl;
 		return 0;
+	case VMX_FIRST_CAP_MSR ... VMX_LAST_CAP_MSR:
+		return vmx_nested_get_cap(v, msr);
 	default:
 		return KVM_MSR_RET_INVALID;
 	}
@@ -228,6 +235,8 @@ int vmx_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
 			return 1;
 		v->mcg_ext_ctl = msr->data;
 		return 0;
+	case VMX_FIRST_CAP_MSR ... VMX_LAST_CAP_MSR:
+		return vmx_nested_set_cap(v, msr);
 	default:
 		return KVM_MSR_RET_INVALID;
 	}
@@ -238,12 +247,11 @@ int vmx_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr)
  * @index: MSR
  * @data: filled
  *
- * Return: KVM_MSR_RET_INVALID: nested guests, whose MSRs these would be, are not
- * offered.
+ * Return: 0; KVM_MSR_RET_INVALID for all but the capabilities of nested VMX.
  */
 int vmx_get_feature_msr(u32 index, u64 *data)
 {
-	return KVM_MSR_RET_INVALID;
+	return vmx_nested_feature_msr(index, data);
 }
 
 /**
@@ -254,8 +262,15 @@ void vmx_write_tsc(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *v = to_vmx(vcpu);
 	u64 ratio = vcpu->arch.tsc_scaling_ratio ?: BIT_ULL(VMX_TSC_FRAC_BITS);
+	u64 offset = vcpu->arch.tsc_offset, more = vcpu->arch.nested_tsc_ratio;
 
-	vmcs_write(TSC_OFFSET, vcpu->arch.tsc_offset);
+	/* L2's: that of L1, scaled and moved again */
+	if (unlikely(more)) {
+		ratio = mul_u64_u64_shr(ratio, more, VMX_TSC_FRAC_BITS) ?: 1;
+		offset = (s64)offset < 0 ? -mul_u64_u64_shr(-offset, more, VMX_TSC_FRAC_BITS) :
+					   mul_u64_u64_shr(offset, more, VMX_TSC_FRAC_BITS);
+	}
+	vmcs_write(TSC_OFFSET, offset + vcpu->arch.nested_tsc_offset);
 	if (vmx_feat.tsc_scaling && v->tsc_ratio != ratio) {
 		v->tsc_ratio = ratio;
 		vmcs_write(TSC_MULTIPLIER, ratio);

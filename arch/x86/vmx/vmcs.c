@@ -19,7 +19,7 @@
 #include <asm/tlbflush.h>
 
 #include "arch/x86/run.h"
-#include "arch/x86/vmx/vmx.h"
+#include "arch/x86/vmx/nested.h"
 
 /* the fields of a segment are this far apart */
 #define SEGMENT(f)	{ GUEST_##f##_SELECTOR, GUEST_##f##_BASE, GUEST_##f##_LIMIT, \
@@ -39,7 +39,7 @@ const struct vmx_seg_fields vmx_seg_fields[VCPU_NR_SEGS] = {
 void vmx_update_intercepts(struct kvm_vcpu *vcpu)
 {
 	struct vmx_vcpu *v = to_vmx(vcpu);
-	u32 bitmap = kvm_exceptions_to_intercept(vcpu);
+	u32 bitmap = kvm_exceptions_to_intercept(vcpu) | v->l1_exceptions;
 
 	/* none may go through the guest's IDT, which is that of real mode */
 	if (unlikely(v->vm86))
@@ -80,7 +80,7 @@ static u32 cpu2_controls(struct vmx_vcpu *v)
 		ctl &= ~SECONDARY_EXEC_BUS_LOCK_DETECTION;
 	if (!vcpu->kvm->arch.notify_flags)
 		ctl &= ~SECONDARY_EXEC_NOTIFY_VM_EXITING;
-	return ctl;
+	return (ctl | v->l1_cpu2_ctl) & ~v->l1_cpu2_off;
 }
 
 /* Bits of CR4 that the guest changes by itself. A change of PGE flushes, which must be seen. */
@@ -119,7 +119,7 @@ static u32 cpu_controls(struct vmx_vcpu *v)
 		ctl |= CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING;
 
 	/* with a virtual TPR that the CPU keeps, CR8 needs no exits */
-	if (vmx_feat.tpr_shadow && kvm_lapic_in_kernel(v->vcpu))
+	if (vmx_feat.tpr_shadow && kvm_lapic_in_kernel(v->vcpu) && !v->vcpu->arch.guest_mode)
 		ctl &= ~(CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING);
 	else
 		ctl &= ~CPU_BASED_TPR_SHADOW;
@@ -127,7 +127,24 @@ static u32 cpu_controls(struct vmx_vcpu *v)
 		ctl &= ~CPU_BASED_HLT_EXITING;
 	if (kvm_exit_disabled(kvm, KVM_X86_DISABLE_EXITS_MWAIT))
 		ctl &= ~(CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING);
-	return ctl;
+	return ctl | v->l1_cpu_ctl;
+}
+
+/**
+ * vmx_write_controls() - what makes the guest exit, as it is for who runs now: L1 or L2
+ * @v: the vCPU, loaded
+ *
+ * Windows are closed: who wants one asks again.
+ */
+void vmx_write_controls(struct vmx_vcpu *v)
+{
+	v->cpu_ctl = cpu_controls(v);
+	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, v->cpu_ctl);
+	v->cpu2_ctl = cpu2_controls(v);
+	vmcs_write(SECONDARY_VM_EXEC_CONTROL, v->cpu2_ctl);
+	vmcs_write(CR0_GUEST_HOST_MASK, ~vmx_cr0_owned(v));
+	vmcs_write(CR4_GUEST_HOST_MASK, ~vmx_cr4_owned(v));
+	vmx_update_intercepts(v->vcpu);
 }
 
 static void write_host_state(void)
@@ -221,6 +238,7 @@ static void free_memory(struct vmx_vcpu *v)
 {
 	kfree(v->efer_lists);
 	kfree(v->pmu_lists);
+	vmx_nested_free(v);
 	free_page((unsigned long)v->pml_log);
 	free_page((unsigned long)v->msr_bitmap);
 	vmx_free_region(v->vmcs);
@@ -257,7 +275,8 @@ int vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	if (vmx_feat.pml)
 		v->pml_log = (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!v->vmcs || !v->msr_bitmap || (!v->efer_lists && !vmx_feat.efer_switch) ||
-	    (!v->pml_log && vmx_feat.pml) || (!v->pmu_lists && vmx_feat.perf_switches)) {
+	    (!v->pml_log && vmx_feat.pml) || (!v->pmu_lists && vmx_feat.perf_switches) ||
+	    (kvm_be.nested && vmx_nested_create(v))) {
 		free_memory(v);
 		return -ENOMEM;
 	}
@@ -446,7 +465,7 @@ void vmx_set_cr0(struct kvm_vcpu *vcpu, unsigned long cr0)
 	else if (!(cr0 & X86_CR0_PE))
 		hw &= ~X86_CR0_AM;	/* real mode, being of CPL 0, checks no alignment */
 	vmcs_write(GUEST_CR0, hw);
-	vmcs_write(CR0_READ_SHADOW, cr0);
+	vmcs_write(CR0_READ_SHADOW, vmx_cr_shadow(to_vmx(vcpu), 0, cr0));
 }
 
 /**
@@ -466,7 +485,7 @@ void vmx_set_cr4(struct kvm_vcpu *vcpu, unsigned long cr4)
 	}
 	/* a machine check must reach the host, not shut the CPU down */
 	vmcs_write(GUEST_CR4, hw | vmx_caps.cr4_fixed0 | (__read_cr4() & X86_CR4_MCE));
-	vmcs_write(CR4_READ_SHADOW, cr4);
+	vmcs_write(CR4_READ_SHADOW, vmx_cr_shadow(to_vmx(vcpu), 1, cr4));
 }
 
 /*

@@ -12,7 +12,7 @@
 #include <asm/processor.h>
 #include <asm/spec-ctrl.h>
 
-#include "arch/x86/vmx/vmx.h"
+#include "arch/x86/vmx/nested.h"
 #include "module/compat/virt.h"
 
 #define pr_prefix "kvm_intel: "
@@ -88,6 +88,10 @@ MODULE_PARM_DESC(ple_window_max, "Largest window");
 static bool vnmi = true;
 module_param(vnmi, bool, 0444);
 MODULE_PARM_DESC(vnmi, "NMIs masked by the CPU (default: on; off or without: an NMI counts as handled when interrupts open)");
+
+static bool nested;
+module_param(nested, bool, 0444);
+MODULE_PARM_DESC(nested, "Guests have VMX, without EPT, for guests of their own (default: off)");
 
 unsigned int vmx_hide_controls[VMX_NR_CONTROLS];
 module_param_array_named(hide_controls, vmx_hide_controls, uint, NULL, 0444);
@@ -216,6 +220,10 @@ static void __init detect_features(void)
 				 (vmx_caps.cpu2 & SECONDARY_EXEC_DESC);
 	if (vmx_feat.umip_by_exits)
 		kvm_cpuid_set_cap(X86_FEATURE_UMIP);
+	if (nested)
+		kvm_cpuid_set_cap(X86_FEATURE_VMX);
+	else
+		kvm_cpuid_clear_cap(X86_FEATURE_VMX);
 	/* a register of Intel's: there for guests even where the CPU has none */
 	kvm_cpuid_set_cap(X86_FEATURE_ARCH_CAPABILITIES);
 }
@@ -288,6 +296,11 @@ static int __init vmx_init(void)
 	vmx_ops.devices_post = vmx_feat.device_posting;
 	vmx_ops.has_bus_lock_exit = vmx_caps.cpu2 & SECONDARY_EXEC_BUS_LOCK_DETECTION;
 	vmx_ops.has_notify_exit = vmx_caps.cpu2 & SECONDARY_EXEC_NOTIFY_VM_EXITING;
+	if (nested) {
+		vmx_nested_caps_init();
+		vmx_ops.nested = true;
+		vmx_ops.nested_state_size = sizeof(struct kvm_nested_state) + sizeof(struct vmcs12);
+	}
 	if (vmx_feat.tsc_scaling) {
 		vmx_ops.tsc_scaling_frac_bits = VMX_TSC_FRAC_BITS;
 		vmx_ops.max_tsc_scaling_ratio = ~0ull;

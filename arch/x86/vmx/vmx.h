@@ -154,6 +154,12 @@ struct vmx_vcpu {
 	struct vmx_seg rm_tr;
 	unsigned long rm_iopl;
 
+	/* nested guests: nested.c; all 0 outside of L2 */
+	struct vmx_nested *nested;	/* (c) NULL: guests have no VMX */
+	u32 l1_cpu_ctl, l1_cpu2_ctl;	/* controls that are on since L1 wants them */
+	u32 l1_cpu2_off;		/* ... off */
+	u32 l1_exceptions;		/* vectors that it may want */
+
 	bool bus_lock_exit;		/* as the VM wanted it when the vCPU was made */
 	unsigned int ple_window;
 	u64 feature_control;
@@ -277,6 +283,7 @@ static inline void vmx_set_cpu_ctl(struct vmx_vcpu *v, u32 bits, bool on)
 {
 	u32 new = on ? v->cpu_ctl | bits : v->cpu_ctl & ~bits;
 
+	new |= v->l1_cpu_ctl;
 	if (new != v->cpu_ctl) {
 		v->cpu_ctl = new;
 		vmcs_write(CPU_BASED_VM_EXEC_CONTROL, new);
@@ -287,6 +294,7 @@ static inline void vmx_set_cpu2_ctl(struct vmx_vcpu *v, u32 bits, bool on)
 {
 	u32 new = on ? v->cpu2_ctl | bits : v->cpu2_ctl & ~bits;
 
+	new |= v->l1_cpu2_ctl;
 	if (new != v->cpu2_ctl) {
 		v->cpu2_ctl = new;
 		vmcs_write(SECONDARY_VM_EXEC_CONTROL, new);
@@ -304,12 +312,12 @@ static inline unsigned long vmx_cr0_owned(struct vmx_vcpu *v)
 	unsigned long owned = vmx_feat.ept ? VMX_CR0_GUEST_OWNED :
 					     VMX_CR0_GUEST_OWNED & ~X86_CR0_WP;
 
-	return vmx_is_fake_real_mode(v) ? 0 : owned;
+	return vmx_is_fake_real_mode(v) ? 0 : owned & ~v->vcpu->arch.nested_cr_mask[0];
 }
 
 static inline unsigned long vmx_cr4_owned(struct vmx_vcpu *v)
 {
-	return vmx_is_fake_real_mode(v) ? 0 : v->cr4_owned;
+	return vmx_is_fake_real_mode(v) ? 0 : v->cr4_owned & ~v->vcpu->arch.nested_cr_mask[1];
 }
 
 /* CR3 of the VMCS is the identity map's, or that of shadow tables */
@@ -369,6 +377,7 @@ int vmx_vcpu_create(struct kvm_vcpu *vcpu);
 void vmx_vcpu_free(struct kvm_vcpu *vcpu);
 void vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init);
 void vmx_update_intercepts(struct kvm_vcpu *vcpu);
+void vmx_write_controls(struct vmx_vcpu *v);
 void vmx_update_config(struct kvm_vcpu *vcpu);
 void vmx_cache_reg(struct kvm_vcpu *vcpu, enum kvm_reg reg);
 void vmx_get_segment(struct kvm_vcpu *vcpu, enum kvm_seg seg, struct kvm_segment *var);
@@ -462,7 +471,7 @@ int vmx_set_msr(struct kvm_vcpu *vcpu, const struct kvm_msr_data *msr);
 int vmx_get_feature_msr(u32 index, u64 *data);
 void vmx_write_tsc(struct kvm_vcpu *vcpu);
 
-/* nested.c */
+/* nested_insn.c, nested_exit.c, nested.c, nested_state.c */
 int vmx_virt_insn(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
 bool vmx_nested_exit(struct kvm_vcpu *vcpu, struct kvm_exit *exit);
 enum kvm_nested_answer vmx_nested_event(struct kvm_vcpu *vcpu, enum kvm_nested_event what,
