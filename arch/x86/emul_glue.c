@@ -450,7 +450,7 @@ static int op_intercept(struct x86_emul *e, enum x86_emul_stage stage)
 {
 	struct kvm_vcpu *vcpu = vcpu_of(e);
 
-	if (likely(!vcpu->arch.guest_mode) || stage != X86_EMUL_STAGE_CHECKED)
+	if (stage != X86_EMUL_STAGE_CHECKED)
 		return X86_EMUL_CONTINUE;
 	return kvm_be_call(nested_insn)(vcpu, e) ? X86_EMUL_INTERCEPTED : X86_EMUL_CONTINUE;
 }
@@ -778,6 +778,7 @@ static void load_registers(struct kvm_emul *k)
 	/* the only one that may not be there yet */
 	kvm_gpr_read(vcpu, VCPU_REG_RSP);
 	memcpy(e->gpr, vcpu->arch.regs, sizeof(e->gpr));
+	e->nested = vcpu->arch.guest_mode;
 	e->rip = kvm_rip_read(vcpu);
 	e->rflags = kvm_get_rflags(vcpu);
 	k->rflags = kvm_rflags_read(vcpu);

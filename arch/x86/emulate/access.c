@@ -397,7 +397,7 @@ static int write_operand(struct x86_emul *e, struct x86_operand *op, bool lock)
 
 static int intercept(struct x86_emul *e, enum x86_emul_stage stage)
 {
-	return e->ops->intercept ? e->ops->intercept(e, stage) : X86_EMUL_CONTINUE;
+	return unlikely(e->nested) ? e->ops->intercept(e, stage) : X86_EMUL_CONTINUE;
 }
 
 static int carry_out(struct x86_emul *e)

@@ -195,8 +195,8 @@ struct x86_opcode;
  *	#GP(0)
  * @fix_hypercall: VMCALL or VMMCALL. CONTINUE: done, step over. RESTART: it was
  *	patched, run it again
- * @intercept: nested hypervisors; may be NULL; called at each enum x86_emul_stage. CONTINUE
- *	or INTERCEPTED
+ * @intercept: nested hypervisors; called at each enum x86_emul_stage where e->nested is set.
+ *	CONTINUE or INTERCEPTED
  * @get_fpu: the guest's FPU registers are about to be used
  * @put_fpu: they are not any more
  * @read_vec: XMM register @reg (16 bytes), or MMX register (8) when @mmx
@@ -372,6 +372,7 @@ struct x86_emul_insn {
  * @priv: (in) for the callbacks
  * @mode: (in) mode of the CPU, see x86_emul_mode_of()
  * @gpr: (in, out) general registers
+ * @nested: (in) ops->intercept is asked
  * @rip: (in, out) instruction pointer
  * @rflags: (in, out) flags
  * @gpr_dirty: (out) bit mask of @gpr that changed
@@ -392,6 +393,7 @@ struct x86_emul {
 	const struct x86_emul_ops *ops;
 	void *priv;
 	enum x86_emul_mode mode;
+	bool nested;
 	u64 gpr[16];
 	u64 rip;
 	u64 rflags;
