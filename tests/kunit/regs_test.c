@@ -47,13 +47,19 @@ static bool has_all(void *ctx, unsigned int feature)
 	return true;
 }
 
+static bool has_all_but_svm(void *ctx, unsigned int feature)
+{
+	return feature != X86_FEATURE_SVM;
+}
+
 static void efer(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, kvm_efer_bits(has_nx_only, NULL), (u64)EFER_NX);
 	KUNIT_EXPECT_EQ(test, kvm_efer_bits(has_all, NULL),
+			(u64)(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_FFXSR | EFER_SVME));
+	/* with the feature, which a parameter gives */
+	KUNIT_EXPECT_EQ(test, kvm_efer_bits(has_all_but_svm, NULL),
 			(u64)(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_FFXSR));
-	/* SVM is never offered */
-	KUNIT_EXPECT_EQ(test, kvm_efer_bits(has_all, NULL) & EFER_SVME, 0);
 }
 
 static struct kunit_case regs_cases[] = {
