@@ -199,15 +199,29 @@ void svm_set_gif(struct svm_vcpu *svm, bool gif)
 }
 
 /**
+ * svm_nested_int_ctl() - V_IRQ and V_TPR of L2 as they are now, beside what else L1 says
+ * @svm: the vCPU in L2
+ *
+ * While there is a window of ours, the virtual interrupt is in vmcb12.
+ */
+u32 svm_nested_int_ctl(const struct svm_vcpu *svm)
+{
+	u32 l1 = l1_control(svm)->int_ctl, from_cpu = 0;
+
+	if (!svm->intr_window)
+		from_cpu |= V_IRQ_INJECTION_BITS_MASK;
+	if (svm_l2_has_tpr(svm))
+		from_cpu |= V_TPR_MASK;
+	return (l1 & ~from_cpu) | (svm->vmcb->control.int_ctl & from_cpu);
+}
+
+/**
  * svm_nested_keep_virq() - L2's virtual interrupt has to wait: V_IRQ is needed for a window
  * @svm: the vCPU in L2
  */
 void svm_nested_keep_virq(struct svm_vcpu *svm)
 {
-	struct vmcb_control_area *c = &svm->vmcb->control, *l1 = l1_control(svm);
-
-	l1->int_ctl = (l1->int_ctl & ~V_IRQ_INJECTION_BITS_MASK) |
-		      (c->int_ctl & V_IRQ_INJECTION_BITS_MASK);
+	l1_control(svm)->int_ctl = svm_nested_int_ctl(svm);
 }
 
 /**
@@ -410,7 +424,6 @@ static void save_l2(struct svm_vcpu *svm)
 	struct vmcb *vmcb12 = svm->nested->vmcb12;
 	struct vmcb_control_area *c = &vmcb12->control;
 	struct vmcb_save_area *s = &vmcb12->save;
-	u32 from_cpu = V_IRQ_INJECTION_BITS_MASK;
 
 	svm_copy_segments(s, &svm->vmcb->save);
 	s->cpl = svm->vmcb->save.cpl;
@@ -426,12 +439,7 @@ static void save_l2(struct svm_vcpu *svm)
 	s->rsp = kvm_gpr_read(vcpu, VCPU_REG_RSP);
 	s->rax = kvm_gpr_read(vcpu, VCPU_REG_RAX);
 
-	/* while there is a window of ours, the virtual interrupt is in vmcb12 */
-	if (svm->intr_window)
-		from_cpu = 0;
-	if (c->int_ctl & V_INTR_MASKING_MASK)
-		from_cpu |= V_TPR_MASK;
-	c->int_ctl = (c->int_ctl & ~from_cpu) | (svm->vmcb->control.int_ctl & from_cpu);
+	c->int_ctl = svm_nested_int_ctl(svm);
 	c->int_state = svm->vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK;
 	c->event_inj &= ~SVM_EVTINJ_VALID;
 }
@@ -506,12 +514,7 @@ int svm_nested_vmrun(struct svm_vcpu *svm, struct kvm_exit *exit, gpa_t gpa)
 	svm_nested_carry_over(&svm->vmcb->save, &svm->vmcb01->save);
 	svm_set_gif(svm, true);
 	vcpu->arch.nested_entry = true;
-	r = r > 0 ? 1 : r;
-	if (!load_l2(svm)) {
-		svm_nested_vmexit(svm, SVM_EXITCODE_INVALID, 0, 0, 0);
-		return r;
-	}
-	if (merge_msrpm(svm)) {
+	if (!load_l2(svm) || merge_msrpm(svm)) {
 		svm_nested_vmexit(svm, SVM_EXITCODE_INVALID, 0, 0, 0);
 		return r;
 	}
@@ -607,9 +610,6 @@ void svm_nested_smi(struct kvm_vcpu *vcpu)
 	/* a virtual interrupt that L2 has not taken */
 	svm_set_intr_window(svm, false);
 	svm_nested_keep_virq(svm);
-	if (svm_l2_has_tpr(svm))
-		l1_control(svm)->int_ctl = (l1_control(svm)->int_ctl & ~V_TPR_MASK) |
-					   (svm->vmcb->control.int_ctl & V_TPR_MASK);
 	vcpu->arch.guest_mode = false;
 	vcpu->stat.guest_mode = 0;
 	vcpu->arch.nested_entry = false;

@@ -34,6 +34,7 @@ static inline void svm_copy_segments(struct vmcb_save_area *to, const struct vmc
 int svm_nested_alloc(struct svm_vcpu *svm);
 void svm_nested_carry_over(struct vmcb_save_area *to, const struct vmcb_save_area *from);
 void svm_nested_control(struct svm_vcpu *svm);
+u32 svm_nested_int_ctl(const struct svm_vcpu *svm);
 void svm_nested_begin(struct svm_vcpu *svm);
 void svm_nested_inject(struct kvm_vcpu *vcpu, const struct vmcb_control_area *c);
 int svm_nested_vmrun(struct svm_vcpu *svm, struct kvm_exit *exit, gpa_t gpa);

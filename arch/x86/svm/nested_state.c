@@ -6,6 +6,7 @@
  * AMD APM vol. 2, 15.5.1 (consistency checks), 15.20 (EVENTINJ).
  */
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 #include <asm/trapnr.h>
 
@@ -141,12 +142,8 @@ int svm_get_nested_state(struct kvm_vcpu *vcpu, struct kvm_nested_state __user *
 	if (!page)
 		return -ENOMEM;
 	page->control = *l1_control(svm);
-	if (vcpu->arch.guest_mode && !svm->intr_window)
-		page->control.int_ctl = (page->control.int_ctl & ~V_IRQ_INJECTION_BITS_MASK) |
-			(svm->vmcb->control.int_ctl & V_IRQ_INJECTION_BITS_MASK);
-	if (svm_l2_has_tpr(svm))
-		page->control.int_ctl = (page->control.int_ctl & ~V_TPR_MASK) |
-					(svm->vmcb->control.int_ctl & V_TPR_MASK);
+	if (vcpu->arch.guest_mode)
+		page->control.int_ctl = svm_nested_int_ctl(svm);
 	/* that is among KVM_GET_VCPU_EVENTS, which knows no software interrupts */
 	if (!vcpu->arch.nested_entry || !vcpu->arch.interrupt.injected ||
 	    !vcpu->arch.interrupt.soft)
@@ -234,7 +231,7 @@ int svm_set_nested_state(struct kvm_vcpu *vcpu, struct kvm_nested_state __user *
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct vmcb *page;
-	int r = -EFAULT;
+	int r;
 
 	if (hdr->format != KVM_STATE_NESTED_FORMAT_SVM ||
 	    (hdr->flags & ~(KVM_STATE_NESTED_GUEST_MODE | KVM_STATE_NESTED_RUN_PENDING |
@@ -254,11 +251,10 @@ int svm_set_nested_state(struct kvm_vcpu *vcpu, struct kvm_nested_state __user *
 	    hdr->size < SVM_NESTED_STATE_SIZE)
 		return -EINVAL;
 
-	page = kmalloc(KVM_STATE_NESTED_SVM_VMCB_SIZE, GFP_KERNEL_ACCOUNT);
-	if (!page)
-		return -ENOMEM;
-	if (!copy_from_user(page, user->data.svm, KVM_STATE_NESTED_SVM_VMCB_SIZE))
-		r = load_state(svm, page, hdr);
+	page = memdup_user(user->data.svm, KVM_STATE_NESTED_SVM_VMCB_SIZE);
+	if (IS_ERR(page))
+		return PTR_ERR(page);
+	r = load_state(svm, page, hdr);
 	kfree(page);
 	return r;
 }
