@@ -219,9 +219,9 @@ EXPORT_SYMBOL_GPL(kvm_nested_write);
  */
 void kvm_nested_undelivered(struct kvm_vcpu *vcpu, struct kvm_event *ev)
 {
-	*ev = vcpu->arch.l2_vectoring;
-	if (ev->type != KVM_EVENT_NONE) {
-		;
+	*ev = (struct kvm_event) { .type = KVM_EVENT_NONE };
+	if (vcpu->arch.l2_vectoring.type != KVM_EVENT_NONE) {
+		*ev = vcpu->arch.l2_vectoring;
 	} else if (vcpu->arch.exception.injected) {
 		ev->type = KVM_EVENT_EXCEPTION;
 		ev->vector = vcpu->arch.exception.vector;
